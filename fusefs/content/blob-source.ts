@@ -1,0 +1,38 @@
+/**
+ * The seam to the network: a store, seen as ranges of immutable blobs. HTTP registries, static HTTP
+ * servers and `file:` folders each implement it; the tiers above neither know nor care which.
+ */
+import type { Digest } from '../../index-format/index.js'
+
+/** A run of a blob's bytes. */
+export interface BlobRange {
+  readonly digest: Digest
+  /** First byte, from 0. */
+  readonly offset: number
+  /** Bytes; at least 1. */
+  readonly length: number
+}
+
+export interface BlobSource {
+  /** What a log line calls this source: its URL without credentials. */
+  readonly name: string
+  /**
+   * Streams exactly `range.length` bytes, or throws a `FusefsError` (`fetch-failed`,
+   * `blob-not-found`, `fetch-timeout`, `truncated-answer`) that names source and blob. Retries are
+   * inside, bounded; the bytes are NOT verified. Aborting `signal` releases the connection.
+   */
+  stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Closes connections. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Adds credentials to a request for a store; lives above this layer, where credentials are kept. */
+export interface Authorizer {
+  /** Headers for a request to `url`, from what is already known. Empty where nothing is needed. */
+  headersFor(url: URL): Promise<Record<string, string>>
+  /**
+   * Called once after a 401 with its `WWW-Authenticate` value; true when new credentials were
+   * obtained and the request is worth sending again.
+   */
+  challenge(url: URL, wwwAuthenticate: string): Promise<boolean>
+}

@@ -1,0 +1,1 @@
+export { SnapshotterError, type SnapshotterErrorCode } from './errors.js'
