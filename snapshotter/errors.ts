@@ -28,4 +28,14 @@ export class SnapshotterError extends Error {
     super(message, options)
     this.code = code
   }
+
+  /**
+   * The one door from whatever was caught: a `SnapshotterError` passes unchanged, anything else
+   * becomes the cause of an `internal` one. `attempt` says what failed: `open the store /x`.
+   */
+  static from(reason: unknown, attempt: string): SnapshotterError {
+    if (reason instanceof SnapshotterError) return reason
+    const message = reason instanceof Error ? reason.message : String(reason)
+    return new SnapshotterError('internal', `${attempt}: ${message}`, { cause: reason })
+  }
 }
