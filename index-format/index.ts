@@ -8,8 +8,24 @@ export {
   isDigest,
 } from './digest.js'
 export { IndexFormatError, type IndexFormatErrorCode } from './errors.js'
+export { type DirEntryPlus, Index, type IndexOptions } from './index/index-file.js'
+export type { IndexKind, IndexMeta } from './index/index-meta.js'
+export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
+export type { PackRef } from './index/pack-rows.js'
 export type { Frame, PackTable } from './pack/pack-table.js'
 export type { RandomAccess } from './random-access.js'
+export { directoryOfLayerUrl, type LayerUrl } from './recipe/layer-url.js'
+export {
+  type BlobRef,
+  bytesFromRecipe,
+  EMBEDDED_INDEX_FILE_NAME,
+  type IndexRef,
+  type Recipe,
+  RECIPE_FILE_NAME,
+  type RecipeLayer,
+  recipeFromBytes,
+  type ThinSection,
+} from './recipe/recipe.js'
 export {
   type DirEntry,
   type Extent,

@@ -1,0 +1,40 @@
+/** Extents from rows: the one that stands in the inode itself, and those of the extent table. */
+import { MAX_FILE_BYTES, MAX_PACK_RAW_BYTES, MAX_PACKS } from '../limits.js'
+import type { Extent } from '../tree/tree.js'
+import { integerFromRow, invalidRow, modeFromRow, S_IFMT, S_IFREG } from './row.js'
+
+/**
+ * Parses [mode, size, pack, raw_offset] of an inode. A file that is one run of bytes in one pack,
+ * as most are, has its only extent here; `undefined` where the extent table has to be asked.
+ */
+export function inlineExtentFromRow(row: readonly unknown[], ino: number): Extent | undefined {
+  if (row[2] === null) {
+    if (row[3] !== null) throw invalidRow('inode', ino, 'raw_offset without pack')
+    return undefined
+  }
+  if ((modeFromRow(row[0], ino) & S_IFMT) !== S_IFREG) {
+    throw invalidRow('inode', ino, 'an extent, but not a regular file')
+  }
+  const length = integerFromRow(row[1], 1, MAX_PACK_RAW_BYTES, 'inode', ino, 'size')
+  const pack = integerFromRow(row[2], 1, MAX_PACKS, 'inode', ino, 'pack')
+  const last = MAX_PACK_RAW_BYTES - length
+  const rawOffset = integerFromRow(row[3], 0, last, 'inode', ino, 'raw_offset')
+  return { offset: 0, length, pack, rawOffset }
+}
+
+/** Parses [offset, length, pack, raw_offset]; the extent lies between `from` and the file's size. */
+export function extentFromRow(
+  row: readonly unknown[],
+  ino: number,
+  from: number,
+  size: unknown,
+): Extent {
+  const sizeBytes = integerFromRow(size, 0, MAX_FILE_BYTES, 'inode', ino, 'size')
+  const offset = integerFromRow(row[0], from, MAX_FILE_BYTES, 'extent', ino, 'offset')
+  const room = Math.min(MAX_PACK_RAW_BYTES, sizeBytes - offset)
+  const length = integerFromRow(row[1], 1, room, 'extent', ino, 'length')
+  const pack = integerFromRow(row[2], 1, MAX_PACKS, 'extent', ino, 'pack')
+  const last = MAX_PACK_RAW_BYTES - length
+  const rawOffset = integerFromRow(row[3], 0, last, 'extent', ino, 'raw_offset')
+  return { offset, length, pack, rawOffset }
+}

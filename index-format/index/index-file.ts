@@ -1,0 +1,325 @@
+/**
+ * Reads one index file: the tree it describes and the packs its content is in. Opening does no work
+ * that grows with the tree. Whatever a file holds, reading it gives exact values or an
+ * `IndexFormatError`; threads open their own.
+ */
+import Database, { type Database as Connection, type Statement } from 'better-sqlite3'
+import type { Digest } from '../digest.js'
+import { bytesFromDigest } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+import {
+  MAX_EXTENTS_PER_FILE,
+  MAX_FRAMES_PER_PACK,
+  MAX_INO,
+  MAX_LINK_TARGET_BYTES,
+  MAX_NAME_BYTES,
+  MAX_PACKS,
+  MAX_XATTR_NAME_BYTES,
+  MAX_XATTR_VALUE_BYTES,
+} from '../limits.js'
+import type { PackTable } from '../pack/pack-table.js'
+import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
+import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
+import { type IndexMeta, metaFromRows } from './index-meta.js'
+import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
+import { ReaddirMemory } from './readdir-memory.js'
+import {
+  bytesFromRow,
+  inodeFromRow,
+  INODE_COLUMNS,
+  integerFromRow,
+  invalidRow,
+  modeFromRow,
+  S_IFLNK,
+  S_IFMT,
+} from './row.js'
+import { APPLICATION_ID, INDEX_VERSION, TABLES } from './schema.js'
+
+/** A directory entry with the attributes of what it names: READDIRPLUS in one statement. */
+export interface DirEntryPlus extends DirEntry {
+  readonly inode: Inode
+}
+
+export interface IndexOptions {
+  /** SQLite's page cache. Default 1 MiB; the kernel's page cache holds the file anyway. */
+  readonly cacheBytes?: number
+}
+
+type Row = readonly unknown[]
+type Query = Statement<unknown[], Row>
+
+const DEFAULT_CACHE_BYTES = 1024 * 1024
+/** Names remembered for directory listings that will go on; about 1 MiB at usual name lengths. */
+const MAX_REMEMBERED_NAMES = 8192
+/** An inode with more attributes than its list could name is refused; a name has 2 bytes at least. */
+const MAX_XATTRS = 32_768
+
+const INODE = INODE_COLUMNS.map((column) => `i.${column}`).join()
+const SQL = {
+  inode: `SELECT ${INODE} FROM inode i WHERE i.ino=?`,
+  lookup: 'SELECT ino FROM entry WHERE parent=? AND name=?',
+  lookupInode: `SELECT e.ino,${INODE} FROM entry e LEFT JOIN inode i ON i.ino=e.ino WHERE e.parent=? AND e.name=?`,
+  readdir:
+    'SELECT e.name,e.ino,i.mode FROM entry e LEFT JOIN inode i ON i.ino=e.ino ' +
+    'WHERE e.parent=? AND e.name>? ORDER BY e.name LIMIT ?',
+  readdirPlus:
+    `SELECT e.name,e.ino,${INODE} FROM entry e LEFT JOIN inode i ON i.ino=e.ino ` +
+    'WHERE e.parent=? AND e.name>? ORDER BY e.name LIMIT ?',
+  nameAt: 'SELECT name FROM entry WHERE parent=? ORDER BY name LIMIT 1 OFFSET ?',
+  readlink: 'SELECT mode,size,target FROM inode WHERE ino=?',
+  xattrs: `SELECT name,value FROM xattr WHERE ino=? ORDER BY name LIMIT ${MAX_XATTRS + 1}`,
+  xattr: 'SELECT value FROM xattr WHERE ino=? AND name=?',
+  inlineExtent: 'SELECT mode,size,pack,raw_offset FROM inode WHERE ino=?',
+  extents:
+    'SELECT offset,length,pack,raw_offset FROM extent WHERE ino=? ORDER BY offset ' +
+    `LIMIT ${MAX_EXTENTS_PER_FILE + 1}`,
+  packs: 'SELECT key,digest,size,raw_size FROM pack ORDER BY key',
+  pack: 'SELECT key,digest,size,raw_size FROM pack WHERE key=?',
+  packKey: 'SELECT key FROM pack WHERE digest=?',
+  frames:
+    'SELECT raw_offset,raw_size,offset,size,digest FROM frame WHERE pack=? ORDER BY raw_offset ' +
+    `LIMIT ${MAX_FRAMES_PER_PACK + 1}`,
+} as const
+type QueryName = keyof typeof SQL
+
+/** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
+const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|CANTOPEN_CORRUPT)/
+
+export class Index implements Tree {
+  /** The file, for messages. */
+  readonly path: string
+  readonly meta: IndexMeta
+  readonly #connection: Connection
+  readonly #queries = new Map<QueryName, Query>()
+  readonly #memory = new ReaddirMemory(MAX_REMEMBERED_NAMES)
+
+  private constructor(path: string, connection: Connection, meta: IndexMeta) {
+    this.path = path
+    this.#connection = connection
+    this.meta = meta
+  }
+
+  /**
+   * Opens an index file that nobody writes to any more; its digest has been verified by whoever
+   * brought it. Throws `invalid-index` or `unsupported-version`; a file that cannot be opened at
+   * all gives SQLite's own error. The caller closes it.
+   */
+  static open(path: string, options: IndexOptions = {}): Index {
+    const connection = new Database(path, { readonly: true, fileMustExist: true })
+    try {
+      const kib = Math.max(16, Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 1024))
+      connection.pragma('trusted_schema=OFF')
+      connection.pragma('cell_size_check=ON')
+      connection.pragma('mmap_size=0')
+      // Nobody writes: the shared lock of the first read is kept, so that no later statement asks the
+      // kernel for locks or looks whether the file has changed.
+      connection.pragma('locking_mode=EXCLUSIVE')
+      connection.pragma(`cache_size=-${kib}`)
+      refuseForeignFile(connection)
+      const rows = connection.prepare<[], unknown[]>('SELECT key,value FROM meta LIMIT 100')
+      return new Index(path, connection, metaFromRows(rows.raw().all()))
+    } catch (cause) {
+      connection.close()
+      throw refusal(path, cause)
+    }
+  }
+
+  inode(ino: number): Inode | undefined {
+    const row = this.#get('inode', ino)
+    return row && inodeFromRow(row, 0)
+  }
+
+  lookup(parent: number, name: Uint8Array): number | undefined {
+    const row = this.#get('lookup', parent, name)
+    return row && integerFromRow(row[0], 1, MAX_INO, 'entry', parent, 'ino')
+  }
+
+  /** `lookup` and `inode` in one statement: what a FUSE LOOKUP needs. */
+  lookupInode(parent: number, name: Uint8Array): Inode | undefined {
+    const row = this.#get('lookupInode', parent, name)
+    return row && joinedInode(row, 0, parent)
+  }
+
+  readdir(parent: number, cookie: number, limit: number): DirEntry[] {
+    return this.#list('readdir', parent, cookie, limit, (row, name, at) => {
+      const ino = integerFromRow(row[1], 1, MAX_INO, 'entry', parent, 'ino')
+      return { name, ino, mode: modeFromRow(row[2], ino), cookie: at }
+    })
+  }
+
+  /** `readdir` and each entry's `inode` in one statement: what a FUSE READDIRPLUS needs. */
+  readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] {
+    return this.#list('readdirPlus', parent, cookie, limit, (row, name, at) => {
+      const inode = joinedInode(row, 1, parent)
+      return { name, ino: inode.ino, mode: inode.mode, cookie: at, inode }
+    })
+  }
+
+  readlink(ino: number): Uint8Array | undefined {
+    const row = this.#get('readlink', ino)
+    if (row === undefined || (modeFromRow(row[0], ino) & S_IFMT) !== S_IFLNK) return undefined
+    const target = bytesFromRow(row[2], 1, MAX_LINK_TARGET_BYTES, 'inode', ino, 'target')
+    if (target.length !== row[1]) throw invalidRow('inode', ino, 'size differs from the target')
+    return target
+  }
+
+  xattrs(ino: number): Xattr[] {
+    const rows = this.#all('xattrs', ino)
+    if (rows.length > MAX_XATTRS) throw invalidRow('xattr', ino, 'too many attributes')
+    return rows.map((row) => ({
+      name: bytesFromRow(row[0], 1, MAX_XATTR_NAME_BYTES, 'xattr', ino, 'name'),
+      value: bytesFromRow(row[1], 0, MAX_XATTR_VALUE_BYTES, 'xattr', ino, 'value'),
+    }))
+  }
+
+  /** The value of one attribute: what a FUSE GETXATTR needs. */
+  xattr(ino: number, name: Uint8Array): Uint8Array | undefined {
+    const row = this.#get('xattr', ino, name)
+    return row && bytesFromRow(row[0], 0, MAX_XATTR_VALUE_BYTES, 'xattr', ino, 'value')
+  }
+
+  /** `pack` of each extent is a key that `packTable` takes. */
+  extents(ino: number): Extent[] {
+    const row = this.#get('inlineExtent', ino)
+    if (row === undefined) return []
+    const inline = inlineExtentFromRow(row, ino)
+    if (inline !== undefined) return [inline]
+    const rows = this.#all('extents', ino)
+    if (rows.length > MAX_EXTENTS_PER_FILE) throw invalidRow('extent', ino, 'too many extents')
+    let end = 0
+    return rows.map((extentRow) => {
+      const extent = extentFromRow(extentRow, ino, end, row[1])
+      end = extent.offset + extent.length
+      return extent
+    })
+  }
+
+  /** The packs this tree refers to, in order of key: 1 to `meta.packs`. */
+  packs(): PackRef[] {
+    return this.#all('packs').map(packRefFromRow)
+  }
+
+  /** One pack with all its frames. Throws `invalid-index` for a key that is not in the index. */
+  packTable(packKey: number): PackTable {
+    const row = this.#get('pack', packKey)
+    if (row === undefined) throw invalidRow('pack', packKey, 'no such row')
+    return packTableFromRows(packRefFromRow(row), this.#all('frames', packKey))
+  }
+
+  /** The key of the pack with this digest, if the tree refers to it. Reads the whole pack table. */
+  packKeyOf(digest: Digest): number | undefined {
+    const row = this.#get('packKey', bytesFromDigest(digest))
+    return row && integerFromRow(row[0], 1, MAX_PACKS, 'pack', digest, 'key')
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#connection.close()
+  }
+
+  #list<Entry>(
+    query: 'readdir' | 'readdirPlus',
+    parent: number,
+    cookie: number,
+    limit: number,
+    entryFromRow: (row: Row, name: Uint8Array, cookie: number) => Entry,
+  ): Entry[] {
+    const after = cookie === 0 ? NO_NAME : this.#nameAt(parent, cookie)
+    if (after === undefined) return []
+    const rows = this.#all(query, parent, after, limit)
+    const names: Uint8Array[] = []
+    const entries = rows.map((row, at) => {
+      const name = nameFromRow(row[0], parent)
+      names.push(name)
+      return entryFromRow(row, name, cookie + 1 + at)
+    })
+    if (rows.length > 0 && rows.length === limit) this.#memory.remember(parent, cookie + 1, names)
+    return entries
+  }
+
+  #nameAt(parent: number, cookie: number): Uint8Array | undefined {
+    const remembered = this.#memory.nameAt(parent, cookie)
+    if (remembered !== undefined) return remembered
+    const row = this.#get('nameAt', parent, cookie - 1)
+    return row && nameFromRow(row[0], parent)
+  }
+
+  #get(query: QueryName, ...values: unknown[]): Row | undefined {
+    try {
+      return this.#statement(query).get(...values)
+    } catch (cause) {
+      throw refusal(this.path, cause)
+    }
+  }
+
+  #all(query: QueryName, ...values: unknown[]): Row[] {
+    try {
+      return this.#statement(query).all(...values)
+    } catch (cause) {
+      throw refusal(this.path, cause)
+    }
+  }
+
+  #statement(query: QueryName): Query {
+    const known = this.#queries.get(query)
+    if (known !== undefined) return known
+    const statement = this.#connection.prepare<unknown[], Row>(SQL[query]).raw()
+    this.#queries.set(query, statement)
+    return statement
+  }
+}
+
+const NO_NAME = new Uint8Array(0)
+
+function nameFromRow(value: unknown, parent: number): Uint8Array {
+  const name = bytesFromRow(value, 1, MAX_NAME_BYTES, 'entry', parent, 'name')
+  if (name.includes(0x2f) || name.includes(0)) {
+    throw invalidRow('entry', parent, 'a name holds a slash or a NUL')
+  }
+  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) {
+    throw invalidRow('entry', parent, 'a name is "." or ".."')
+  }
+  return name
+}
+
+/** The inode joined to an entry, after the entry's own `ino` at `row[at]`. */
+function joinedInode(row: Row, at: number, parent: number): Inode {
+  const ino = integerFromRow(row[at], 1, MAX_INO, 'entry', parent, 'ino')
+  if (row[at + 1] === null)
+    throw invalidRow('entry', parent, `names inode ${ino}, which is not there`)
+  return inodeFromRow(row, at + 1)
+}
+
+function refuseForeignFile(connection: Connection): void {
+  const id = connection.pragma('application_id', { simple: true })
+  if (id !== APPLICATION_ID) {
+    throw new IndexFormatError('invalid-index', `application_id is ${String(id)}, not "THIN"`)
+  }
+  const version = connection.pragma('user_version', { simple: true })
+  if (version !== INDEX_VERSION) {
+    const message = `format version ${String(version)}, this build reads ${INDEX_VERSION}`
+    throw new IndexFormatError('unsupported-version', message)
+  }
+  const schema = connection
+    .prepare<[], unknown[]>('SELECT name,sql FROM sqlite_schema ORDER BY rowid LIMIT 100')
+    .raw()
+    .all()
+  const same =
+    schema.length === TABLES.length &&
+    TABLES.every((table, at) => schema[at]?.[0] === table.name && schema[at][1] === table.sql)
+  if (!same) {
+    throw new IndexFormatError('invalid-index', 'its tables are not those of the format')
+  }
+}
+
+/** Says which file, keeps our own code, and turns SQLite's verdict on the bytes into `invalid-index`. */
+function refusal(path: string, cause: unknown): unknown {
+  if (cause instanceof IndexFormatError) {
+    return new IndexFormatError(cause.code, `read index ${path}: ${cause.message}`, { cause })
+  }
+  if (cause instanceof Database.SqliteError && DAMAGED.test(cause.code)) {
+    const message = `read index ${path}: ${cause.message}`
+    return new IndexFormatError('invalid-index', message, { cause })
+  }
+  return cause
+}

@@ -1,0 +1,89 @@
+/**
+ * A value inside a JSON document together with its path, so that whatever is wrong with it is
+ * reported as `$.layers[3].url`. Nothing leaves it without having been checked.
+ */
+import { type Digest, digestFromString } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+
+export class JsonCursor {
+  readonly path: string
+  readonly #value: unknown
+
+  constructor(value: unknown, path = '$') {
+    this.#value = value
+    this.path = path
+  }
+
+  /** Whether there is a value: neither absent nor null. */
+  get present(): boolean {
+    return this.#value !== undefined && this.#value !== null
+  }
+
+  /** The member `key` of an object; a cursor on nothing when the object has none. */
+  member(key: string): JsonCursor {
+    if (typeof this.#value !== 'object' || this.#value === null || Array.isArray(this.#value)) {
+      throw this.refused('an object')
+    }
+    const own = Object.hasOwn(this.#value, key)
+    const members: Readonly<Record<string, unknown>> = { ...this.#value }
+    return new JsonCursor(own ? members[key] : undefined, `${this.path}.${key}`)
+  }
+
+  /** The elements of an array of `min` to `max`. */
+  elements(min: number, max: number): JsonCursor[] {
+    const value = this.#value
+    if (!Array.isArray(value) || value.length < min || value.length > max) {
+      throw this.refused(`an array of ${min} to ${max} elements`)
+    }
+    return value.map((element: unknown, at) => new JsonCursor(element, `${this.path}[${at}]`))
+  }
+
+  /** A string of 1 to `maxBytes` bytes of UTF-8 without control characters. */
+  text(maxBytes: number): string {
+    const value = this.#value
+    const clean = typeof value === 'string' && value !== '' && !/[\u0000-\u001f\u007f]/.test(value)
+    if (!clean || Buffer.byteLength(value) > maxBytes) {
+      throw this.refused(`a text of 1 to ${maxBytes} bytes without control characters`)
+    }
+    return value
+  }
+
+  /** An integer from `min` to `max`. */
+  integer(min: number, max: number): number {
+    const value = this.#value
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+      throw this.refused(`an integer from ${min} to ${max}`)
+    }
+    return value
+  }
+
+  boolean(): boolean {
+    if (typeof this.#value !== 'boolean') throw this.refused('true or false')
+    return this.#value
+  }
+
+  /** A digest with its `sha256:` prefix. */
+  digest(): Digest {
+    try {
+      return digestFromString(this.text(100), this.path)
+    } catch (cause) {
+      throw this.refused('sha256: and 64 lower-case hex digits', cause)
+    }
+  }
+
+  /** A digest written as 64 hex digits alone, as CVMFS recipes have them. */
+  hexDigest(): Digest {
+    try {
+      return digestFromString(`sha256:${this.text(100)}`, this.path)
+    } catch (cause) {
+      throw this.refused('64 lower-case hex digits', cause)
+    }
+  }
+
+  /** The error for a value that is not what was `expected`. */
+  refused(expected: string, cause?: unknown): IndexFormatError {
+    const shown = this.present ? JSON.stringify(this.#value).slice(0, 120) : 'missing'
+    const message = `recipe: ${this.path} is ${shown}; expected ${expected}`
+    return new IndexFormatError('invalid-recipe', message, cause === undefined ? {} : { cause })
+  }
+}
