@@ -76,14 +76,14 @@ export class Transport {
         waitMs = retryAfterMs(answer.header('retry-after'))
         failure = await refusal(exchange, answer)
       } catch (cause) {
-        if (exchange.signal.aborted) throw cancelled(exchange, exchange.signal.reason)
+        throwIfCancelled(exchange)
         if (cause instanceof SnapshotterError && cause.code !== 'unavailable') throw cause
         failure = cause
       }
       if (attempt >= attempts || signal.aborted) throw unavailable(exchange, attempt, failure)
       await backOff(attempt + 1, waitMs, signal).catch(() => undefined)
-      if (exchange.signal.aborted) throw cancelled(exchange, exchange.signal.reason)
-      if (signal.aborted) throw unavailable(exchange, attempt, failure)
+      throwIfCancelled(exchange)
+      if (deadline.aborted) throw unavailable(exchange, attempt, failure)
     }
   }
 
@@ -201,8 +201,10 @@ function registrySays(body: Uint8Array): string {
   return ` (${text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)})`
 }
 
-function cancelled(exchange: Exchange, cause: unknown): SnapshotterError {
-  return new SnapshotterError('cancelled', `${exchange.what}: cancelled`, { cause })
+function throwIfCancelled(exchange: Exchange): void {
+  if (!exchange.signal.aborted) return
+  const cause: unknown = exchange.signal.reason
+  throw new SnapshotterError('cancelled', `${exchange.what}: cancelled`, { cause })
 }
 
 function unavailable(exchange: Exchange, attempts: number, cause: unknown): SnapshotterError {
