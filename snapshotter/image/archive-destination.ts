@@ -61,7 +61,11 @@ export class ArchiveDestination implements ImageDestination {
       },
       ...(root.platform === undefined ? {} : { platform: root.platform }),
     }
-    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [descriptorToJson(descriptor)] }
+    const index = {
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [descriptorToJson(descriptor)],
+    }
     const members: [string, Uint8Array][] = [
       ['oci-layout', Buffer.from('{"imageLayoutVersion":"1.0.0"}')],
       ['index.json', Buffer.from(JSON.stringify(index))],

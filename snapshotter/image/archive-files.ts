@@ -35,11 +35,7 @@ export class ArchiveFiles implements FileSet {
   }
 
   /** `tempFolder` is where a compressed archive is unpacked to. Throws `invalid-content`, `not-found`. */
-  static async open(
-    path: string,
-    tempFolder: string,
-    signal: AbortSignal,
-  ): Promise<ArchiveFiles> {
+  static async open(path: string, tempFolder: string, signal: AbortSignal): Promise<ArchiveFiles> {
     let spoolFolder: string | undefined
     let file = await openFile(path)
     try {

@@ -14,7 +14,8 @@ export type ImageLocation =
 /** Throws `invalid-argument`. Whether the path exists or the reference is valid is not checked. */
 export function splitImageLocation(text: string): ImageLocation {
   for (const kind of ['oci', 'oci-archive', 'docker-archive'] as const) {
-    if (text.startsWith(`${kind}:`)) return { kind, ...splitPath(text.slice(kind.length + 1), text) }
+    if (text.startsWith(`${kind}:`))
+      return { kind, ...splitPath(text.slice(kind.length + 1), text) }
   }
   if (text.startsWith('docker://')) {
     return { kind: 'registry', reference: text.slice('docker://'.length) }

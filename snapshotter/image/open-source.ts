@@ -45,7 +45,9 @@ export async function openImageSource(
       )
     case 'path': {
       const found = await stat(location.path).catch((cause: unknown) => {
-        throw new SnapshotterError('not-found', `${location.path}: no such file or folder`, { cause })
+        throw new SnapshotterError('not-found', `${location.path}: no such file or folder`, {
+          cause,
+        })
       })
       if (found.isDirectory()) return openLayout(location.path, location.tag)
       const files = await ArchiveFiles.open(location.path, options.tempFolder, signal)

@@ -65,7 +65,11 @@ export function tooLarge(what: string, sizeBytes: number, maxBytes: number): Sna
 }
 
 /** `bytes` themselves. Throws `invalid-content` unless they have the descriptor's digest. */
-export function checkedDocument(bytes: Uint8Array, descriptor: Descriptor, from: string): Uint8Array {
+export function checkedDocument(
+  bytes: Uint8Array,
+  descriptor: Descriptor,
+  from: string,
+): Uint8Array {
   const found = digestOf(bytes)
   if (found === descriptor.digest) return bytes
   throw new SnapshotterError(

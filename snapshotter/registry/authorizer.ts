@@ -19,6 +19,7 @@ type BearerChallenge = Extract<Challenge, { scheme: 'bearer' }>
 
 interface Knowledge {
   header: string
+  obtainedAtMs: number
   /** When `header` is no good any more, in ms of `performance.now()`. */
   expiresAtMs: number
   /** How to get a new one, all scopes asked for so far included; absent for Basic. */
@@ -27,6 +28,11 @@ interface Knowledge {
 
 /** A token is renewed this long before it expires: a request may be queued. */
 const EXPIRY_MARGIN_MS = 10_000
+/**
+ * A challenge that asks for no more than a token this young holds is the answer to a request that
+ * was under way before the token was there.
+ */
+const FRESH_MS = 2_000
 /** Repositories remembered; the oldest are forgotten and asked for again. */
 const MAX_KNOWN = 1024
 
@@ -74,7 +80,7 @@ export class RegistryAuthorizer implements Authorizer {
           if (credential?.kind !== 'password') break
           const header = basicHeader(credential)
           if (this.#known.get(key)?.header === header) break
-          this.#remember(key, { header, expiresAtMs: Infinity })
+          this.#remember(key, { header, obtainedAtMs: performance.now(), expiresAtMs: Infinity })
           return true
         }
         case 'bearer':
@@ -91,18 +97,21 @@ export class RegistryAuthorizer implements Authorizer {
     challenge: BearerChallenge,
     credential: Credential | undefined,
   ): Promise<boolean> {
+    const known = this.#known.get(key)
+    const merged = mergeScopes(known?.bearer?.scope, challenge.scope)
+    if (known?.bearer !== undefined && merged === known.bearer.scope && isFresh(known)) return true
     const realm = new URL(challenge.realm)
     if (!mayReceiveCredentials(realm, url)) return false
-    const scope = mergeScopes(this.#known.get(key)?.bearer?.scope, challenge.scope)
-    const asked = { ...challenge, ...(scope === '' ? {} : { scope }) }
+    const asked = { ...challenge, scope: merged }
     const token = await fetchToken(
-      { realm, service: challenge.service, scope, credential },
+      { realm, service: challenge.service, scope: merged, credential },
       this.#modules.dispatcher,
     )
     if (token === undefined) return false
     const lifeMs = token.lifeMs - Math.min(EXPIRY_MARGIN_MS, token.lifeMs / 2)
     this.#remember(key, {
       header: `Bearer ${token.token}`,
+      obtainedAtMs: performance.now(),
       expiresAtMs: performance.now() + lifeMs,
       bearer: asked,
     })
@@ -117,6 +126,11 @@ export class RegistryAuthorizer implements Authorizer {
   }
 }
 
+function isFresh(knowledge: Knowledge): boolean {
+  const now = performance.now()
+  return now < knowledge.obtainedAtMs + FRESH_MS && now < knowledge.expiresAtMs
+}
+
 function basicHeader(credential: { username: string; password: string }): string {
   const pair = `${credential.username}:${credential.password}`
   return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`
@@ -127,7 +141,9 @@ function basicHeader(credential: { username: string; password: string }): string
  * was reached without.
  */
 function mayReceiveCredentials(realm: URL, registry: URL): boolean {
-  return realm.protocol === 'https:' || (realm.protocol === 'http:' && registry.protocol === 'http:')
+  return (
+    realm.protocol === 'https:' || (realm.protocol === 'http:' && registry.protocol === 'http:')
+  )
 }
 
 /** The registry's name in `config.json`. */

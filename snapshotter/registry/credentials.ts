@@ -118,7 +118,10 @@ function credentialFromAuth(auth: JsonObject, where: string): Credential | undef
     const pair = Buffer.from(encoded, 'base64').toString('utf8')
     const colon = pair.indexOf(':')
     if (colon < 1) {
-      throw new SnapshotterError('invalid-argument', `${where}: auth is not base64 of user:password`)
+      throw new SnapshotterError(
+        'invalid-argument',
+        `${where}: auth is not base64 of user:password`,
+      )
     }
     const password = pair.slice(colon + 1).replace(/\0+$/, '')
     return { kind: 'password', username: pair.slice(0, colon), password }

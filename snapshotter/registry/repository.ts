@@ -6,7 +6,11 @@ import { type Digest, digestOf, isDigest } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { verifiedBlob } from './blob-stream.js'
 import { boundedBody } from './bounded-body.js'
-import { BLOB_EXCHANGE_TIMEOUT_MS, MAX_MANIFEST_BYTES, SMALL_EXCHANGE_TIMEOUT_MS } from './limits.js'
+import {
+  BLOB_EXCHANGE_TIMEOUT_MS,
+  MAX_MANIFEST_BYTES,
+  SMALL_EXCHANGE_TIMEOUT_MS,
+} from './limits.js'
 import type { Descriptor } from './manifest.js'
 import { MANIFEST_TYPES } from './media-types.js'
 import type { ExchangeBody, Transport } from './transport.js'
@@ -227,7 +231,10 @@ export class Repository {
     })
     const location = answer.header('location')
     if (location === undefined || !URL.canParse(location, url.href)) {
-      throw new SnapshotterError('invalid-content', `${what}: the registry names no upload location`)
+      throw new SnapshotterError(
+        'invalid-content',
+        `${what}: the registry names no upload location`,
+      )
     }
     return new URL(location, url)
   }

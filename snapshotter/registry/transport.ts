@@ -105,7 +105,10 @@ export class Transport {
     return (await this.#redirected(exchange, signal)).answer
   }
 
-  async #redirected(exchange: Exchange, signal: AbortSignal): Promise<{ answer: Answer; url: URL }> {
+  async #redirected(
+    exchange: Exchange,
+    signal: AbortSignal,
+  ): Promise<{ answer: Answer; url: URL }> {
     let url = exchange.url
     for (let hops = 0; ; hops++) {
       const answer = await this.#once(exchange, url, signal)
@@ -195,7 +198,8 @@ function registrySays(body: Uint8Array): string {
   } catch {
     return ''
   }
-  const [first] = (document as { errors?: { code?: unknown; message?: unknown }[] } | null)?.errors ?? []
+  const [first] =
+    (document as { errors?: { code?: unknown; message?: unknown }[] } | null)?.errors ?? []
   if (first === undefined) return ''
   const text = `${String(first.code)}: ${String(first.message)}`
   return ` (${text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300)})`
