@@ -4,12 +4,11 @@
  * to be right for the proof to hold.
  */
 import type { Extent } from '../../index-format/index.js'
-import { escapePath } from '../inspect/escape-name.js'
-import type { ContentPlan, PackPlan, PlannedExtent } from './content-plan.js'
+import type { ContentPlan, PackPlan, PlannedExtent, PlannedFile } from './content-plan.js'
 import type { Difference } from './difference.js'
 import { readFileBytes } from './file-bytes.js'
 import { InoMap } from './ino-map.js'
-import type { FailedPiece, ReadableTree, ReadPiece, StreamedTree } from './readable-tree.js'
+import type { FailedPiece, ReadableTree, ReadPiece, TreePair } from './readable-tree.js'
 import { pathsOf } from './tree-walk.js'
 
 export interface CompareContentOptions {
@@ -23,8 +22,6 @@ const MAX_PENDING_FILES = 10_000
 const COMPARE_BYTES = 1024 * 1024
 
 export class ContentComparison {
-  readonly #expected: ReadableTree
-  readonly #actual: StreamedTree
   readonly #plan: ContentPlan
   readonly #options: CompareContentOptions
   readonly #buffer = new Uint8Array(COMPARE_BYTES)
@@ -33,14 +30,7 @@ export class ContentComparison {
   readonly #reported = new InoMap()
   #unreadable: { file: number; message: string }[] = []
 
-  constructor(
-    expected: ReadableTree,
-    actual: StreamedTree,
-    plan: ContentPlan,
-    options: CompareContentOptions,
-  ) {
-    this.#expected = expected
-    this.#actual = actual
+  constructor(plan: ContentPlan, options: CompareContentOptions) {
     this.#plan = plan
     this.#options = options
   }
@@ -61,16 +51,19 @@ export class ContentComparison {
     yield* this.#flush(0)
   }
 
-  async #comparePack({ pack, extents, wanted }: PackPlan): Promise<void> {
+  async #comparePack({ tree, pack, extents, wanted }: PackPlan): Promise<void> {
     let live: LiveExtent[] = []
     let next = 0
-    for await (const piece of this.#actual.streamPack(pack, wanted, this.#options.signal)) {
+    for await (const piece of tree.streamPack(pack, wanted, this.#options.signal)) {
       const end = piece.rawOffset + piece.length
       for (let extent = extents[next]; extent !== undefined; extent = extents[++next]) {
         if (extent.rawOffset >= end) break
-        const { expectedIno } = this.#plan.pair(extent.file)
-        const file = this.#expected.tree.extents(expectedIno)
-        live.push({ ...extent, done: 0, expected: file })
+        const { expectedIno, trees } = this.#plan.file(extent.file)
+        const original = {
+          source: trees.expected,
+          extents: trees.expected.tree.extents(expectedIno),
+        }
+        live.push({ ...extent, done: 0, original })
       }
       this.#comparePiece(piece, live)
       live = live.filter(({ done, length }) => done < length)
@@ -111,7 +104,7 @@ export class ContentComparison {
     for (let at = 0; at < bytes.length; at += COMPARE_BYTES) {
       const actual = bytes.subarray(at, at + COMPARE_BYTES)
       const expected = this.#buffer.subarray(0, actual.length)
-      readFileBytes(this.#expected, extent.expected, expected, start + at)
+      readFileBytes(extent.original.source, extent.original.extents, expected, start + at)
       if (Buffer.compare(expected, actual) === 0) continue
       const first = actual.findIndex((byte, index) => byte !== expected[index])
       this.addDifference(extent.file, start + at + first)
@@ -125,48 +118,52 @@ export class ContentComparison {
     const differing = [...this.#differing].sort(([a], [b]) => a - b)
     const unreadable = this.#unreadable
     const files = [...differing.map(([file]) => file), ...unreadable.map(({ file }) => file)]
-    const paths = this.#paths(files)
+    const places = placesOf(files.map((file) => this.#plan.file(file)))
+    const placeOf = (file: number): Place => places(this.#plan.file(file))
     for (const [file, offset] of differing) {
       this.#reported.set(file + 1, 1)
-      const path = paths(file)
-      yield {
-        kind: 'content',
-        path,
-        offset,
-        expected: this.#byteWords(file, offset),
-        actual: 'another byte',
-      }
+      const expected = byteWords(this.#plan.file(file), offset)
+      yield { kind: 'content', ...placeOf(file), offset, expected, actual: 'another byte' }
     }
     for (const { file, message } of unreadable) {
-      const path = paths(file)
-      yield {
-        kind: 'unreadable',
-        path,
-        expected: `the content of /${escapePath(path)}`,
-        actual: message,
-      }
+      yield { kind: 'unreadable', ...placeOf(file), expected: 'its content', actual: message }
     }
     this.#differing.clear()
     this.#unreadable = []
   }
+}
 
-  #byteWords(file: number, offset: number): string {
-    const extents = this.#expected.tree.extents(this.#plan.pair(file).expectedIno)
-    const byte = new Uint8Array(1)
-    readFileBytes(this.#expected, extents, byte, offset)
-    return `0x${(byte[0] ?? 0).toString(16).padStart(2, '0')}`
-  }
+/** Where a file is, as a difference has it. */
+interface Place {
+  readonly tree: string
+  readonly path: Uint8Array
+}
 
-  #paths(files: readonly number[]): (file: number) => Uint8Array {
-    const inoOf = (file: number): number => this.#plan.pair(file).expectedIno
-    const paths = pathsOf(this.#expected.tree, new Set(files.map(inoOf)))
-    return (file) => paths.get(inoOf(file)) ?? new Uint8Array(0)
+/** Finds the paths of files, with one walk of each tree that has some. */
+function placesOf(files: readonly PlannedFile[]): (file: PlannedFile) => Place {
+  const inos = new Map<TreePair, Set<number>>()
+  for (const { trees, expectedIno } of files) {
+    const known = inos.get(trees)
+    if (known === undefined) inos.set(trees, new Set([expectedIno]))
+    else known.add(expectedIno)
   }
+  const paths = new Map<TreePair, Map<number, Uint8Array>>()
+  for (const [trees, wanted] of inos) paths.set(trees, pathsOf(trees.expected.tree, wanted))
+  return ({ trees, expectedIno }) => ({
+    tree: trees.name,
+    path: paths.get(trees)?.get(expectedIno) ?? new Uint8Array(0),
+  })
+}
+
+function byteWords({ trees, expectedIno }: PlannedFile, offset: number): string {
+  const byte = new Uint8Array(1)
+  readFileBytes(trees.expected, trees.expected.tree.extents(expectedIno), byte, offset)
+  return `0x${(byte[0] ?? 0).toString(16).padStart(2, '0')}`
 }
 
 interface LiveExtent extends PlannedExtent {
   /** Bytes compared so far. */
   done: number
-  /** Of the original's file. */
-  readonly expected: readonly Extent[]
+  /** The original's file. */
+  readonly original: { readonly source: ReadableTree; readonly extents: readonly Extent[] }
 }

@@ -7,6 +7,7 @@ import { escapePath } from '../inspect/escape-name.js'
 import { compareInodes, typeName } from './compare-inodes.js'
 import type { Difference } from './difference.js'
 import { InoMap } from './ino-map.js'
+import type { TreePair } from './readable-tree.js'
 import { DirectoryCursor, isDirectory, isRegular, joinPath, pathsOf } from './tree-walk.js'
 
 /** Two inodes that the same name stands for. */
@@ -35,9 +36,9 @@ export class NameComparison {
   readonly #expectedOf = new InoMap()
   #pending: PendingLink[] = []
 
-  constructor(expected: Tree, actual: Tree, hooks: CompareNamesHooks) {
-    this.#expected = expected
-    this.#actual = actual
+  constructor(trees: TreePair, hooks: CompareNamesHooks) {
+    this.#expected = trees.expected.tree
+    this.#actual = trees.actual.tree
     this.#hooks = hooks
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Extent } from '../../index-format/index.js'
 import type { InodePair } from './compare-names.js'
-import type { RawRange } from './readable-tree.js'
+import type { RawRange, StreamedTree, TreePair } from './readable-tree.js'
 
 /** An extent of the thin tree, and the file it belongs to. */
 export interface PlannedExtent extends RawRange {
@@ -14,8 +14,15 @@ export interface PlannedExtent extends RawRange {
   readonly offset: number
 }
 
+/** A pair of files, and the pair of trees they are in. */
+export interface PlannedFile extends InodePair {
+  readonly trees: TreePair
+}
+
 /** The extents that lie in one pack, in order of `rawOffset`. */
 export interface PackPlan {
+  /** A tree that names the pack, and what it calls it. */
+  readonly tree: StreamedTree
   readonly pack: number
   readonly extents: readonly PlannedExtent[]
   /** What to read so that each extent is covered: ascending, not touching each other. */
@@ -23,6 +30,13 @@ export interface PackPlan {
 }
 
 export class ContentPlan {
+  readonly #trees: TreePair[] = []
+  readonly #treesOfFile = new NumberColumn()
+  /** Every pack of every tree, by a number of our own. */
+  readonly #knownPacks: { readonly tree: StreamedTree; readonly pack: number }[] = []
+  readonly #packNumbers = new Map<string, number>()
+  /** By what the tree added last calls its packs. */
+  #packsOfTree = new Map<number, number>()
   readonly #expectedInos = new NumberColumn()
   readonly #actualInos = new NumberColumn()
   readonly #files = new NumberColumn()
@@ -37,14 +51,21 @@ export class ContentPlan {
     return this.#sizeBytes
   }
 
+  /** The files added from now on are in these trees. */
+  addTrees(trees: TreePair): void {
+    this.#trees.push(trees)
+    this.#packsOfTree = new Map()
+  }
+
   /** Returns the number of the file. */
   addFile(pair: InodePair, extents: readonly Extent[]): number {
     const file = this.#expectedInos.length
     this.#expectedInos.push(pair.expectedIno)
     this.#actualInos.push(pair.actualIno)
+    this.#treesOfFile.push(this.#trees.length - 1)
     for (const extent of extents) {
       this.#files.push(file)
-      this.#packs.push(extent.pack)
+      this.#packs.push(this.#packNumber(extent.pack))
       this.#rawOffsets.push(extent.rawOffset)
       this.#lengths.push(extent.length)
       this.#offsets.push(extent.offset)
@@ -53,11 +74,14 @@ export class ContentPlan {
     return file
   }
 
-  pair(file: number): InodePair {
-    return { expectedIno: this.#expectedInos.at(file), actualIno: this.#actualInos.at(file) }
+  file(file: number): PlannedFile {
+    const trees = this.#trees[this.#treesOfFile.at(file)]
+    if (trees === undefined) throw new RangeError(`file ${file} was added before any trees`)
+    const [expectedIno, actualIno] = [this.#expectedInos.at(file), this.#actualInos.at(file)]
+    return { trees, expectedIno, actualIno }
   }
 
-  /** The packs, in order of their number, and within each the extents in order of place. */
+  /** The packs, in the order in which they were first named, and within each the extents in order of place. */
   *packs(): Generator<PackPlan> {
     const order = Uint32Array.from({ length: this.#files.length }, (_, row) => row)
     order.sort(
@@ -69,9 +93,26 @@ export class ContentPlan {
       let to = from
       while (to < order.length && this.#packs.at(order[to] ?? 0) === pack) to++
       const extents = Array.from(order.subarray(from, to), (row) => this.#extent(row))
-      yield { pack, extents, wanted: unionOf(extents) }
+      const known = this.#knownPacks[pack]
+      if (known === undefined) throw new RangeError(`pack number ${pack} was never given`)
+      yield { ...known, extents, wanted: unionOf(extents) }
       from = to
     }
+  }
+
+  #packNumber(pack: number): number {
+    const known = this.#packsOfTree.get(pack)
+    if (known !== undefined) return known
+    const tree = this.#trees.at(-1)?.actual
+    if (tree === undefined) throw new RangeError('a file was added before any trees')
+    const identity = tree.packIdentity(pack)
+    let number = this.#packNumbers.get(identity)
+    if (number === undefined) {
+      number = this.#knownPacks.push({ tree, pack }) - 1
+      this.#packNumbers.set(identity, number)
+    }
+    this.#packsOfTree.set(pack, number)
+    return number
   }
 
   #extent(row: number): PlannedExtent {

@@ -49,6 +49,8 @@ export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number]
 
 export interface Difference {
   readonly kind: DifferenceKind
+  /** Which of the trees that were compared; absent where the difference is not in a tree. */
+  readonly tree?: string
   /** Raw bytes, from the root of the tree, without a slash in front; empty for the root and where no path applies. */
   readonly path: Uint8Array
   /** What the original has, in words safe to print. */
@@ -64,6 +66,7 @@ export interface Difference {
 /** A difference as JSON has it; the path is escaped, since JSON has no bytes. */
 export interface DifferenceJson {
   readonly kind: DifferenceKind
+  readonly tree?: string
   readonly path: string
   readonly name?: string
   readonly offset?: number
@@ -80,5 +83,6 @@ export function textFromDifference(difference: Difference): string {
   const name = difference.name === undefined ? '' : ` ${difference.name}`
   const offset = difference.offset === undefined ? '' : ` at offset ${difference.offset}`
   const path = `/${escapePath(difference.path)}`
-  return `${difference.kind}: ${path}${name}${offset}: expected ${difference.expected}, found ${difference.actual}`
+  const where = difference.tree === undefined ? '' : `${difference.tree} `
+  return `${difference.kind}: ${where}${path}${name}${offset}: expected ${difference.expected}, found ${difference.actual}`
 }

@@ -32,6 +32,8 @@ export interface FailedPiece extends RawRange {
 /** A tree whose content arrives pack by pack. */
 export interface StreamedTree {
   readonly tree: Tree
+  /** The same text for the same pack and frames in any tree: what is shared is then read once. */
+  packIdentity(pack: number): string
   /**
    * Streams the runs `wanted` (ascending, not touching each other) of one pack, in order and each
    * byte at most once; it may send more than was wanted. Bytes are verified. Damage is a
@@ -43,4 +45,11 @@ export interface StreamedTree {
     wanted: readonly RawRange[],
     signal: AbortSignal,
   ): AsyncIterable<ReadPiece | FailedPiece>
+}
+
+/** Two trees to compare, and what a report calls them. */
+export interface TreePair {
+  readonly name: string
+  readonly expected: ReadableTree
+  readonly actual: StreamedTree
 }

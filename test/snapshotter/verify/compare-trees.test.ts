@@ -31,7 +31,8 @@ async function differencesOf(
   signal = new AbortController().signal,
 ): Promise<Difference[]> {
   const found: Difference[] = []
-  for await (const difference of compareTrees(expected, actual, { signal })) found.push(difference)
+  const pairs = [{ name: 'tree', expected, actual }]
+  for await (const difference of compareTrees(pairs, { signal })) found.push(difference)
   return found
 }
 
@@ -201,6 +202,22 @@ describe('compareTrees', () => {
     const total = actual.asked.reduce((sum, run) => sum + run.length, 0)
     assert.equal(total, actual.content().sizeBytes)
     assert.equal(actual.asked.length, 1)
+  })
+
+  it('reads a pack that two trees share once, and names the tree that is wrong', async () => {
+    const first = new MemoryTree(IMAGE)
+    const second = new MemoryTree(IMAGE)
+    const changed = new MemoryTree({ ...IMAGE, zz: { content: 'the last file of the treE' } })
+    const found: unknown[] = []
+    const pairs = [
+      { name: 'layer 0', expected: new MemoryTree(IMAGE), actual: first },
+      { name: 'merged', expected: changed, actual: second },
+    ]
+    const { signal } = new AbortController()
+    for await (const { kind, tree } of compareTrees(pairs, { signal })) found.push([kind, tree])
+    assert.deepEqual(found, [['content', 'merged']])
+    assert.equal(first.asked.length, 1)
+    assert.equal(second.asked.length, 0)
   })
 
   it('reports every one of many differences, each with its own first offset', async () => {

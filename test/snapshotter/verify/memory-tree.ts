@@ -103,6 +103,10 @@ export class MemoryTree implements Tree, ReadableTree, StreamedTree {
     }
   }
 
+  packIdentity(pack: number): string {
+    return `${pack} ${this.#pack.toString('latin1')}`
+  }
+
   async *streamPack(
     _pack: number,
     wanted: readonly RawRange[],
