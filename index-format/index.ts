@@ -12,6 +12,7 @@ export { type DirEntryPlus, Index, type IndexOptions } from './index/index-file.
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
+export { MAX_RECIPE_BYTES } from './limits.js'
 export type { Frame, PackTable } from './pack/pack-table.js'
 export type { RandomAccess } from './random-access.js'
 export { directoryOfLayerUrl, type LayerUrl } from './recipe/layer-url.js'

@@ -1,1 +1,25 @@
 export { SnapshotterError, type SnapshotterErrorCode } from './errors.js'
+export {
+  SnapshotsServer,
+  type SnapshotsServerModules,
+  type SnapshotsServerOptions,
+} from './service/snapshots-server.js'
+export { HostDirectories } from './snapshots/host-directories.js'
+export { HostDirectoryLayers } from './snapshots/host-directory-layers.js'
+export { detectOverlayOptions } from './snapshots/overlay-options.js'
+export type { Kind, Labels, Snapshot } from './snapshots/snapshot.js'
+export {
+  type CommitOptions,
+  type PrepareOptions,
+  SnapshotStore,
+  type SnapshotStoreModules,
+  type SnapshotStoreOptions,
+  type UpdateOptions,
+} from './snapshots/snapshot-store.js'
+export type {
+  LowerDirectory,
+  ThinLayer,
+  ThinLayerPlace,
+  ThinLayers,
+  Usage,
+} from './snapshots/thin-layers.js'

@@ -1,0 +1,75 @@
+/**
+ * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
+ * perhaps the embedded index beside it, and nothing else.
+ */
+import { constants } from 'node:fs'
+import { lstat, open, opendir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import {
+  EMBEDDED_INDEX_FILE_NAME,
+  MAX_RECIPE_BYTES,
+  RECIPE_FILE_NAME,
+  type Recipe,
+  recipeFromBytes,
+} from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+
+/**
+ * The recipe in `fsDir`, or undefined for an ordinary layer: one without `thin.json`, with anything
+ * beside it, or where it is not a regular file (a link is never followed). Throws `invalid-content`
+ * for a `thin.json` that stands alone and is no recipe: running such an image would show an empty one.
+ */
+export async function readRecipe(fsDir: string, log: Logger): Promise<Recipe | undefined> {
+  const path = join(fsDir, RECIPE_FILE_NAME)
+  if (!(await isRegularFile(path))) return undefined
+  const other = await otherEntry(fsDir)
+  if (other !== undefined) {
+    log.debug({ path, other }, 'a thin.json that is not alone: the layer is ordinary')
+    return undefined
+  }
+  const bytes = await readBounded(path)
+  try {
+    return recipeFromBytes(bytes)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new SnapshotterError('invalid-content', `recipe ${path}: ${reason}`, { cause: error })
+  }
+}
+
+/** A name in `fsDir` that a thin layer does not have. Reads three entries at most. */
+async function otherEntry(fsDir: string): Promise<string | undefined> {
+  for await (const { name } of await opendir(fsDir)) {
+    if (name === RECIPE_FILE_NAME) continue
+    if (name === EMBEDDED_INDEX_FILE_NAME && (await isRegularFile(join(fsDir, name)))) continue
+    return name
+  }
+  return undefined
+}
+
+async function isRegularFile(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isFile()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    throw error
+  }
+}
+
+async function readBounded(path: string): Promise<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const { size } = await file.stat()
+    if (size > MAX_RECIPE_BYTES) {
+      throw new SnapshotterError(
+        'invalid-content',
+        `recipe ${path}: ${size} bytes, the limit is ${MAX_RECIPE_BYTES}`,
+      )
+    }
+    const bytes = Buffer.alloc(size)
+    const { bytesRead } = await file.read(bytes, 0, size, 0)
+    return bytes.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The directories of snapshots: `<root>/snapshots/<id>/{fs,work}`. A new one is made under a
+ * temporary name and gets its own when the database knows the id; one without id is an orphan.
+ */
+import { lchownSync, renameSync, statSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Kind } from './snapshot.js'
+
+const TEMPORARY_PREFIX = 'new-'
+
+export class SnapshotDirectories {
+  readonly #directory: string
+  /** Temporary names that a running request will still rename or remove. */
+  readonly #inProgress = new Set<string>()
+
+  private constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Creates `<root>/snapshots` where it is missing. */
+  static async open(root: string): Promise<SnapshotDirectories> {
+    const directory = join(root, 'snapshots')
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    return new SnapshotDirectories(directory)
+  }
+
+  fsOf(id: number): string {
+    return join(this.#directory, String(id), 'fs')
+  }
+
+  workOf(id: number): string {
+    return join(this.#directory, String(id), 'work')
+  }
+
+  /** Makes a temporary directory for a new snapshot: `settle` or `discard` it. */
+  async create(kind: Kind): Promise<string> {
+    const temporary = await mkdtemp(join(this.#directory, TEMPORARY_PREFIX))
+    this.#inProgress.add(basename(temporary))
+    try {
+      await makeDirectory(join(temporary, 'fs'), 0o755)
+      if (kind === 'active') await makeDirectory(join(temporary, 'work'), 0o711)
+    } catch (error) {
+      await this.discard(temporary)
+      throw error
+    }
+    return temporary
+  }
+
+  /**
+   * Gives a temporary directory its id, and its root the owner of the parent's. Synchronous, to be
+   * the last step of a transaction; if that does not commit, `removeOrphan` what is there.
+   */
+  settle(temporary: string, id: number, parentId: number | undefined): void {
+    if (parentId !== undefined) {
+      const { uid, gid } = statSync(this.fsOf(parentId))
+      lchownSync(join(temporary, 'fs'), uid, gid)
+    }
+    renameSync(temporary, join(this.#directory, String(id)))
+    this.#inProgress.delete(basename(temporary))
+  }
+
+  /** Removes a temporary directory, whether `settle` has renamed it or not. */
+  async discard(temporary: string): Promise<void> {
+    await rm(temporary, { recursive: true, force: true })
+    this.#inProgress.delete(basename(temporary))
+  }
+
+  async remove(id: number): Promise<void> {
+    await this.removeOrphan(String(id))
+  }
+
+  async removeOrphan(name: string): Promise<void> {
+    await rm(join(this.#directory, name), { recursive: true, force: true })
+  }
+
+  /** Names of directories that belong to none of `ids` and to no request under way. */
+  async orphans(ids: () => ReadonlySet<number>): Promise<string[]> {
+    const names = await readdir(this.#directory)
+    // Read after the directory: a snapshot made meanwhile is then known, whatever it was called.
+    const known = ids()
+    return names.filter((name) => !known.has(Number(name)) && !this.#inProgress.has(name))
+  }
+}
+
+/** mkdir(2) applies the umask; what containers see must not depend on it. */
+async function makeDirectory(path: string, mode: number): Promise<void> {
+  await mkdir(path, { mode })
+  await chmod(path, mode)
+}

@@ -1,0 +1,69 @@
+/** mount(8) and umount(8), as containerd uses the mounts that a snapshotter answers. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import { promisify } from 'node:util'
+import type { Mount } from '../../../proto/index.js'
+
+const run = promisify(execFile)
+
+/** containerd changes the directory when the options would not fit in a page otherwise. */
+const LONG_OPTIONS_BYTES = 3072
+
+/** Mounts at `target`. The caller unmounts. */
+export async function mountAt(mounts: readonly Mount[], target: string): Promise<void> {
+  for (const { type, source, options } of mounts) {
+    if (type === 'bind') {
+      await run('mount', ['--rbind', source, target])
+      if (options.includes('ro')) await run('mount', ['-o', 'remount,bind,ro', target])
+    } else {
+      const { cwd, short } = shortened(options)
+      await run('mount', ['-i', '-t', type, source, target, '-o', short.join(',')], { cwd })
+    }
+  }
+}
+
+export async function unmount(target: string): Promise<void> {
+  await run('umount', [target])
+}
+
+/** Runs `work` with the mounts at a temporary directory below `parent`. */
+export async function withMounts<T>(
+  mounts: readonly Mount[],
+  parent: string,
+  work: (directory: string) => Promise<T>,
+): Promise<T> {
+  const target = await mkdtemp(join(parent, 'mnt-'))
+  await mountAt(mounts, target)
+  try {
+    return await work(target)
+  } finally {
+    await unmount(target)
+    await rm(target, { recursive: true })
+  }
+}
+
+/** Unmounts whatever is mounted below a directory, the last mount first. */
+export async function unmountBelow(directory: string): Promise<void> {
+  const table = await readFile('/proc/self/mountinfo', 'utf8')
+  const targets = table
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((target) => target.startsWith(`${directory}/`))
+  for (const target of targets.reverse()) await run('umount', ['-l', target])
+}
+
+/** Lower directories relative to what they have in common, as containerd gives them to the kernel. */
+function shortened(options: readonly string[]): { cwd: string; short: readonly string[] } {
+  const prefix = 'lowerdir='
+  const lowerdir = options.find((option) => option.startsWith(prefix))
+  if (lowerdir === undefined || options.join(',').length < LONG_OPTIONS_BYTES) {
+    return { cwd: '/', short: options }
+  }
+  const paths = lowerdir.slice(prefix.length).split(':')
+  let cwd = posix.dirname(paths[0] ?? '/')
+  while (!paths.every((path) => path.startsWith(`${cwd}/`))) cwd = posix.dirname(cwd)
+  const relative = paths.map((path) => posix.relative(cwd, path))
+  const others = options.filter((option) => option !== lowerdir)
+  return { cwd, short: [...others, `${prefix}${relative.join(':')}`] }
+}
