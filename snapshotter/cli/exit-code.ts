@@ -1,0 +1,51 @@
+/** What a command's exit status says; the same for all commands. README.md has the table. */
+import { FusefsError, type FusefsErrorCode } from '../../fusefs/index.js'
+import { IndexFormatError } from '../../index-format/index.js'
+import { SnapshotterError, type SnapshotterErrorCode } from '../errors.js'
+
+/** Everything was done, and nothing was found. */
+export const EXIT_OK = 0
+/** The command did its work, and what it looked for differs, is damaged or is missing. */
+export const EXIT_FINDINGS = 1
+/** The command line, or what it names, cannot be used as it is. */
+export const EXIT_BAD_INPUT = 2
+/** A registry, a store or a daemon cannot be reached or does not let us in: try again later. */
+export const EXIT_UNREACHABLE = 3
+/** The disk, a program or the system failed. */
+export const EXIT_FAILED = 4
+/** Interrupted: 128 and the number of SIGINT, as a shell has it. */
+export const EXIT_INTERRUPTED = 130
+
+const OF_SNAPSHOTTER: Readonly<Record<SnapshotterErrorCode, number>> = {
+  'not-found': EXIT_BAD_INPUT,
+  'already-exists': EXIT_BAD_INPUT,
+  'invalid-argument': EXIT_BAD_INPUT,
+  'failed-precondition': EXIT_BAD_INPUT,
+  unavailable: EXIT_UNREACHABLE,
+  unauthorized: EXIT_UNREACHABLE,
+  'invalid-content': EXIT_BAD_INPUT,
+  cancelled: EXIT_INTERRUPTED,
+  internal: EXIT_FAILED,
+}
+
+const OF_FUSEFS: Readonly<Record<FusefsErrorCode, number>> = {
+  'fetch-failed': EXIT_UNREACHABLE,
+  'blob-not-found': EXIT_BAD_INPUT,
+  'fetch-timeout': EXIT_UNREACHABLE,
+  'truncated-answer': EXIT_UNREACHABLE,
+  'verification-failed': EXIT_BAD_INPUT,
+  'cache-io': EXIT_FAILED,
+  'tree-unavailable': EXIT_BAD_INPUT,
+  'mount-failed': EXIT_FAILED,
+  protocol: EXIT_FAILED,
+  'invalid-argument': EXIT_BAD_INPUT,
+  aborted: EXIT_INTERRUPTED,
+}
+
+/** The exit status of a command that ended with this error. */
+export function exitCodeFromError(error: unknown): number {
+  if (error instanceof SnapshotterError) return OF_SNAPSHOTTER[error.code]
+  if (error instanceof FusefsError) return OF_FUSEFS[error.code]
+  if (error instanceof IndexFormatError) return EXIT_BAD_INPUT
+  return error instanceof Error && error.name === 'AbortError' ? EXIT_INTERRUPTED : EXIT_FAILED
+}
