@@ -13,7 +13,22 @@ export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
 export { MAX_RECIPE_BYTES } from './limits.js'
+export { decodeFrame } from './pack/frame-codec.js'
+export { type FrameCompressor, InlineCompressor } from './pack/frame-compressor.js'
+export { type KnownContent, type KnownPiece, NOTHING_KNOWN } from './pack/known-content.js'
+export {
+  type PackedContent,
+  packFiles,
+  type PackFilesOptions,
+  type PackInput,
+  type StoredContent,
+} from './pack/pack-files.js'
+export { packInputsOf } from './pack/pack-inputs.js'
+export { PackReader } from './pack/pack-reader.js'
 export type { Frame, PackTable } from './pack/pack-table.js'
+export { readPackTable } from './pack/pack-tail.js'
+export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
+export { ThreadCompressor } from './pack/thread-compressor.js'
 export type { RandomAccess } from './random-access.js'
 export { directoryOfLayerUrl, type LayerUrl } from './recipe/layer-url.js'
 export {

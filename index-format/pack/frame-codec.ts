@@ -1,0 +1,91 @@
+/**
+ * One zstd frame in, one frame's bytes out. Decompression writes into a buffer of exactly the size
+ * the pack's table claims, so that nothing a frame holds makes it larger, and its result is compared
+ * with the frame's digest before anybody sees it.
+ */
+import zstd from 'zstd-napi/binding.js'
+import { digestOf } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+import { MAX_FRAME_RAW_BYTES } from '../limits.js'
+import type { Frame } from './pack-table.js'
+
+/**
+ * Decompresses `compressed`, the bytes of `frame` in its pack, and verifies them. Throws
+ * `invalid-pack` when the bytes are not one zstd frame of the claimed sizes, `digest-mismatch` when
+ * they hold something else. The result is the caller's own.
+ */
+export function decodeFrame(frame: Frame, compressed: Uint8Array): Uint8Array {
+  const raw = decompressed(frame, compressed)
+  const digest = digestOf(raw)
+  if (digest !== frame.digest) {
+    const message = `frame at ${frame.offset}: content is ${digest}, expected ${frame.digest}`
+    throw new IndexFormatError('digest-mismatch', message)
+  }
+  return raw
+}
+
+function decompressed(frame: Frame, compressed: Uint8Array): Uint8Array {
+  const { rawSizeBytes } = frame
+  if (compressed.length !== frame.sizeBytes) {
+    throw refused(frame, `${compressed.length} bytes given, it has ${frame.sizeBytes}`)
+  }
+  if (
+    !Number.isSafeInteger(rawSizeBytes) ||
+    rawSizeBytes < 1 ||
+    rawSizeBytes > MAX_FRAME_RAW_BYTES
+  ) {
+    throw refused(
+      frame,
+      `claims ${rawSizeBytes} raw bytes, at most ${MAX_FRAME_RAW_BYTES} are read`,
+    )
+  }
+  const target = Buffer.allocUnsafeSlow(rawSizeBytes)
+  let written
+  try {
+    const headerBytes = zstd.getFrameContentSize(compressed)
+    if (headerBytes !== rawSizeBytes) {
+      throw refused(frame, `its header says ${headerBytes ?? 'no'} raw bytes, not ${rawSizeBytes}`)
+    }
+    const frameBytes = zstd.findFrameCompressedSize(compressed)
+    if (frameBytes !== compressed.length) {
+      throw refused(frame, `the zstd frame ends after ${frameBytes} of ${compressed.length} bytes`)
+    }
+    written = zstd.decompress(target, compressed)
+  } catch (cause) {
+    if (cause instanceof IndexFormatError) throw cause
+    throw refused(frame, cause instanceof Error ? cause.message : 'not zstd', cause)
+  }
+  if (written !== rawSizeBytes) throw refused(frame, `it expands to ${written} bytes`)
+  return target
+}
+
+function refused(frame: Frame, complaint: string, cause?: unknown): IndexFormatError {
+  const message = `frame at ${frame.offset}: ${complaint}`
+  return new IndexFormatError('invalid-pack', message, cause === undefined ? {} : { cause })
+}
+
+/**
+ * Compresses frames, one after the other, in the calling thread. The output depends on input, level
+ * and the zstd library alone, not on what was compressed before.
+ */
+export class FrameEncoder {
+  readonly #context = new zstd.CCtx()
+  #level: number | undefined
+
+  /** The result has an ArrayBuffer of its own, so that it can be transferred to another thread. */
+  encode(raw: Uint8Array, level: number): Uint8Array {
+    if (this.#level !== level) {
+      // contentSizeFlag: a reader checks the size before it decompresses. checksumFlag: the table's
+      // SHA-256 says more than zstd's own 32 bits.
+      this.#context.setParameter(zstd.CParameter.compressionLevel, level)
+      this.#context.setParameter(zstd.CParameter.contentSizeFlag, 1)
+      this.#context.setParameter(zstd.CParameter.checksumFlag, 0)
+      this.#level = level
+    }
+    const target = Buffer.allocUnsafeSlow(zstd.compressBound(raw.length))
+    const sizeBytes = this.#context.compress2(target, raw)
+    const result = Buffer.allocUnsafeSlow(sizeBytes)
+    target.copy(result, 0, 0, sizeBytes)
+    return result
+  }
+}

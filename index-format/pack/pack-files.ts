@@ -1,0 +1,228 @@
+/**
+ * Puts the content of a layer's files into packs. Small files share frames, in the order in which
+ * they come, which is that of their paths: neighbours compress well together. Large files are cut
+ * where their content says. Content that is here already, in this layer or in the store, is referred
+ * to. The result depends on the files, their order, the level and what is known; not on timing.
+ */
+import { setImmediate } from 'node:timers/promises'
+import { type Digest, digestOf } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+import { LARGE_FILE_BYTES, MAX_CUT_BYTES, SMALL_FRAME_RAW_BYTES } from '../limits.js'
+import type { RandomAccess } from '../random-access.js'
+import type { Extent } from '../tree/tree.js'
+import { ContentMap } from './content-map.js'
+import { Cutter } from './cutter.js'
+import { DigestTable } from './digest-table.js'
+import type { FrameCompressor } from './frame-compressor.js'
+import { type KnownContent, NOTHING_KNOWN } from './known-content.js'
+import { PackList } from './pack-list.js'
+import type { PackSink } from './pack-writer.js'
+import type { PackTable } from './pack-table.js'
+import { RunReader } from './run-reader.js'
+
+/** A regular file whose content is to be packed. */
+export interface PackInput {
+  /** What `extentsOf` will be asked for: the inode number in the tree being packed. Each once. */
+  readonly fileId: number
+  /** Of the stored bytes: the runs' bytes, one after the other. */
+  readonly digest: Digest
+  /** Where the stored bytes stand in the file, and in the spool (`rawOffset`). In order of `offset`. */
+  readonly runs: readonly Extent[]
+}
+
+export interface PackFilesOptions {
+  /** In path order, as `packInputsOf` gives them. */
+  readonly files: Iterable<PackInput>
+  /** What the runs' `rawOffset` refers to. */
+  readonly spool: RandomAccess
+  /** Default: nothing is known. */
+  readonly known?: KnownContent
+  /** The caller's to close. */
+  readonly compressor: FrameCompressor
+  /** zstd level, 1 to 19. */
+  readonly level: number
+  /** Where the next pack goes; called after the one before is finished. */
+  readonly openPack: () => PackSink
+  /** Told the bytes of each file or piece that has been dealt with. */
+  readonly onProgress?: (bytes: number) => void
+  readonly signal?: AbortSignal
+}
+
+/** Content that was stored now: what a publisher remembers as known. */
+export interface StoredContent {
+  readonly digest: Digest
+  /** `pack` is a position in `packs`. */
+  readonly pieces: readonly { pack: number; rawOffset: number; length: number }[]
+}
+
+export interface PackedContent {
+  /** New packs and those found in the store, in the order of their first use. */
+  readonly packs: readonly PackTable[]
+  /** Positions in `packs` of those that were written now. */
+  readonly newPacks: ReadonlySet<number>
+  /** The file's extents; `pack` is a position in `packs`. Empty for a file that was not given. */
+  extentsOf(fileId: number): Extent[]
+  /** Each different file content that was stored now, once. */
+  storedContents(): Iterable<StoredContent>
+}
+
+/** Files without any wait between them after which other work gets its turn. */
+const FILES_PER_TURN = 1000
+
+/**
+ * Packs all files. A failure, or `signal`, aborts the pack being written; packs before it stay, they
+ * are complete and belong to no index yet. Throws what the sink, the spool or the compressor throws.
+ */
+export async function packFiles(options: PackFilesOptions): Promise<PackedContent> {
+  const packer = new FilePacker(options)
+  try {
+    return await packer.run()
+  } catch (cause) {
+    await packer.abort()
+    throw cause
+  }
+}
+
+class FilePacker {
+  readonly #options: PackFilesOptions
+  readonly #known: KnownContent
+  readonly #packs: PackList
+  readonly #contents = new ContentMap()
+  readonly #cutter = new Cutter()
+  /** Frames of large files in this run: `#framePlaces[n]` is where frame n is. */
+  readonly #frames = new DigestTable()
+  readonly #framePlaces: { pack: number; rawOffset: number }[] = []
+  #small = newSmallFrame()
+  #smallBytes = 0
+  /** Pieces in the frame being filled: [piece, offset in the frame] alternating. */
+  #smallPieces: number[] = []
+  #window: Buffer | undefined
+
+  constructor(options: PackFilesOptions) {
+    this.#options = options
+    this.#known = options.known ?? NOTHING_KNOWN
+    this.#packs = new PackList(options)
+  }
+
+  async run(): Promise<PackedContent> {
+    const { files, onProgress, signal } = this.#options
+    let count = 0
+    for (const file of files) {
+      if (++count % FILES_PER_TURN === 0) await setImmediate()
+      signal?.throwIfAborted()
+      const sizeBytes = file.runs.reduce((sum, run) => sum + run.length, 0)
+      if (sizeBytes === 0) continue
+      const content =
+        this.#contents.find(file.digest) ??
+        this.#findKnown(file.digest, sizeBytes) ??
+        (sizeBytes < LARGE_FILE_BYTES
+          ? await this.#packSmall(file, sizeBytes)
+          : await this.#packLarge(file, sizeBytes))
+      this.#contents.setFile(file.fileId, content, file.runs)
+      onProgress?.(sizeBytes)
+    }
+    await this.#flushSmall()
+    await this.#packs.finish()
+    return {
+      packs: this.#packs.tables(),
+      newPacks: this.#packs.newPositions(),
+      extentsOf: (fileId) => this.#contents.extentsOf(fileId),
+      storedContents: () => this.#contents.stored(),
+    }
+  }
+
+  abort(): Promise<void> {
+    return this.#packs.abort()
+  }
+
+  #findKnown(digest: Digest, sizeBytes: number): number | undefined {
+    const pieces = this.#known.file(digest)
+    if (pieces === undefined) return undefined
+    const knownBytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    const inside = pieces.every((p) => p.rawOffset + p.length <= p.pack.rawSizeBytes)
+    if (knownBytes !== sizeBytes || !inside) {
+      const message = `pack files: known content ${digest} has ${knownBytes} bytes, not ${sizeBytes}`
+      throw new IndexFormatError('invalid-pack', message)
+    }
+    const content = this.#contents.add(digest, false)
+    for (const piece of pieces) {
+      const { rawOffset, length } = piece
+      const pack = this.#packs.positionOfKnown(piece)
+      this.#contents.addPiece(content, { pack, rawOffset, length })
+    }
+    return content
+  }
+
+  async #packSmall(file: PackInput, sizeBytes: number): Promise<number> {
+    if (this.#smallBytes + sizeBytes > SMALL_FRAME_RAW_BYTES) await this.#flushSmall()
+    const at = this.#smallBytes
+    const bytes = this.#small.subarray(at, at + sizeBytes)
+    new RunReader(this.#options.spool, file.runs).read(bytes)
+    this.#smallBytes += sizeBytes
+    const content = this.#contents.add(file.digest, true)
+    const piece = this.#contents.addPiece(content, { pack: -1, rawOffset: 0, length: sizeBytes })
+    this.#smallPieces.push(piece, at)
+    return content
+  }
+
+  /** Closes the frame that small files share, and says where their pieces are. */
+  async #flushSmall(): Promise<void> {
+    if (this.#smallBytes === 0) return
+    const full = this.#smallBytes === this.#small.length
+    const raw = full ? this.#small : new Uint8Array(this.#small.subarray(0, this.#smallBytes))
+    const { pack, rawOffset } = await this.#packs.add(raw, digestOf(raw))
+    for (let at = 0; at < this.#smallPieces.length; at += 2) {
+      const [piece = 0, offset = 0] = this.#smallPieces.slice(at, at + 2)
+      this.#contents.placePiece(piece, pack, rawOffset + offset)
+    }
+    // The compressor has the full frame's memory now.
+    if (full) this.#small = newSmallFrame()
+    this.#smallBytes = 0
+    this.#smallPieces = []
+  }
+
+  async #packLarge(file: PackInput, sizeBytes: number): Promise<number> {
+    const content = this.#contents.add(file.digest, true)
+    const reader = new RunReader(this.#options.spool, file.runs)
+    const window = (this.#window ??= Buffer.allocUnsafeSlow(2 * MAX_CUT_BYTES))
+    let from = 0
+    let to = 0
+    let unread = sizeBytes
+    while (unread > 0 || from < to) {
+      if (unread > 0 && to - from < MAX_CUT_BYTES) {
+        window.copyWithin(0, from, to)
+        to -= from
+        from = 0
+        const count = Math.min(unread, window.length - to)
+        reader.read(window.subarray(to, to + count))
+        to += count
+        unread -= count
+      }
+      this.#options.signal?.throwIfAborted()
+      const length = this.#cutter.cut(window, from, to)
+      const place = await this.#placeFrame(window.subarray(from, from + length))
+      this.#contents.addPiece(content, { ...place, length })
+      from += length
+    }
+    return content
+  }
+
+  /** Where these bytes are as a frame: in this run, in the store, or written now. */
+  async #placeFrame(bytes: Uint8Array): Promise<{ pack: number; rawOffset: number }> {
+    const digest = digestOf(bytes)
+    const seen = this.#frames.find(digest)
+    const place = seen === undefined ? undefined : this.#framePlaces[seen]
+    if (place !== undefined) return place
+    const known = this.#known.frame(digest)
+    const placed =
+      known?.length === bytes.length
+        ? { pack: this.#packs.positionOfKnown(known), rawOffset: known.rawOffset }
+        : await this.#packs.add(new Uint8Array(bytes), digest)
+    this.#framePlaces[this.#frames.add(digest)] = placed
+    return placed
+  }
+}
+
+function newSmallFrame(): Buffer {
+  return Buffer.allocUnsafeSlow(SMALL_FRAME_RAW_BYTES)
+}

@@ -1,0 +1,47 @@
+/**
+ * The files of a tree in the order in which they are packed: depth first, names in byte order, so
+ * that the files of one directory and of its subdirectories are neighbours. This order is part of
+ * the format: the same layer gives the same packs.
+ */
+import type { Digest } from '../digest.js'
+import { type DirEntry, ROOT_INO, type Tree } from '../tree/tree.js'
+import type { PackInput } from './pack-files.js'
+
+const BATCH = 1024
+const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
+const S_IFREG = 0o100000
+
+/**
+ * Each regular file of `tree` with content, once, at its first name. `digestOf` gives the digest of
+ * an inode's stored bytes. Memory grows with the depth and with the files that have several names.
+ */
+export function* packInputsOf(tree: Tree, digestOf: (ino: number) => Digest): Iterable<PackInput> {
+  const linked = new Set<number>()
+  const stack = [entriesOf(tree, ROOT_INO)]
+  for (;;) {
+    const next = stack.at(-1)?.next()
+    if (next === undefined) return
+    if (next.done === true) {
+      stack.pop()
+      continue
+    }
+    const { ino, mode } = next.value
+    if ((mode & S_IFMT) === S_IFDIR) stack.push(entriesOf(tree, ino))
+    if ((mode & S_IFMT) !== S_IFREG || linked.has(ino)) continue
+    if ((tree.inode(ino)?.nlink ?? 1) > 1) linked.add(ino)
+    const runs = tree.extents(ino)
+    if (runs.length > 0) yield { fileId: ino, digest: digestOf(ino), runs }
+  }
+}
+
+function* entriesOf(tree: Tree, ino: number): Generator<DirEntry, undefined> {
+  let cookie = 0
+  for (;;) {
+    const entries = tree.readdir(ino, cookie, BATCH)
+    yield* entries
+    const last = entries.at(-1)
+    if (last === undefined) return undefined
+    cookie = last.cookie
+  }
+}
