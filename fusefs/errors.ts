@@ -19,6 +19,8 @@ export type FusefsErrorCode =
   | 'mount-failed'
   /** The kernel spoke something we do not understand. */
   | 'protocol'
+  /** A store URL, or an option of this layer, that cannot be used as it is. */
+  | 'invalid-argument'
   /** The caller gave up. */
   | 'aborted'
 

@@ -1,4 +1,25 @@
 export type { Authorizer, BlobRange, BlobSource } from './content/blob-source.js'
+export { type ContentStats, createContentStats } from './content/content-stats.js'
+export {
+  ContentStore,
+  type ContentStoreOptions,
+  type PrefetchRequest,
+  type ReadRequest,
+} from './content/content-store.js'
+export type { CachedPack } from './content/disk/cache-directory.js'
+export { FailoverSource } from './content/failover-source.js'
+export { FileBlobSource } from './content/file-blob-source.js'
+export type { FrameDecoder } from './content/frame-decoder.js'
+export { createHttpAgent } from './content/http/http-agent.js'
+export { HttpBlobSource, type HttpBlobSourceModules } from './content/http/http-blob-source.js'
+export {
+  type ContentLimits,
+  DEFAULT_CONTENT_LIMITS,
+  DEFAULT_FAILOVER_LIMITS,
+  DEFAULT_HTTP_LIMITS,
+  type FailoverLimits,
+  type HttpLimits,
+} from './content/limits.js'
 export {
   FRAME_ABSENT,
   FRAME_CLAIMED,
@@ -6,5 +27,7 @@ export {
   MirrorView,
   type MirrorShared,
 } from './content/mirror-view.js'
+export { sourceFromUrl } from './content/source-from-url.js'
+export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
 export type { Log } from './log.js'

@@ -22,6 +22,11 @@ export interface BlobSource {
    * inside, bounded; the bytes are NOT verified. Aborting `signal` releases the connection.
    */
   stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * Tells that bytes of this blob did not verify: where there is a choice of servers, the one that
+   * sent them is asked last for a while.
+   */
+  distrust(digest: Digest): void
   /** Closes connections. Idempotent. */
   close(): Promise<void>
 }

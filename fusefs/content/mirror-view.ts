@@ -28,7 +28,10 @@ export interface MirrorShared {
   readonly fd: number
   /** `Float64Array` of n+1 entries for n frames: where each frame begins, then the raw size of the pack. */
   readonly rawOffsets: SharedArrayBuffer
-  /** `Uint8Array` of n+1 entries: a state for each frame, then 1 while this mirror is in use, 0 once it was evicted. */
+  /**
+   * `Uint8Array` of n+2 entries: a state for each frame; then 1 while this mirror is in use, 0 once
+   * it was evicted; then 1 when a view has read since the store last looked.
+   */
   readonly state: SharedArrayBuffer
 }
 
@@ -38,17 +41,19 @@ export class MirrorView {
   readonly #fd: number
   readonly #rawOffsets: Float64Array
   readonly #state: Uint8Array
+  readonly #frameCount: number
 
   constructor(shared: MirrorShared) {
     this.id = shared.id
     this.#fd = shared.fd
     this.#rawOffsets = new Float64Array(shared.rawOffsets)
     this.#state = new Uint8Array(shared.state)
+    this.#frameCount = this.#state.length - 2
   }
 
   /** True once the mirror was evicted: nothing will ever be present again, ask for a new one. */
   get retired(): boolean {
-    return Atomics.load(this.#state, this.#state.length - 1) === 0
+    return Atomics.load(this.#state, this.#frameCount) === 0
   }
 
   /**
@@ -57,8 +62,7 @@ export class MirrorView {
    */
   tryReadSync(target: Uint8Array, rawOffset: number): boolean {
     const end = rawOffset + target.length
-    const frameCount = this.#state.length - 1
-    if (rawOffset < 0 || end > (this.#rawOffsets[frameCount] ?? 0)) return false
+    if (rawOffset < 0 || end > (this.#rawOffsets[this.#frameCount] ?? 0)) return false
     if (target.length === 0) return true
     const first = this.#frameAt(rawOffset)
     if (!this.#isPresent(first, end)) return false
@@ -73,13 +77,21 @@ export class MirrorView {
       // Closed after an eviction, or a failing disk: the store, asked next, finds out which.
       return false
     }
-    return this.#isPresent(first, end)
+    if (!this.#isPresent(first, end)) return false
+    this.#touch()
+    return true
+  }
+
+  /** Keeps what is read here from being the least recently used. Mostly a load, hardly ever a store. */
+  #touch(): void {
+    const touched = this.#frameCount + 1
+    if (Atomics.load(this.#state, touched) === 0) Atomics.store(this.#state, touched, 1)
   }
 
   /** The frame that `rawOffset` lies in; the caller has checked the bounds. */
   #frameAt(rawOffset: number): number {
     let low = 0
-    let high = this.#state.length - 2
+    let high = this.#frameCount - 1
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       if ((this.#rawOffsets[middle] ?? 0) <= rawOffset) low = middle
@@ -89,8 +101,7 @@ export class MirrorView {
   }
 
   #isPresent(first: number, end: number): boolean {
-    const frameCount = this.#state.length - 1
-    for (let i = first; i < frameCount && (this.#rawOffsets[i] ?? 0) < end; i++) {
+    for (let i = first; i < this.#frameCount && (this.#rawOffsets[i] ?? 0) < end; i++) {
       if (Atomics.load(this.#state, i) !== FRAME_PRESENT) return false
     }
     return true

@@ -1,0 +1,378 @@
+/**
+ * The disk tier as a whole: which packs have mirrors, how much they hold, which one goes first.
+ *
+ *   <cacheDir>/lock                        one process at a time
+ *   <cacheDir>/packs-v1/clean              there while no process runs, if the last one ended well
+ *   <cacheDir>/packs-v1/ab/<id>.raw        a mirror (pack-mirror.ts)
+ *   <cacheDir>/packs-v1/ab/<id>.state      which of its frames are there (mirror-state.ts)
+ *
+ * Invariant: `usageBytes` never exceeds `maxBytes` by what is written through `reserve`.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { type Digest, hexOf, isDigest, type PackTable } from '../../../index-format/index.js'
+import { FusefsError } from '../../errors.js'
+import type { ContentStats } from '../content-stats.js'
+import type { FaultLog } from '../fault-log.js'
+import type { ContentLimits } from '../limits.js'
+import { CacheLock } from './cache-lock.js'
+import { readMirrorState } from './mirror-state.js'
+import { PackMirror } from './pack-mirror.js'
+
+/** One pack of the disk tier, as a status command shows it. */
+export interface CachedPack {
+  readonly id: string
+  readonly digest: Digest
+  /** Uncompressed bytes that are there. */
+  readonly presentBytes: number
+  /** Milliseconds since 1970. */
+  readonly lastUsedMs: number
+}
+
+interface Slot {
+  readonly id: string
+  /** Without ending. */
+  readonly path: string
+  mirror: PackMirror | undefined
+  /** Reads and writes under way, which nothing may be taken away from. */
+  pins: number
+  /** Of a mirror that is not open. */
+  closedBytes: number
+  closedLastUsedMs: number
+  /** Whether what is saved was saved by a process that ended well, or by this one. */
+  trusted: boolean
+}
+
+const ID = /^([0-9a-f]{64})-[0-9a-f]{64}$/
+const DIRECTORY = 'packs-v1'
+
+interface Modules {
+  readonly faults: FaultLog
+  readonly stats: ContentStats
+}
+
+export class CacheDirectory {
+  readonly #root: string
+  readonly #limits: ContentLimits
+  readonly #faults: FaultLog
+  readonly #stats: ContentStats
+  readonly #lock: CacheLock
+  readonly #slots = new Map<string, Slot>()
+  readonly #retired = new Map<PackMirror, NodeJS.Timeout>()
+  #usageBytes = 0
+  #reservedBytes = 0
+  #openMirrors = 0
+  #isClosed = false
+
+  private constructor(root: string, limits: ContentLimits, lock: CacheLock, modules: Modules) {
+    this.#root = root
+    this.#limits = limits
+    this.#lock = lock
+    this.#faults = modules.faults
+    this.#stats = modules.stats
+  }
+
+  /** Throws `cache-io` when the folder cannot be used, or is used by another process. */
+  static open(
+    options: { cacheDir: string; limits: ContentLimits },
+    modules: Modules,
+  ): CacheDirectory {
+    const root = join(options.cacheDir, DIRECTORY)
+    let lock: CacheLock | undefined
+    try {
+      mkdirSync(root, { recursive: true, mode: 0o700 })
+      lock = CacheLock.take(join(options.cacheDir, 'lock'))
+      const directory = new CacheDirectory(root, options.limits, lock, modules)
+      directory.#scan(takeCleanMarker(root))
+      directory.#evictDownTo(options.limits.maxBytes)
+      return directory
+    } catch (cause) {
+      lock?.release()
+      if (cause instanceof FusefsError) throw cause
+      const message = `cannot use ${options.cacheDir} as a cache: it must be a writable folder`
+      throw new FusefsError('cache-io', message, { cause })
+    }
+  }
+
+  /** Uncompressed bytes on disk. */
+  get usageBytes(): number {
+    return this.#usageBytes
+  }
+
+  packs(): CachedPack[] {
+    return [...this.#slots.values()].map((slot) => ({
+      id: slot.id,
+      digest: digestOfId(slot.id),
+      presentBytes: slot.mirror?.presentBytes ?? slot.closedBytes,
+      lastUsedMs: lastUsedMs(slot),
+    }))
+  }
+
+  /** Whether the mirror of a pack is open, so that `mirror` cannot fail. */
+  isOpen(id: string): boolean {
+    return this.#slots.get(id)?.mirror !== undefined
+  }
+
+  /** The mirror of a pack, opened or made. Throws `cache-io`. */
+  mirror(id: string, pack: PackTable): PackMirror {
+    const slot = this.#slot(id)
+    if (slot.mirror !== undefined) {
+      slot.mirror.touch()
+      return slot.mirror
+    }
+    this.#closeSurplus()
+    try {
+      mkdirSync(join(this.#root, id.slice(0, 2)), { recursive: true, mode: 0o700 })
+      const onPresentBytes = (delta: number): void => {
+        this.#usageBytes += delta
+      }
+      const { path, trusted } = slot
+      slot.mirror = PackMirror.open({ id, pack, path, trusted, onPresentBytes })
+    } catch (cause) {
+      if (slot.closedBytes === 0) this.#slots.delete(id)
+      throw new FusefsError('cache-io', `cannot open the mirror ${slot.path}.raw`, { cause })
+    }
+    this.#usageBytes += slot.mirror.presentBytes - slot.closedBytes
+    this.#openMirrors++
+    slot.mirror.touch()
+    return slot.mirror
+  }
+
+  /** Keeps a pack from being evicted until `unpin`. Pins are counted. */
+  pin(id: string): void {
+    this.#slot(id).pins++
+  }
+
+  unpin(id: string): void {
+    const slot = this.#slots.get(id)
+    if (slot === undefined) return
+    slot.pins--
+    if (slot.pins === 0 && slot.mirror === undefined && slot.closedBytes === 0) {
+      this.#slots.delete(id)
+    }
+  }
+
+  /** Sets bytes aside for a write, evicting other packs for them; false when that is not enough. */
+  reserve(bytes: number): boolean {
+    const room = this.#limits.maxBytes - this.#reservedBytes - bytes
+    if (room < 0) return false
+    if (this.#usageBytes > room) {
+      // A little more than needed, so that the next write need not look for a victim again.
+      this.#evictDownTo(Math.max(0, room - this.#limits.maxBytes / 64))
+    }
+    if (this.#usageBytes > room) return false
+    this.#reservedBytes += bytes
+    return true
+  }
+
+  /** Ends a reservation, whether or not the write took place. */
+  release(bytes: number): void {
+    this.#reservedBytes -= bytes
+  }
+
+  /** Evicts the least recently used pack; the answer to a full disk. */
+  evictOne(): void {
+    const victim = this.#victims()[0]
+    if (victim !== undefined) this.#evict(victim)
+  }
+
+  /** Evicts what is kept of a pack, except where it is being read. Returns the bytes freed. */
+  remove(digest: Digest): number {
+    const before = this.#usageBytes
+    for (const slot of this.#victims()) {
+      if (digestOfId(slot.id) === digest) this.#evict(slot)
+    }
+    return before - this.#usageBytes
+  }
+
+  /** Saves which frames are there, for packs where that changed. */
+  save(options: { durable: boolean }): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.mirror?.isUnsaved === true) this.#save(slot, slot.mirror, options)
+    }
+  }
+
+  /** Saves everything and marks the cache clean. No read or write may be under way. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const slot of this.#slots.values()) {
+      if (slot.mirror === undefined) continue
+      this.#save(slot, slot.mirror, { durable: true })
+      slot.mirror.retire()
+      slot.mirror.close()
+    }
+    for (const [mirror, timer] of this.#retired) {
+      clearTimeout(timer)
+      mirror.close()
+    }
+    this.#retired.clear()
+    try {
+      writeFileSync(join(this.#root, 'clean'), '', { mode: 0o600, flush: true })
+      syncDirectory(this.#root)
+    } catch (error) {
+      this.#noteDiskFailure(this.#root, error)
+    }
+    this.#lock.release()
+  }
+
+  #slot(id: string): Slot {
+    const known = this.#slots.get(id)
+    if (known !== undefined) return known
+    const slot: Slot = {
+      id,
+      path: join(this.#root, id.slice(0, 2), id),
+      mirror: undefined,
+      pins: 0,
+      closedBytes: 0,
+      closedLastUsedMs: Date.now(),
+      trusted: false,
+    }
+    this.#slots.set(id, slot)
+    return slot
+  }
+
+  #save(slot: Slot, mirror: PackMirror, options: { durable: boolean }): boolean {
+    try {
+      mirror.save(options)
+      return true
+    } catch (error) {
+      this.#noteDiskFailure(slot.path, error)
+      return false
+    }
+  }
+
+  #noteDiskFailure(path: string, error: unknown): void {
+    this.#stats.diskFailures++
+    const message = 'cannot save the state of the cache: frames will be verified again'
+    this.#faults.note({ subject: path, cause: 'save', error, message })
+  }
+
+  #victims(): Slot[] {
+    const idle = [...this.#slots.values()].filter((slot) => slot.pins === 0)
+    return idle.sort((a, b) => lastUsedMs(a) - lastUsedMs(b))
+  }
+
+  #evictDownTo(bytes: number): void {
+    if (this.#usageBytes <= bytes) return
+    for (const slot of this.#victims()) {
+      this.#evict(slot)
+      if (this.#usageBytes <= bytes) return
+    }
+  }
+
+  #evict(slot: Slot): void {
+    this.#usageBytes -= slot.mirror?.presentBytes ?? slot.closedBytes
+    this.#slots.delete(slot.id)
+    this.#stats.evictions++
+    this.#retire(slot)
+    // The state goes first: a mirror without one is taken for empty.
+    removeFile(`${slot.path}.state`)
+    removeFile(`${slot.path}.raw`)
+  }
+
+  /** Takes the mirror from its readers; its descriptor outlives those that are in between. */
+  #retire(slot: Slot): void {
+    const { mirror } = slot
+    if (mirror === undefined) return
+    slot.mirror = undefined
+    this.#openMirrors--
+    mirror.retire()
+    const timer = setTimeout(() => {
+      this.#retired.delete(mirror)
+      mirror.close()
+    }, this.#limits.retireDelayMs)
+    timer.unref()
+    this.#retired.set(mirror, timer)
+  }
+
+  /** Closes the least recently used mirrors, and keeps their files, while too many are open. */
+  #closeSurplus(): void {
+    if (this.#openMirrors < this.#limits.maxOpenMirrors) return
+    const surplus = Math.ceil(this.#limits.maxOpenMirrors / 16)
+    const open = this.#victims().filter((slot) => slot.mirror !== undefined)
+    for (const slot of open.slice(0, surplus)) {
+      const { mirror } = slot
+      if (mirror === undefined) continue
+      slot.trusted = this.#save(slot, mirror, { durable: false })
+      slot.closedBytes = mirror.presentBytes
+      slot.closedLastUsedMs = mirror.lastUsedMs()
+      this.#retire(slot)
+    }
+  }
+
+  /** Takes in what an earlier process left, and removes what cannot be used. */
+  #scan(trusted: boolean): void {
+    for (const shard of readdirSync(this.#root, { withFileTypes: true })) {
+      if (!shard.isDirectory() || !/^[0-9a-f]{2}$/.test(shard.name)) continue
+      const names = new Set(readdirSync(join(this.#root, shard.name)))
+      for (const name of names) {
+        const id = name.replace(/\.(?:raw|state)$/, '')
+        const isMirror = ID.test(id) && names.has(`${id}.raw`) && names.has(`${id}.state`)
+        const path = join(this.#root, shard.name, id)
+        const state = isMirror ? readMirrorState(`${path}.state`, id) : undefined
+        if (state === undefined) {
+          removeFile(join(this.#root, shard.name, name))
+          continue
+        }
+        if (this.#slots.has(id)) continue
+        const slot = this.#slot(id)
+        slot.closedBytes = state.presentBytes
+        slot.closedLastUsedMs = state.lastUsedMs
+        slot.trusted = trusted
+        this.#usageBytes += state.presentBytes
+      }
+    }
+  }
+}
+
+function lastUsedMs(slot: Slot): number {
+  return slot.mirror?.lastUsedMs() ?? slot.closedLastUsedMs
+}
+
+function digestOfId(id: string): Digest {
+  const digest = `sha256:${ID.exec(id)?.[1] ?? ''}`
+  if (isDigest(digest)) return digest
+  throw new FusefsError('cache-io', `"${id}" is not the id of a mirror`)
+}
+
+/** The id of a pack with a certain frame table. */
+export function mirrorIdOf(pack: Digest, table: Digest): string {
+  return `${hexOf(pack)}-${hexOf(table)}`
+}
+
+/** Whether the last process ended well. From here on, until `close`, this one has not. */
+function takeCleanMarker(root: string): boolean {
+  const clean = readdirSync(root).includes('clean')
+  if (clean) {
+    rmSync(join(root, 'clean'))
+    syncDirectory(root)
+  }
+  return clean
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Removes a file of the cache; one that cannot be removed is tried again at the next start. */
+function removeFile(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    return
+  }
+}

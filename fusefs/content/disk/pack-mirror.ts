@@ -1,0 +1,180 @@
+/**
+ * One pack on disk: a sparse file in uncompressed address space, and a state for each frame, shared
+ * with the dispatcher threads. Invariant: a state becomes "present" only after the frame's verified
+ * bytes are in the file, and once this mirror is retired no state is ever set again.
+ */
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, openSync } from 'node:fs'
+import type { PackTable } from '../../../index-format/index.js'
+import { FRAME_ABSENT, FRAME_CLAIMED, FRAME_PRESENT, type MirrorShared } from '../mirror-view.js'
+import { readFully, writeFully } from './fd-io.js'
+import { type MirrorState, readMirrorState, writeMirrorState } from './mirror-state.js'
+
+export interface PackMirrorOptions {
+  readonly id: string
+  readonly pack: PackTable
+  /** Without its ending: `.raw` and `.state` are added. */
+  readonly path: string
+  /** Whether the process that wrote the files ended cleanly. */
+  readonly trusted: boolean
+  /** Told each change of `presentBytes` after the opening. */
+  readonly onPresentBytes: (delta: number) => void
+}
+
+export class PackMirror {
+  readonly shared: MirrorShared
+  readonly #options: PackMirrorOptions
+  readonly #state: Uint8Array
+  #presentBytes: number
+  #lastUsedMs: number
+  #isOpen = true
+  #unsaved: boolean
+  #unsynced = false
+
+  private constructor(options: PackMirrorOptions, fd: number, state: MirrorState | undefined) {
+    const { frames, rawSizeBytes, digest } = options.pack
+    const rawOffsets = new SharedArrayBuffer(8 * (frames.length + 1))
+    const offsets = new Float64Array(rawOffsets)
+    frames.forEach((frame, i) => (offsets[i] = frame.rawOffset))
+    offsets[frames.length] = rawSizeBytes
+    const states = new SharedArrayBuffer(frames.length + 2)
+    this.#options = options
+    this.#state = new Uint8Array(states)
+    this.#state[frames.length] = 1
+    this.shared = { id: options.id, digest, fd, rawOffsets, state: states }
+    this.#presentBytes = 0
+    this.#lastUsedMs = state?.lastUsedMs ?? Date.now()
+    this.#unsaved = state === undefined
+    if (state !== undefined) this.#adopt(state, fd)
+  }
+
+  /** Opens the mirror, or makes an empty one. Throws what open(2) and ftruncate(2) throw. */
+  static open(options: PackMirrorOptions): PackMirror {
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
+    const fd = openSync(`${options.path}.raw`, flags, 0o600)
+    try {
+      const saved = readMirrorState(`${options.path}.state`, options.id)
+      const { frames, rawSizeBytes } = options.pack
+      const usable = saved?.present.length === frames.length && fstatSync(fd).size === rawSizeBytes
+      if (!usable) {
+        ftruncateSync(fd, 0)
+        ftruncateSync(fd, rawSizeBytes)
+      }
+      return new PackMirror(options, fd, usable ? saved : undefined)
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+  }
+
+  /** Uncompressed bytes of the frames that are there, verified or claimed. */
+  get presentBytes(): number {
+    return this.#presentBytes
+  }
+
+  /** Whether something changed since `save`. */
+  get isUnsaved(): boolean {
+    return this.#unsaved
+  }
+
+  /** When it was last used, in milliseconds since 1970, the dispatcher threads' reads included. */
+  lastUsedMs(): number {
+    const touched = this.#options.pack.frames.length + 1
+    if (Atomics.exchange(this.#state, touched, 0) === 1) this.touch()
+    return this.#lastUsedMs
+  }
+
+  touch(): void {
+    this.#lastUsedMs = Date.now()
+  }
+
+  stateOf(frameIndex: number): number {
+    return Atomics.load(this.#state, frameIndex)
+  }
+
+  /** Reads what is there, verified or not. False when the file is too short for it. */
+  async readInto(target: Uint8Array, rawOffset: number): Promise<boolean> {
+    return readFully(this.shared.fd, target, rawOffset)
+  }
+
+  /** Writes verified frames that follow each other, then marks them present. Throws what write(2) throws. */
+  async write(firstFrame: number, raws: readonly Uint8Array[]): Promise<void> {
+    const rawOffset = this.#options.pack.frames[firstFrame]?.rawOffset ?? 0
+    this.#unsynced = true
+    await writeFully(this.shared.fd, raws, rawOffset)
+    raws.forEach((_, i) => {
+      this.markPresent(firstFrame + i)
+    })
+  }
+
+  /** The frame's bytes in the file are verified. */
+  markPresent(frameIndex: number): void {
+    if (!this.#isOpen) return
+    if (this.stateOf(frameIndex) === FRAME_ABSENT) this.#count(this.#rawSize(frameIndex))
+    Atomics.store(this.#state, frameIndex, FRAME_PRESENT)
+    this.#unsaved = true
+  }
+
+  /** The frame's bytes in the file turned out to be unusable. */
+  markAbsent(frameIndex: number): void {
+    if (this.stateOf(frameIndex) === FRAME_ABSENT) return
+    Atomics.store(this.#state, frameIndex, FRAME_ABSENT)
+    this.#count(-this.#rawSize(frameIndex))
+    this.#unsaved = true
+  }
+
+  /** Saves which frames are there. With `durable`, file and state survive a power cut. */
+  save(options: { durable: boolean }): void {
+    const { id, path, pack } = this.#options
+    if (options.durable && this.#unsynced) fdatasyncSync(this.shared.fd)
+    const { mtimeNs, ino } = fstatSync(this.shared.fd, { bigint: true })
+    const present = new Uint8Array(pack.frames.length)
+    // A claim that nobody has checked yet stays one: the changed mtime would not tell.
+    let isClaimed = false
+    for (let i = 0; i < present.length; i++) {
+      const state = this.stateOf(i)
+      if (state !== FRAME_ABSENT) present[i] = FRAME_PRESENT
+      if (state === FRAME_CLAIMED) isClaimed = true
+    }
+    const state: MirrorState = {
+      rawSizeBytes: pack.rawSizeBytes,
+      presentBytes: this.#presentBytes,
+      lastUsedMs: this.lastUsedMs(),
+      mtimeNs: isClaimed ? 0n : mtimeNs,
+      ino,
+      present,
+    }
+    writeMirrorState({ path: `${path}.state`, id, state, durable: options.durable })
+    this.#unsaved = false
+    if (options.durable) this.#unsynced = false
+  }
+
+  /** Takes every frame away from the readers, for good. The file stays open for those in between. */
+  retire(): void {
+    this.#isOpen = false
+    for (let i = 0; i <= this.#options.pack.frames.length; i++) Atomics.store(this.#state, i, 0)
+  }
+
+  /** Closes the file of a retired mirror, once. */
+  close(): void {
+    closeSync(this.shared.fd)
+  }
+
+  #adopt(state: MirrorState, fd: number): void {
+    const { mtimeNs, ino } = fstatSync(fd, { bigint: true })
+    const believed = this.#options.trusted && state.mtimeNs === mtimeNs && state.ino === ino
+    state.present.forEach((present, i) => {
+      if (present !== FRAME_PRESENT) return
+      this.#state[i] = believed ? FRAME_PRESENT : FRAME_CLAIMED
+      this.#presentBytes += this.#rawSize(i)
+    })
+  }
+
+  #count(delta: number): void {
+    this.#presentBytes += delta
+    this.#options.onPresentBytes(delta)
+  }
+
+  #rawSize(frameIndex: number): number {
+    return this.#options.pack.frames[frameIndex]?.rawSizeBytes ?? 0
+  }
+}

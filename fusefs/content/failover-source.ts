@@ -1,0 +1,125 @@
+/**
+ * Several stores of the same content as one: asked in order, but a store that failed is asked last
+ * for a while, and so is one that sent wrong bytes of a blob, for that blob. A stream that breaks
+ * goes on at the next store from the byte it reached.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Digest } from '../../index-format/index.js'
+import { FusefsError } from '../errors.js'
+import type { Log } from '../log.js'
+import type { BlobRange, BlobSource } from './blob-source.js'
+import type { ContentStats } from './content-stats.js'
+import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './limits.js'
+
+export class FailoverSource implements BlobSource {
+  readonly name: string
+  readonly #sources: readonly BlobSource[]
+  readonly #limits: FailoverLimits
+  readonly #log: Log
+  readonly #stats: ContentStats
+  /** When a store may be asked in its turn again, in `performance.now()` milliseconds. */
+  readonly #penaltyEnds = new Map<BlobSource, number>()
+  readonly #distrusted: LRUCache<Digest, Set<BlobSource>>
+  readonly #lastUsed: LRUCache<Digest, BlobSource>
+
+  private constructor(
+    options: { sources: readonly BlobSource[]; limits: FailoverLimits },
+    modules: { log: Log; stats: ContentStats },
+  ) {
+    this.name = options.sources.map((source) => source.name).join(', ')
+    this.#sources = options.sources
+    this.#limits = options.limits
+    this.#log = modules.log
+    this.#stats = modules.stats
+    const max = options.limits.maxDistrustedBlobs
+    this.#distrusted = new LRUCache({ max, ttl: options.limits.penaltyMs })
+    this.#lastUsed = new LRUCache({ max })
+  }
+
+  /** Takes the sources over: closing this closes them. Throws `invalid-argument` when there is none. */
+  static create(
+    options: { sources: readonly BlobSource[]; limits?: Partial<FailoverLimits> },
+    modules: { log: Log; stats: ContentStats },
+  ): FailoverSource {
+    if (options.sources.length === 0) {
+      throw new FusefsError('invalid-argument', 'no store to fetch from: at least one is needed')
+    }
+    const limits = { ...DEFAULT_FAILOVER_LIMITS, ...options.limits }
+    return new FailoverSource({ sources: options.sources, limits }, modules)
+  }
+
+  async *stream(
+    range: BlobRange,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const failures: FusefsError[] = []
+    let reached = 0
+    for (const source of this.#inOrder(range.digest)) {
+      this.#lastUsed.set(range.digest, source)
+      try {
+        const rest = {
+          digest: range.digest,
+          offset: range.offset + reached,
+          length: range.length - reached,
+        }
+        for await (const piece of source.stream(rest, signal)) {
+          reached += piece.length
+          yield piece
+        }
+        return
+      } catch (error) {
+        if (!(error instanceof FusefsError) || error.code === 'aborted') throw error
+        failures.push(error)
+        this.#noteFailure(source, error)
+      }
+    }
+    throw failureOf(range.digest, failures)
+  }
+
+  distrust(digest: Digest): void {
+    const source = this.#lastUsed.get(digest)
+    if (source === undefined) return
+    source.distrust(digest)
+    const sources = this.#distrusted.get(digest) ?? new Set()
+    sources.add(source)
+    this.#distrusted.set(digest, sources)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.close()))
+  }
+
+  #inOrder(digest: Digest): BlobSource[] {
+    const now = performance.now()
+    const distrusted = this.#distrusted.get(digest)
+    const rank = (source: BlobSource): number =>
+      (distrusted?.has(source) === true ? 2 : 0) +
+      ((this.#penaltyEnds.get(source) ?? 0) > now ? 1 : 0)
+    return [...this.#sources].sort((a, b) => rank(a) - rank(b))
+  }
+
+  #noteFailure(source: BlobSource, error: FusefsError): void {
+    this.#stats.failovers++
+    // A store that merely lacks a blob answers as it should, and is right for the others.
+    if (error.code === 'blob-not-found') return
+    const now = performance.now()
+    if ((this.#penaltyEnds.get(source) ?? 0) <= now) {
+      this.#log.warn({ store: source.name, err: error }, 'store failed, asked last for a while')
+    }
+    this.#penaltyEnds.set(source, now + this.#limits.penaltyMs)
+  }
+}
+
+/** What all stores' failures amount to: not found only where every one of them said so. */
+function failureOf(digest: Digest, failures: readonly FusefsError[]): FusefsError {
+  const worst = failures.find((failure) => failure.code !== 'blob-not-found') ?? failures[0]
+  if (failures.length === 1 && worst !== undefined) return worst
+  const reasons = failures.map((failure) => failure.message).join('; ')
+  return new FusefsError(
+    worst?.code ?? 'fetch-failed',
+    `blob ${digest}, no store has it: ${reasons}`,
+    {
+      cause: new AggregateError(failures),
+    },
+  )
+}

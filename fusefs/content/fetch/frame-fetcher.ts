@@ -1,0 +1,310 @@
+/**
+ * Fetches frames: one flight for any number of readers, neighbouring frames in one range request,
+ * reads before prefetch, a bounded number of requests. A frame is handed on as soon as it has
+ * arrived and verified; one that does not verify is asked for once more, then fails.
+ */
+import type { Frame } from '../../../index-format/index.js'
+import { FusefsError } from '../../errors.js'
+import type { BlobSource } from '../blob-source.js'
+import type { ContentStats } from '../content-stats.js'
+import type { FaultLog } from '../fault-log.js'
+import type { FrameDecoder } from '../frame-decoder.js'
+import type { ContentLimits } from '../limits.js'
+import { frameOf, type PackEntry } from '../pack-entry.js'
+import { FrameAssembler } from './frame-assembler.js'
+import { type FetchPriority, FrameFlight } from './frame-flight.js'
+
+interface Modules {
+  readonly decoder: FrameDecoder
+  readonly faults: FaultLog
+  readonly stats: ContentStats
+  /** Takes a verified frame, before its readers get it. */
+  readonly onFrame: (entry: PackEntry, frameIndex: number, raw: Uint8Array) => void
+  /** Resolves when there is room for more frames. */
+  readonly room: () => Promise<void>
+}
+
+/** Checks that a frame may fail: the second one was fetched anew, where possible from elsewhere. */
+const MAX_FAILED_CHECKS = 2
+/** Frames being decoded while their range goes on arriving. */
+const MAX_DECODING = 4
+
+export class FrameFetcher {
+  readonly #limits: ContentLimits
+  readonly #modules: Modules
+  readonly #queues: Record<FetchPriority, Set<FrameFlight>> = {
+    read: new Set(),
+    prefetch: new Set(),
+  }
+  readonly #running = new Set<Promise<void>>()
+  readonly #ranges = new Set<AbortController>()
+  #runningPrefetches = 0
+  #isScheduled = false
+  #isClosed = false
+
+  constructor(limits: ContentLimits, modules: Modules) {
+    this.#limits = limits
+    this.#modules = modules
+  }
+
+  /** Range requests under way and frames waiting for one. */
+  get load(): { ranges: number; queuedFrames: number } {
+    const queuedFrames = this.#queues.read.size + this.#queues.prefetch.size
+    return { ranges: this.#running.size, queuedFrames }
+  }
+
+  /** The flight of a frame, a new one if there is none. The caller waits for it, then leaves it. */
+  join(want: {
+    entry: PackEntry
+    frameIndex: number
+    source: BlobSource
+    priority: FetchPriority
+  }): FrameFlight {
+    const known = want.entry.flights.get(want.frameIndex)
+    if (known !== undefined) {
+      known.waiters++
+      this.#modules.stats.framesShared++
+      if (want.priority === 'read') this.#raise(known)
+      return known
+    }
+    const flight = new FrameFlight(want)
+    flight.waiters = 1
+    if (this.#isClosed) {
+      flight.fail(new FusefsError('aborted', 'the content store is closed'))
+    } else if (this.load.queuedFrames >= this.#limits.maxQueuedFrames) {
+      const message = `${this.#limits.maxQueuedFrames} frames wait to be fetched, too many`
+      flight.fail(new FusefsError('fetch-failed', message))
+    } else {
+      want.entry.flights.set(want.frameIndex, flight)
+      this.#queue(flight)
+    }
+    return flight
+  }
+
+  /** One reader of a flight is done with it. What nobody wants any more is not fetched. */
+  leave(flight: FrameFlight): void {
+    flight.waiters--
+    if (flight.waiters > 0 || flight.isSettled) return
+    if (flight.range === undefined) {
+      this.#queues[flight.priority].delete(flight)
+      flight.fail(new FusefsError('aborted', 'nobody waits for this frame any more'))
+      return
+    }
+    const { range } = flight
+    const others = [...flight.entry.flights.values()].filter((other) => other.range === range)
+    if (others.some((other) => other.waiters > 0)) return
+    // They fail at once, not when the abort arrives: who comes in between starts anew.
+    for (const other of others) other.fail(new FusefsError('aborted', 'nobody waits any more'))
+    range.abort()
+  }
+
+  /** Gives up everything under way. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const queue of Object.values(this.#queues)) {
+      for (const flight of queue) {
+        flight.fail(new FusefsError('aborted', 'the content store was closed'))
+      }
+      queue.clear()
+    }
+    for (const range of this.#ranges) range.abort()
+    await Promise.all(this.#running)
+  }
+
+  #raise(flight: FrameFlight): void {
+    if (flight.priority === 'read') return
+    const isQueued = this.#queues.prefetch.delete(flight)
+    flight.priority = 'read'
+    if (isQueued) this.#queue(flight)
+  }
+
+  #queue(flight: FrameFlight): void {
+    flight.range = undefined
+    this.#queues[flight.priority].add(flight)
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    // Readers of one turn of the event loop are often neighbours: let them all come in first.
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#startRanges()
+    })
+  }
+
+  #startRanges(): void {
+    while (this.#running.size < this.#limits.maxConcurrentFetches) {
+      const first = this.#nextFlight()
+      if (first === undefined) return
+      const flights = this.#neighbours(first)
+      for (const flight of flights) this.#queues[flight.priority].delete(flight)
+      const { priority } = first
+      if (priority === 'prefetch') this.#runningPrefetches++
+      const run = this.#fetchRange(flights, first.source).finally(() => {
+        this.#running.delete(run)
+        if (priority === 'prefetch') this.#runningPrefetches--
+        this.#startRanges()
+      })
+      this.#running.add(run)
+    }
+  }
+
+  #nextFlight(): FrameFlight | undefined {
+    const [read] = this.#queues.read
+    if (read !== undefined) return read
+    if (this.#runningPrefetches >= this.#limits.maxConcurrentPrefetches) return undefined
+    const [prefetch] = this.#queues.prefetch
+    return prefetch
+  }
+
+  /** Queued frames of the same kind around `first` that one request can bring, in order. */
+  #neighbours(first: FrameFlight): FrameFlight[] {
+    const { table, flights } = first.entry
+    const { maxReadRangeBytes, maxPrefetchRangeBytes, maxGapBytes } = this.#limits
+    const maxBytes = first.priority === 'read' ? maxReadRangeBytes : maxPrefetchRangeBytes
+    let start = frameOf(table, first.frameIndex).offset
+    let end = start + frameOf(table, first.frameIndex).sizeBytes
+    const found = [first]
+    const take = (step: 1 | -1): void => {
+      for (let i = first.frameIndex + step; i >= 0 && i < table.frames.length; i += step) {
+        const frame = frameOf(table, i)
+        const frameEnd = frame.offset + frame.sizeBytes
+        const gap = step === 1 ? frame.offset - end : start - frameEnd
+        const span = Math.max(end, frameEnd) - Math.min(start, frame.offset)
+        if (gap > maxGapBytes || span > maxBytes) return
+        const flight = flights.get(i)
+        if (flight === undefined || !this.#canShareRange(first, flight)) continue
+        start = Math.min(start, frame.offset)
+        end = Math.max(end, frameEnd)
+        found.push(flight)
+      }
+    }
+    take(1)
+    take(-1)
+    return found.sort((a, b) => a.frameIndex - b.frameIndex)
+  }
+
+  #canShareRange(first: FrameFlight, other: FrameFlight): boolean {
+    return other.source === first.source && this.#queues[first.priority].has(other)
+  }
+
+  async #fetchRange(flights: readonly FrameFlight[], source: BlobSource): Promise<void> {
+    const { stats } = this.#modules
+    const range = new AbortController()
+    for (const flight of flights) flight.range = range
+    this.#ranges.add(range)
+    stats.rangesFetched++
+    if (flights.length > 1) stats.framesCoalesced += flights.length
+    try {
+      await this.#receive(flights, source, range.signal)
+    } catch (error) {
+      const failure = fusefsErrorOf(error)
+      if (failure.code !== 'aborted') this.#noteFetchFailure(flights, source, failure)
+      for (const flight of flights) {
+        if (!flight.isSettled && flight.range === range) flight.fail(failure)
+      }
+    } finally {
+      this.#ranges.delete(range)
+    }
+  }
+
+  async #receive(
+    flights: readonly FrameFlight[],
+    source: BlobSource,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const frames = flights.map((flight) => frameOf(flight.entry.table, flight.frameIndex))
+    const [head] = frames
+    const last = frames.at(-1)
+    const [flight] = flights
+    if (head === undefined || last === undefined || flight === undefined) return
+    const { digest } = flight.entry.table
+    const length = last.offset + last.sizeBytes - head.offset
+    const assembler = new FrameAssembler(
+      flights.map((tag, i) => wantedFrame(tag, frames[i] ?? head, head.offset)),
+    )
+    const decoding = new Set<Promise<void>>()
+    let received = 0
+    try {
+      for await (const piece of source.stream({ digest, offset: head.offset, length }, signal)) {
+        received += piece.length
+        this.#modules.stats.bytesFetched += piece.length
+        for (const { tag, compressed } of assembler.push(piece)) {
+          const work = this.#decode(tag, compressed).finally(() => decoding.delete(work))
+          decoding.add(work)
+          if (decoding.size >= MAX_DECODING) await Promise.race(decoding)
+        }
+        await this.#modules.room()
+      }
+    } finally {
+      await Promise.all(decoding)
+    }
+    if (received < length) {
+      const message = `${source.name}: blob ${digest} ended after ${received} of ${length} bytes`
+      throw new FusefsError('truncated-answer', message)
+    }
+  }
+
+  /** Never rejects: what becomes of one frame is no matter of the others. */
+  async #decode(flight: FrameFlight, compressed: Uint8Array): Promise<void> {
+    const { decoder, stats, onFrame } = this.#modules
+    const { entry, frameIndex } = flight
+    const frame = frameOf(entry.table, frameIndex)
+    let raw: Uint8Array
+    try {
+      raw = await decoder.decode(frame, compressed)
+    } catch (cause) {
+      this.#refuse(flight, frame, cause)
+      return
+    }
+    stats.framesDecoded++
+    stats.bytesDecoded += raw.length
+    onFrame(entry, frameIndex, raw)
+    flight.deliver(raw)
+  }
+
+  #refuse(flight: FrameFlight, frame: Frame, cause: unknown): void {
+    const { stats, faults } = this.#modules
+    const { digest } = flight.entry.table
+    stats.verifyFailures++
+    flight.failedChecks++
+    flight.source.distrust(digest)
+    const where = `frame at ${frame.offset} of pack ${digest} from ${flight.source.name}`
+    const error = new FusefsError(
+      'verification-failed',
+      `${where}: its bytes do not have the digest ${frame.digest}`,
+      { cause },
+    )
+    faults.note({ subject: digest, cause: error.code, error, message: 'store sent wrong bytes' })
+    if (flight.failedChecks >= MAX_FAILED_CHECKS || this.#isClosed || flight.waiters === 0) {
+      flight.fail(error)
+    } else {
+      this.#queue(flight)
+    }
+  }
+
+  #noteFetchFailure(flights: readonly FrameFlight[], source: BlobSource, error: FusefsError): void {
+    const [flight] = flights
+    this.#modules.stats.fetchFailures++
+    this.#modules.faults.note({
+      subject: flight?.entry.table.digest ?? source.name,
+      cause: error.code,
+      error,
+      message: 'cannot fetch content',
+    })
+  }
+}
+
+function wantedFrame(
+  tag: FrameFlight,
+  frame: Frame,
+  rangeOffset: number,
+): { offset: number; sizeBytes: number; tag: FrameFlight } {
+  return { offset: frame.offset - rangeOffset, sizeBytes: frame.sizeBytes, tag }
+}
+
+/** The one door from whatever a source threw to this layer's error. */
+function fusefsErrorOf(error: unknown): FusefsError {
+  if (error instanceof FusefsError) return error
+  return new FusefsError('fetch-failed', `content could not be fetched: ${String(error)}`, {
+    cause: error,
+  })
+}

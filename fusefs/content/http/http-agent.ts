@@ -1,0 +1,26 @@
+/** The connections to all HTTP stores: one pool per origin, kept alive, bounded. */
+import { Agent } from 'undici'
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../limits.js'
+
+/** An agent that several sources may share; whoever creates it closes it. */
+export function createHttpAgent(options: {
+  limits?: Partial<HttpLimits>
+  /** Certificates, PEM, that are trusted instead of the system's. */
+  certificateAuthorities?: readonly string[]
+}): Agent {
+  const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits }
+  const ca = options.certificateAuthorities
+  return new Agent({
+    connections: limits.connectionsPerOrigin,
+    // One request at a time on a connection: a long range must not hold up a short one.
+    pipelining: 1,
+    headersTimeout: limits.headersTimeoutMs,
+    bodyTimeout: limits.bodyInactivityTimeoutMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    keepAliveMaxTimeout: limits.keepAliveMs,
+    connect: {
+      timeout: limits.connectTimeoutMs,
+      ...(ca === undefined ? {} : { ca: [...ca] }),
+    },
+  })
+}

@@ -1,0 +1,131 @@
+/**
+ * Every bound of the content tiers, with its default. Each can be overridden where the thing is
+ * created; none can be switched off.
+ */
+
+/** How a store is asked over HTTP. */
+export interface HttpLimits {
+  /** Connections kept to one origin; also the requests under way there. Default 8. */
+  readonly connectionsPerOrigin: number
+  /** Establishing a connection, TLS included. Default 10,000. */
+  readonly connectTimeoutMs: number
+  /** From the request sent to the answer's headers. Default 15,000. */
+  readonly headersTimeoutMs: number
+  /** Between two pieces of a body. Default 15,000. */
+  readonly bodyInactivityTimeoutMs: number
+  /** How long an idle connection is kept. Default 60,000. */
+  readonly keepAliveMs: number
+  /** Everything for one range, retries and waits included; the transfer itself comes on top. Default 60,000. */
+  readonly rangeDeadlineMs: number
+  /** The slowest transfer that `rangeDeadlineMs` is extended for. Default 64 KiB/s. */
+  readonly slowestBytesPerSecond: number
+  /** Requests for one range that bring nothing, before it fails. Default 5. */
+  readonly maxAttempts: number
+  /** Bytes that make an interrupted request count as one that brought something. Default 64 KiB. */
+  readonly minProgressBytes: number
+  /** Back-off before the first retry; doubles each time, the wait is a random part of it. Default 100. */
+  readonly backOffBaseMs: number
+  /** Default 5,000. */
+  readonly backOffCapMs: number
+  /** The longest `Retry-After` that is honoured; a longer one is cut to this. Default 20,000. */
+  readonly retryAfterCapMs: number
+  /** Redirects followed for one request. Default 5. */
+  readonly maxRedirects: number
+  /** How long the end of a redirect is asked directly. Default 60,000: signed URLs expire. */
+  readonly redirectMemoryMs: number
+  /** Blobs whose redirect is remembered. Default 4,096. */
+  readonly maxRememberedRedirects: number
+  /** Bytes that are read and dropped to reach a range at a server without range support. Default 256 MiB. */
+  readonly maxSkippedBytes: number
+}
+
+export const DEFAULT_HTTP_LIMITS: HttpLimits = {
+  connectionsPerOrigin: 8,
+  connectTimeoutMs: 10_000,
+  headersTimeoutMs: 15_000,
+  bodyInactivityTimeoutMs: 15_000,
+  keepAliveMs: 60_000,
+  rangeDeadlineMs: 60_000,
+  slowestBytesPerSecond: 64 * 1024,
+  maxAttempts: 5,
+  minProgressBytes: 64 * 1024,
+  backOffBaseMs: 100,
+  backOffCapMs: 5_000,
+  retryAfterCapMs: 20_000,
+  maxRedirects: 5,
+  redirectMemoryMs: 60_000,
+  maxRememberedRedirects: 4_096,
+  maxSkippedBytes: 256 * 1024 * 1024,
+}
+
+/** How several stores of the same content are chosen from. */
+export interface FailoverLimits {
+  /** How long a store that failed is asked last. Default 30,000. */
+  readonly penaltyMs: number
+  /** Blobs for which a store that sent wrong bytes is remembered. Default 1,024. */
+  readonly maxDistrustedBlobs: number
+}
+
+export const DEFAULT_FAILOVER_LIMITS: FailoverLimits = {
+  penaltyMs: 30_000,
+  maxDistrustedBlobs: 1_024,
+}
+
+/** How frames are fetched and kept. */
+export interface ContentLimits {
+  /** Uncompressed bytes kept on disk. Default 10 GiB. */
+  readonly maxBytes: number
+  /** Uncompressed bytes of frames kept in memory. Default 64 MiB. */
+  readonly memoryBytes: number
+  /** Range requests under way. Default 8. */
+  readonly maxConcurrentFetches: number
+  /** Of those, how many may serve prefetch. Default 6: a read never waits for prefetch to end. */
+  readonly maxConcurrentPrefetches: number
+  /** Compressed bytes between two wanted frames that are fetched and dropped to save a request. Default 64 KiB. */
+  readonly maxGapBytes: number
+  /** Compressed bytes of one range request for reads. Default 8 MiB. */
+  readonly maxReadRangeBytes: number
+  /** Compressed bytes of one range request for prefetch. Default 16 MiB. */
+  readonly maxPrefetchRangeBytes: number
+  /** Frames waiting to be fetched; above it prefetch and reads are refused. Default 65,536. */
+  readonly maxQueuedFrames: number
+  /** Mirrors with an open descriptor; beyond it the least recently used are closed. Default 4,096. */
+  readonly maxOpenMirrors: number
+  /** Decoded bytes waiting to be written to disk; above it fetching pauses. Default 64 MiB. */
+  readonly maxUnwrittenBytes: number
+  /** How long the disk is left alone after it refused a write. Default 15,000. */
+  readonly diskRetryMs: number
+  /** How often the presence of frames is saved while the store is open. Default 3,000. */
+  readonly saveIntervalMs: number
+  /** How long an evicted mirror's descriptor stays open for readers that are in between. Default 30,000. */
+  readonly retireDelayMs: number
+  /** How long the same failure of the same blob is counted but not logged again. Default 60,000. */
+  readonly logWindowMs: number
+}
+
+export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
+  maxBytes: 10 * 1024 ** 3,
+  memoryBytes: 64 * 1024 * 1024,
+  maxConcurrentFetches: 8,
+  maxConcurrentPrefetches: 6,
+  maxGapBytes: 64 * 1024,
+  maxReadRangeBytes: 8 * 1024 * 1024,
+  maxPrefetchRangeBytes: 16 * 1024 * 1024,
+  maxQueuedFrames: 65_536,
+  maxOpenMirrors: 4_096,
+  maxUnwrittenBytes: 64 * 1024 * 1024,
+  diskRetryMs: 15_000,
+  saveIntervalMs: 3_000,
+  retireDelayMs: 30_000,
+  logWindowMs: 60_000,
+}
+
+/** Failures remembered so that each is logged once; the oldest are forgotten first. */
+export const MAX_REMEMBERED_FAULTS = 1_000
+
+/** What an index may claim of one frame and of one pack, before anything is allocated for it. */
+export const MAX_FRAME_BYTES = 16 * 1024 * 1024
+export const MAX_FRAMES_PER_PACK = 1 << 20
+
+/** Bytes of one piece that a `file:` store hands on. */
+export const FILE_PIECE_BYTES = 1024 * 1024

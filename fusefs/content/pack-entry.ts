@@ -1,0 +1,97 @@
+/** What the content store knows of one pack while something is going on with it. */
+import { createHash } from 'node:crypto'
+import type { Frame, PackTable } from '../../index-format/index.js'
+import { bytesFromDigest, digestFromBytes } from '../../index-format/index.js'
+import { FusefsError } from '../errors.js'
+import { mirrorIdOf } from './disk/cache-directory.js'
+import type { FrameFlight } from './fetch/frame-flight.js'
+import { MAX_FRAME_BYTES, MAX_FRAMES_PER_PACK } from './limits.js'
+
+export interface PackEntry {
+  /** Of pack and frame table together: whoever lies about a table only ever meets his own bytes. */
+  readonly id: string
+  readonly table: PackTable
+  /** Frames being fetched, by frame index. */
+  readonly flights: Map<number, FrameFlight>
+  /** Verified frames that are not on disk yet, by frame index. */
+  readonly unwritten: Map<number, Uint8Array>
+  /** Frames of an earlier process being verified, by frame index. */
+  readonly checks: Map<number, Promise<Uint8Array | undefined>>
+  /** The writing of `unwritten`, while it goes on; never rejects. */
+  writing: Promise<void> | undefined
+  /** Reads, prefetches and writes that use this entry. */
+  users: number
+}
+
+/** The id of a pack together with its table. Throws `invalid-argument` for a table that contradicts itself. */
+export function packIdOf(table: PackTable): string {
+  return mirrorIdOf(table.digest, digestFromBytes(tableDigest(table)))
+}
+
+export function createPackEntry(id: string, table: PackTable): PackEntry {
+  return {
+    id,
+    table,
+    flights: new Map(),
+    unwritten: new Map(),
+    checks: new Map(),
+    writing: undefined,
+    users: 0,
+  }
+}
+
+/** The frame that covers `rawOffset`; the caller has checked that there is one. */
+export function frameIndexAt(table: PackTable, rawOffset: number): number {
+  let low = 0
+  let high = table.frames.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1
+    if (frameOf(table, middle).rawOffset <= rawOffset) low = middle
+    else high = middle - 1
+  }
+  return low
+}
+
+/** Throws `invalid-argument` for an index that the pack does not have. */
+export function frameOf(table: PackTable, frameIndex: number): Frame {
+  const frame = table.frames[frameIndex]
+  if (frame !== undefined) return frame
+  const count = table.frames.length
+  throw new FusefsError(
+    'invalid-argument',
+    `pack ${table.digest} has frames 0 to ${count - 1}, asked for ${frameIndex}`,
+  )
+}
+
+function tableDigest(table: PackTable): Uint8Array {
+  if (table.frames.length === 0 || table.frames.length > MAX_FRAMES_PER_PACK) {
+    throw refused(table, `${table.frames.length} frames; 1 to ${MAX_FRAMES_PER_PACK} are allowed`)
+  }
+  const hash = createHash('sha256')
+  let rawEnd = 0
+  let end = 0
+  for (const frame of table.frames) {
+    const { rawOffset, rawSizeBytes, offset, sizeBytes, digest } = frame
+    const isBounded =
+      Number.isSafeInteger(rawOffset + rawSizeBytes) &&
+      Number.isSafeInteger(offset + sizeBytes) &&
+      rawSizeBytes > 0 &&
+      rawSizeBytes <= MAX_FRAME_BYTES &&
+      sizeBytes > 0 &&
+      sizeBytes <= MAX_FRAME_BYTES
+    if (!isBounded || rawOffset !== rawEnd || offset < end) {
+      throw refused(table, `frame at ${rawOffset} is out of order or of an impossible size`)
+    }
+    rawEnd = rawOffset + rawSizeBytes
+    end = offset + sizeBytes
+    hash.update(`${rawSizeBytes} `).update(bytesFromDigest(digest))
+  }
+  if (rawEnd !== table.rawSizeBytes || end > table.sizeBytes) {
+    throw refused(table, `its frames do not add up to the ${table.rawSizeBytes} bytes it claims`)
+  }
+  return hash.digest()
+}
+
+function refused(table: PackTable, reason: string): FusefsError {
+  return new FusefsError('invalid-argument', `frame table of pack ${table.digest}: ${reason}`)
+}

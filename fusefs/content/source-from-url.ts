@@ -1,0 +1,21 @@
+/** A store's URL turned into something that can be read from: the one place that knows all kinds. */
+import type { BlobSource } from './blob-source.js'
+import { FileBlobSource } from './file-blob-source.js'
+import { HttpBlobSource, type HttpBlobSourceModules } from './http/http-blob-source.js'
+import type { HttpLimits } from './limits.js'
+import { storeUrlFromString } from './store-url.js'
+
+/** Throws `invalid-argument` for a URL that is no store's. The caller closes the source. */
+export function sourceFromUrl(
+  options: { url: string; limits?: Partial<HttpLimits> | undefined },
+  modules: HttpBlobSourceModules,
+): BlobSource {
+  const url = storeUrlFromString(options.url)
+  switch (url.kind) {
+    case 'file':
+      return FileBlobSource.create({ url })
+    case 'registry':
+    case 'static':
+      return HttpBlobSource.create({ url, limits: options.limits }, modules)
+  }
+}

@@ -1,0 +1,18 @@
+/** A log that keeps what it is told, so that tests can see what an operator would. */
+import type { Log } from '../../../fusefs/index.js'
+
+export interface LogLine {
+  readonly level: 'error' | 'warn' | 'info' | 'debug'
+  readonly fields: object
+  readonly message: string
+}
+
+export function createTestLog(): Log & { readonly lines: LogLine[] } {
+  const lines: LogLine[] = []
+  const at =
+    (level: LogLine['level']) =>
+    (fields: object, message: string): void => {
+      lines.push({ level, fields, message })
+    }
+  return { lines, error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') }
+}
