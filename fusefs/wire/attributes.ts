@@ -1,0 +1,22 @@
+/** What the kernel is told about a node: the fields of `struct fuse_attr` that vary. */
+
+export interface Attributes {
+  /** Node id, which is also `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree. */
+  readonly nodeId: number
+  readonly mode: number
+  readonly nlink: number
+  readonly uid: number
+  readonly gid: number
+  readonly rdev: number
+  readonly sizeBytes: number
+  /** In units of 512 bytes, as `st_blocks`. */
+  readonly blocks: number
+  readonly mtimeSec: number
+  readonly mtimeNsec: number
+}
+
+/** How long the kernel may keep an answer, in seconds. */
+export interface Validity {
+  readonly entrySec: number
+  readonly attrSec: number
+}

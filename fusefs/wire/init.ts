@@ -1,0 +1,116 @@
+/**
+ * INIT, the one negotiation of a connection. Its result has to be kept by whoever keeps the
+ * /dev/fuse descriptor: the kernel does not say it again to a server that takes over.
+ */
+import { FusefsError } from '../errors.js'
+import type { Reply } from './reply.js'
+import type { Request } from './request.js'
+
+/** Bits of `flags` and, from 32 on, `flags2` of INIT, as positions (fuse.h, "INIT request/reply flags"). */
+export const INIT_FLAGS = {
+  ASYNC_READ: 0,
+  EXPORT_SUPPORT: 4,
+  BIG_WRITES: 5,
+  DO_READDIRPLUS: 13,
+  READDIRPLUS_AUTO: 14,
+  NO_OPEN_SUPPORT: 17,
+  PARALLEL_DIROPS: 18,
+  MAX_PAGES: 22,
+  CACHE_SYMLINKS: 23,
+  NO_OPENDIR_SUPPORT: 24,
+  EXPLICIT_INVAL_DATA: 25,
+  INIT_EXT: 30,
+  HAS_RESEND: 39,
+} as const
+
+export type InitFlag = keyof typeof INIT_FLAGS
+
+/**
+ * What we want where the kernel has it. READDIRPLUS_AUTO is left out on purpose: overlayfs lists a
+ * directory and then looks at its entries, so attributes pay with every batch, not the first alone.
+ */
+const WANTED: readonly InitFlag[] = [
+  'ASYNC_READ',
+  'EXPORT_SUPPORT',
+  'DO_READDIRPLUS',
+  'NO_OPEN_SUPPORT',
+  'PARALLEL_DIROPS',
+  'MAX_PAGES',
+  'CACHE_SYMLINKS',
+  'NO_OPENDIR_SUPPORT',
+  'EXPLICIT_INVAL_DATA',
+  'INIT_EXT',
+  'HAS_RESEND',
+]
+
+/** Without these the filesystem cannot serve as it must. NO_OPENDIR_SUPPORT came last, with 5.1. */
+const REQUIRED: readonly InitFlag[] = ['NO_OPEN_SUPPORT', 'NO_OPENDIR_SUPPORT']
+
+const MAJOR = 7
+/** The newest minor version whose structures this layer was written from. */
+const MINOR = 45
+const INIT_OUT_BYTES = 64
+/** `FUSE_COMPAT_22_INIT_OUT_SIZE`: what a kernel before 7.23 takes. Refused: 7.29 is needed anyway. */
+const OLDEST_MINOR = 29
+
+/** The longest READ, and so the longest reply: 256 pages (FUSE_MAX_MAX_PAGES before 6.13). */
+export const MAX_READ_BYTES = 1_048_576
+const MAX_PAGES = 256
+const MAX_BACKGROUND = 64
+const CONGESTION_THRESHOLD = 48
+/** The least the kernel accepts; nothing is ever written. It decides how long requests can be. */
+const MAX_WRITE_BYTES = 4096
+
+/** The outcome of INIT. Plain JSON: the owner of the descriptor persists it. */
+export interface NegotiatedInit {
+  readonly major: number
+  readonly minor: number
+  /** Names of the flags that both sides have. */
+  readonly flags: readonly InitFlag[]
+  readonly maxReadAheadBytes: number
+}
+
+/** Reads an INIT request. Throws `protocol` when the kernel is too old or speaks another version. */
+export function decodeInit(request: Request): NegotiatedInit {
+  const major = request.readUint32()
+  const kernelMinor = request.readUint32()
+  const maxReadAheadBytes = request.readUint32()
+  const low = request.readUint32()
+  const high = request.remaining >= 4 ? request.readUint32() : 0
+  if (major !== MAJOR || kernelMinor < OLDEST_MINOR) {
+    throw new FusefsError(
+      'protocol',
+      `the kernel speaks FUSE ${major}.${kernelMinor}, this program ${MAJOR}.${OLDEST_MINOR} and later (Linux 5.1)`,
+    )
+  }
+  const offered = (flag: InitFlag): boolean => {
+    const bit = INIT_FLAGS[flag]
+    return bit < 32 ? ((low >>> bit) & 1) === 1 : ((high >>> (bit - 32)) & 1) === 1
+  }
+  const missing = REQUIRED.filter((flag) => !offered(flag))
+  if (missing.length > 0) {
+    throw new FusefsError('protocol', `the kernel's FUSE lacks ${missing.join(', ')}`)
+  }
+  const extended = offered('INIT_EXT')
+  const flags = WANTED.filter((flag) => offered(flag) && (INIT_FLAGS[flag] < 32 || extended))
+  return { major, minor: Math.min(MINOR, kernelMinor), flags, maxReadAheadBytes }
+}
+
+/** Appends `struct fuse_init_out`. */
+export function encodeInit(reply: Reply, negotiated: NegotiatedInit): void {
+  const out = reply.reserve(INIT_OUT_BYTES)
+  out.fill(0)
+  const view = new DataView(out.buffer, out.byteOffset, out.byteLength)
+  let flags = 0n
+  for (const flag of negotiated.flags) flags |= 1n << BigInt(INIT_FLAGS[flag])
+  view.setUint32(0, negotiated.major, true)
+  view.setUint32(4, negotiated.minor, true)
+  view.setUint32(8, negotiated.maxReadAheadBytes, true)
+  view.setUint32(12, Number(flags & 0xffff_ffffn), true)
+  view.setUint16(16, MAX_BACKGROUND, true)
+  view.setUint16(18, CONGESTION_THRESHOLD, true)
+  view.setUint32(20, MAX_WRITE_BYTES, true)
+  view.setUint32(24, 1, true)
+  view.setUint16(28, MAX_PAGES, true)
+  view.setUint32(32, Number(flags >> 32n), true)
+}

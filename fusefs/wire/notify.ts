@@ -1,0 +1,39 @@
+/**
+ * Notifications: messages to the kernel that answer no request (`unique` 0, the code where a reply
+ * has its error; `enum fuse_notify_code`). Never send INVAL_* from a thread that a request for
+ * the same inode waits for.
+ */
+import { OUT_HEADER_BYTES } from './reply.js'
+
+const FUSE_NOTIFY_INVAL_INODE = 2
+const FUSE_NOTIFY_INVAL_ENTRY = 3
+const FUSE_NOTIFY_RESEND = 7
+
+/** Asks for every request again that was read but not answered (protocol 7.40, HAS_RESEND). */
+export function encodeNotifyResend(): Uint8Array {
+  return message(FUSE_NOTIFY_RESEND, 0).bytes
+}
+
+/** Drops the attributes of a node and everything cached of its content or listing. */
+export function encodeNotifyInvalidateInode(nodeId: number): Uint8Array {
+  const { bytes, view } = message(FUSE_NOTIFY_INVAL_INODE, 24)
+  view.setBigUint64(OUT_HEADER_BYTES, BigInt(nodeId), true)
+  return bytes
+}
+
+/** Drops the name `name` of the directory `parentNodeId`. */
+export function encodeNotifyInvalidateEntry(parentNodeId: number, name: Uint8Array): Uint8Array {
+  const { bytes, view } = message(FUSE_NOTIFY_INVAL_ENTRY, 16 + name.length + 1)
+  view.setBigUint64(OUT_HEADER_BYTES, BigInt(parentNodeId), true)
+  view.setUint32(OUT_HEADER_BYTES + 8, name.length, true)
+  bytes.set(name, OUT_HEADER_BYTES + 16)
+  return bytes
+}
+
+function message(code: number, payloadBytes: number): { bytes: Uint8Array; view: DataView } {
+  const bytes = new Uint8Array(OUT_HEADER_BYTES + payloadBytes)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, bytes.length, true)
+  view.setInt32(4, code, true)
+  return { bytes, view }
+}
