@@ -15,6 +15,16 @@ export type FusefsErrorCode =
   | 'cache-io'
   /** A tree's index is not there or cannot be read. */
   | 'tree-unavailable'
+  /** A node id that no tree of this mount has (any more). */
+  | 'stale-node'
+  /** A directory was needed. */
+  | 'not-a-directory'
+  /** Anything but a directory was needed. */
+  | 'is-a-directory'
+  /** A request that makes no sense for this node: readlink of a file, a negative offset. */
+  | 'invalid-request'
+  /** SEEK_DATA or SEEK_HOLE at or behind the end of the file. */
+  | 'beyond-end'
   /** mount(8), fusermount or /dev/fuse refused. */
   | 'mount-failed'
   /** The kernel spoke something we do not understand. */

@@ -1,13 +1,18 @@
 /** One line per request or reply, for traces and failing tests. */
 import { OPCODES, opcodeName } from './opcodes.js'
 import type { Reply } from './reply.js'
-import { IN_HEADER_BYTES, type Request } from './request.js'
+import type { Request } from './request.js'
 
 /** `LOOKUP #12 tree 3 inode 17 "lib\xff"`. Reads the body through its own cursor: call `load` again after. */
 export function printRequest(request: Request): string {
+  return printRequestHeader(request) + body(request)
+}
+
+/** `LOOKUP #12 tree 3 inode 17`: what can be said of any request, whatever its body. */
+export function printRequestHeader(request: Request): string {
   const name = opcodeName(request.opcode) ?? `opcode ${request.opcode}`
   const resent = request.uniqueHigh >>> 31 === 1 ? ' resent' : ''
-  return `${name} #${request.uniqueLow}${resent} tree ${request.slot} inode ${request.ino}${body(request)}`
+  return `${name} #${request.uniqueLow}${resent} tree ${request.slot} inode ${request.ino}`
 }
 
 /** `#12 ok 144 bytes`, or `#12 errno 2`. */
@@ -47,10 +52,4 @@ export function printName(name: Uint8Array): string {
     text += plain ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, '0')}`
   }
   return `"${text}"`
-}
-
-/** Whole bytes of a request, for a request that could not be understood. */
-export function printRaw(request: Request, lengthBytes: number): string {
-  const shown = Math.min(lengthBytes, IN_HEADER_BYTES + 64)
-  return Buffer.from(request.buffer.subarray(0, shown)).toString('hex')
 }

@@ -1,0 +1,322 @@
+/**
+ * The read-only filesystem over trees: pure answers, synchronous, the same for every transport. It
+ * knows nothing of content: a read becomes a plan, which the caller fills. Every thread has its own.
+ *
+ * Absence is `undefined`; everything else that is no answer is a `FusefsError` (`errno.ts` says
+ * which errno that is) or, from a broken index, an `IndexFormatError`.
+ */
+import { LRUCache } from 'lru-cache'
+import { type DirEntry, type Extent, type Inode, ROOT_INO } from '../../index-format/index.js'
+import { FusefsError } from '../errors.js'
+import { slotFromName } from '../trees/tree-registry.js'
+import type { OpenTree, TreeSource } from '../trees/tree-source.js'
+import type { Attributes } from '../wire/attributes.js'
+import { ROOT_SLOT, nodeIdOf } from './node-id.js'
+import { type ReadPlan, firstEndingAfter, runsOf } from './read-plan.js'
+
+const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
+const S_IFREG = 0o100000
+const S_IFLNK = 0o120000
+/** Offsets of a listing: 0 is ".", 1 is "..", and entry `cookie` is followed by `cookie + 2`. */
+const DOTS = 2
+const DOT = new Uint8Array([0x2e])
+const DOT_DOT = new Uint8Array([0x2e, 0x2e])
+/** Extents kept for files that are being read, in all. */
+const MAX_CACHED_EXTENTS = 65_536
+
+/** One name of a listing. */
+export interface ListedEntry {
+  readonly name: Uint8Array
+  readonly nodeId: number
+  readonly mode: number
+  /** Pass it as `offset` to go on after this entry. */
+  readonly nextOffset: number
+  /** Only of `readdirPlus`, and never of "." and "..", which the kernel takes no reference to. */
+  readonly attributes: Attributes | undefined
+}
+
+export interface FilesystemOptions {
+  /** `trees`: the root lists the source's trees by name. `tree`: the source's slot 0 is the root. */
+  readonly root: 'trees' | 'tree'
+}
+
+interface FileExtents {
+  readonly sizeBytes: number
+  readonly extents: readonly Extent[]
+}
+
+export class Filesystem {
+  readonly #trees: TreeSource
+  readonly #listsTrees: boolean
+  readonly #files: LRUCache<number, FileExtents>
+
+  /** `modules.trees` stays the caller's. */
+  constructor(options: FilesystemOptions, modules: { trees: TreeSource }) {
+    this.#trees = modules.trees
+    this.#listsTrees = options.root === 'trees'
+    this.#files = new LRUCache({
+      maxSize: MAX_CACHED_EXTENTS,
+      sizeCalculation: (file) => 1 + file.extents.length,
+    })
+  }
+
+  /** Whether this node is the directory that lists the trees: nothing about it may be cached for long. */
+  isTreeList(slot: number): boolean {
+    return slot === ROOT_SLOT && this.#listsTrees
+  }
+
+  /** The node that `name` stands for in a directory. "." is the node itself, whatever it is. */
+  lookup(slot: number, ino: number, name: Uint8Array): Attributes | undefined {
+    if (isDot(name)) return this.attributes(slot, ino)
+    if (this.isTreeList(slot)) return this.#lookupTree(ino, name)
+    const tree = this.#open(slot)
+    if (isDotDot(name)) return this.#parent(slot, ino)
+    const child = tree.index.lookupInode(ino, name)
+    if (child !== undefined) return attributesOf(slot, child)
+    const parent = tree.index.inode(ino)
+    if (parent === undefined) throw stale(slot, ino)
+    if (!isType(parent.mode, S_IFDIR)) throw notADirectory(slot, ino)
+    return undefined
+  }
+
+  attributes(slot: number, ino: number): Attributes {
+    if (this.isTreeList(slot)) return treeListAttributes(ino)
+    return attributesOf(slot, this.#inode(slot, ino))
+  }
+
+  readlink(slot: number, ino: number): Uint8Array {
+    const target = this.isTreeList(slot) ? undefined : this.#open(slot).index.readlink(ino)
+    if (target !== undefined) return target
+    this.attributes(slot, ino)
+    throw new FusefsError('invalid-request', `tree ${slot} inode ${ino} is not a symbolic link`)
+  }
+
+  /** At most about `limit` entries of a directory from `offset` on; none at the end. */
+  readdir(slot: number, ino: number, offset: number, limit: number): ListedEntry[] {
+    if (this.isTreeList(slot)) return this.#listTrees(ino, offset, limit, false)
+    return this.#list(slot, ino, offset, (tree, after) =>
+      tree.index.readdir(ino, after, limit).map((entry) => listed(slot, entry, undefined)),
+    )
+  }
+
+  /** `readdir`, with attributes. */
+  readdirPlus(slot: number, ino: number, offset: number, limit: number): ListedEntry[] {
+    if (this.isTreeList(slot)) return this.#listTrees(ino, offset, limit, true)
+    return this.#list(slot, ino, offset, (tree, after) =>
+      tree.index
+        .readdirPlus(ino, after, limit)
+        .map((entry) => listed(slot, entry, attributesOf(slot, entry.inode))),
+    )
+  }
+
+  /** The value of an extended attribute; `undefined` when the node has none of that name. */
+  xattr(slot: number, ino: number, name: Uint8Array): Uint8Array | undefined {
+    return this.isTreeList(slot) ? undefined : this.#open(slot).index.xattr(ino, name)
+  }
+
+  /** The names of a node's extended attributes. */
+  xattrNames(slot: number, ino: number): Uint8Array[] {
+    if (this.isTreeList(slot)) return []
+    return this.#open(slot)
+      .index.xattrs(ino)
+      .map((xattr) => xattr.name)
+  }
+
+  /** How to answer a read of `sizeBytes` from `offset` on: nothing at and behind the end of the file. */
+  plan(slot: number, ino: number, offset: number, sizeBytes: number): ReadPlan {
+    const tree = this.#openFileTree(slot, ino)
+    const file = this.#file(tree, slot, ino)
+    const end = Math.min(offset + sizeBytes, file.sizeBytes)
+    if (end <= offset) return { tree, lengthBytes: 0, runs: [] }
+    return { tree, lengthBytes: end - offset, runs: runsOf(file.extents, offset, end) }
+  }
+
+  /** lseek(2) with SEEK_DATA: the first byte of data from `offset` on. */
+  seekData(slot: number, ino: number, offset: number): number {
+    const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
+    const extent = file.extents[firstEndingAfter(file.extents, offset)]
+    if (offset >= file.sizeBytes || extent === undefined) throw beyondEnd(slot, ino, offset)
+    return Math.max(offset, extent.offset)
+  }
+
+  /** lseek(2) with SEEK_HOLE: the first byte without data from `offset` on; the end counts as one. */
+  seekHole(slot: number, ino: number, offset: number): number {
+    const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
+    if (offset >= file.sizeBytes) throw beyondEnd(slot, ino, offset)
+    let at = offset
+    for (let i = firstEndingAfter(file.extents, offset); i < file.extents.length; i++) {
+      const extent = file.extents[i]
+      if (extent === undefined || extent.offset > at) break
+      at = extent.offset + extent.length
+    }
+    return Math.min(at, file.sizeBytes)
+  }
+
+  #open(slot: number): OpenTree {
+    const tree = this.#trees.open(slot)
+    if (tree === undefined) throw stale(slot, ROOT_INO)
+    return tree
+  }
+
+  #inode(slot: number, ino: number): Inode {
+    const inode = this.#open(slot).index.inode(ino)
+    if (inode === undefined) throw stale(slot, ino)
+    return inode
+  }
+
+  #list(
+    slot: number,
+    ino: number,
+    offset: number,
+    read: (tree: OpenTree, after: number) => ListedEntry[],
+  ): ListedEntry[] {
+    const tree = this.#open(slot)
+    const found = read(tree, Math.max(0, offset - DOTS))
+    // An empty answer is also what a file or an unknown inode gives; only then it pays to ask.
+    if (found.length === 0 && offset === 0 && !isType(this.#inode(slot, ino).mode, S_IFDIR)) {
+      throw notADirectory(slot, ino)
+    }
+    return offset < DOTS ? [...dotEntries(slot, ino, offset), ...found] : found
+  }
+
+  #listTrees(ino: number, offset: number, limit: number, plus: boolean): ListedEntry[] {
+    treeListAttributes(ino)
+    const entries = dotEntries(ROOT_SLOT, ino, offset)
+    for (const record of this.#trees.after(Math.max(0, offset - DOTS), limit)) {
+      const name = Buffer.from(record.name, 'latin1')
+      const entry = { name, ino: ROOT_INO, mode: S_IFDIR, cookie: record.slot }
+      entries.push(listed(record.slot, entry, plus ? this.#treeAttributes(record.slot) : undefined))
+    }
+    return entries
+  }
+
+  /** A tree whose index is damaged still has its name in the list. */
+  #treeAttributes(slot: number): Attributes | undefined {
+    try {
+      return this.attributes(slot, ROOT_INO)
+    } catch {
+      return undefined
+    }
+  }
+
+  #lookupTree(ino: number, name: Uint8Array): Attributes | undefined {
+    if (isDotDot(name)) return treeListAttributes(ino)
+    const slot = slotFromName(name)
+    const tree = slot === undefined ? undefined : this.#trees.open(slot)
+    return tree && attributesOf(tree.record.slot, inodeOf(tree, ROOT_INO))
+  }
+
+  /** Only asked for by name_to_handle_at(2) users, for directories that left the kernel's cache. */
+  #parent(slot: number, ino: number): Attributes {
+    if (ino === ROOT_INO && this.#listsTrees) return treeListAttributes(ROOT_INO)
+    throw stale(slot, ino)
+  }
+
+  #openFileTree(slot: number, ino: number): OpenTree {
+    if (this.isTreeList(slot)) throw isADirectory(slot, ino)
+    return this.#open(slot)
+  }
+
+  #file(tree: OpenTree, slot: number, ino: number): FileExtents {
+    const nodeId = nodeIdOf(slot, ino)
+    const known = this.#files.get(nodeId)
+    if (known !== undefined) return known
+    const inode = tree.index.inode(ino)
+    if (inode === undefined) throw stale(slot, ino)
+    if (isType(inode.mode, S_IFDIR)) throw isADirectory(slot, ino)
+    if (!isType(inode.mode, S_IFREG)) {
+      throw new FusefsError('invalid-request', `tree ${slot} inode ${ino} is not a regular file`)
+    }
+    const file = { sizeBytes: inode.sizeBytes, extents: tree.index.extents(ino) }
+    this.#files.set(nodeId, file)
+    return file
+  }
+}
+
+function inodeOf(tree: OpenTree, ino: number): Inode {
+  const inode = tree.index.inode(ino)
+  if (inode !== undefined) return inode
+  throw new FusefsError(
+    'tree-unavailable',
+    `index ${tree.record.indexDigest} names inode ${ino} but does not have it`,
+  )
+}
+
+function attributesOf(slot: number, inode: Inode): Attributes {
+  return {
+    nodeId: nodeIdOf(slot, inode.ino),
+    mode: inode.mode,
+    nlink: inode.nlink,
+    uid: inode.uid,
+    gid: inode.gid,
+    rdev: inode.rdev,
+    sizeBytes: inode.sizeBytes,
+    blocks: Math.ceil(inode.storedBytes / 512),
+    mtimeSec: inode.mtimeSec,
+    mtimeNsec: inode.mtimeNsec,
+  }
+}
+
+function treeListAttributes(ino: number): Attributes {
+  if (ino !== ROOT_INO) throw stale(ROOT_SLOT, ino)
+  return {
+    nodeId: nodeIdOf(ROOT_SLOT, ROOT_INO),
+    mode: S_IFDIR | 0o555,
+    nlink: 2,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    sizeBytes: 4096,
+    blocks: 0,
+    mtimeSec: 0,
+    mtimeNsec: 0,
+  }
+}
+
+function listed(slot: number, entry: DirEntry, attributes: Attributes | undefined): ListedEntry {
+  const { name, ino, mode, cookie } = entry
+  return { name, nodeId: nodeIdOf(slot, ino), mode, nextOffset: cookie + DOTS, attributes }
+}
+
+/** The number of ".." is not looked up: nothing reads it, the kernel resolves ".." itself. */
+function dotEntries(slot: number, ino: number, offset: number): ListedEntry[] {
+  const nodeId = nodeIdOf(slot, ino)
+  const both = [DOT, DOT_DOT].map((name, at) => {
+    return { name, nodeId, mode: S_IFDIR, nextOffset: at + 1, attributes: undefined }
+  })
+  return both.slice(offset)
+}
+
+function isDot(name: Uint8Array): boolean {
+  return name.length === 1 && name[0] === 0x2e
+}
+
+function isDotDot(name: Uint8Array): boolean {
+  return name.length === 2 && name[0] === 0x2e && name[1] === 0x2e
+}
+
+function isType(mode: number, type: number): boolean {
+  return (mode & S_IFMT) === type
+}
+
+/** Whether this mode is a symbolic link's. */
+export function isSymlink(mode: number): boolean {
+  return isType(mode, S_IFLNK)
+}
+
+function stale(slot: number, ino: number): FusefsError {
+  return new FusefsError('stale-node', `tree ${slot} inode ${ino} is not served here`)
+}
+
+function notADirectory(slot: number, ino: number): FusefsError {
+  return new FusefsError('not-a-directory', `tree ${slot} inode ${ino} is not a directory`)
+}
+
+function isADirectory(slot: number, ino: number): FusefsError {
+  return new FusefsError('is-a-directory', `tree ${slot} inode ${ino} is a directory`)
+}
+
+function beyondEnd(slot: number, ino: number, offset: number): FusefsError {
+  return new FusefsError('beyond-end', `tree ${slot} inode ${ino} ends before ${offset}`)
+}

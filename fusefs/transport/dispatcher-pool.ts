@@ -1,0 +1,124 @@
+/** The dispatcher threads of one server: started, listened to, replaced when one breaks, counted out. */
+import { Worker } from 'node:worker_threads'
+import type { Log } from '../log.js'
+import type { DispatcherData, DispatcherMessage, MirrorMessage } from './dispatcher-messages.js'
+import type { MissServer } from './miss-server.js'
+
+export interface DispatcherPoolOptions extends Omit<DispatcherData, 'statsRow' | 'stopping'> {
+  /** How many threads. */
+  readonly count: number
+}
+
+export interface DispatcherPoolModules {
+  readonly log: Log
+  readonly misses: MissServer
+}
+
+/** A thread that breaks is replaced, but not for ever: something is wrong with the program then. */
+const MAX_REPLACEMENTS = 16
+
+export class DispatcherPool {
+  /** Resolves when the last thread has ended. */
+  readonly ended: Promise<void>
+  readonly wakePrefix: string
+  readonly #options: DispatcherPoolOptions
+  readonly #modules: DispatcherPoolModules
+  readonly #stopping = new SharedArrayBuffer(4)
+  readonly #threads = new Set<Worker>()
+  readonly #onExit = new Set<() => void>()
+  #replacements = 0
+  #finish: () => void = () => undefined
+
+  constructor(options: DispatcherPoolOptions, modules: DispatcherPoolModules) {
+    this.#options = options
+    this.#modules = modules
+    this.wakePrefix = options.wakePrefix
+    this.ended = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+    for (let row = 1; row <= options.count; row++) this.#start(row)
+  }
+
+  get running(): number {
+    return this.#threads.size
+  }
+
+  /** From now on a dispatcher that reads a wake-up ends. */
+  askToEnd(): void {
+    Atomics.store(new Int32Array(this.#stopping), 0, 1)
+  }
+
+  announce(message: MirrorMessage): void {
+    for (const thread of this.#threads) thread.postMessage(message)
+  }
+
+  /** Resolves once fewer than `count` threads run, or after `timeoutMs`. */
+  async fewerThan(count: number, timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs
+    while (this.#threads.size >= count && Date.now() < deadline) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, Math.max(0, deadline - Date.now()))
+        const onExit = this.#onExit
+        onExit.add(done)
+        function done(): void {
+          clearTimeout(timer)
+          onExit.delete(done)
+          resolve()
+        }
+      })
+    }
+  }
+
+  #start(row: number): void {
+    const { count: _count, ...shared } = this.#options
+    const data: DispatcherData = { ...shared, stopping: this.#stopping, statsRow: row }
+    const thread = new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
+      workerData: data,
+      name: `fuse dispatcher ${row}`,
+      // The descriptor of /dev/fuse is not a thread's to close.
+      trackUnmanagedFds: false,
+    })
+    this.#threads.add(thread)
+    thread.on('message', (message: DispatcherMessage) => {
+      this.#receive(message)
+    })
+    let failed = false
+    thread.on('error', (error) => {
+      failed = true
+      this.#modules.log.error({ err: error, row }, 'a FUSE dispatcher thread broke')
+    })
+    thread.on('exit', () => {
+      this.#threads.delete(thread)
+      if (failed && this.#replacements < MAX_REPLACEMENTS) this.#replace(row)
+      for (const done of [...this.#onExit]) done()
+      if (this.#threads.size === 0) this.#finish()
+    })
+  }
+
+  #replace(row: number): void {
+    this.#replacements++
+    this.#modules.misses.forgetAnnounced()
+    this.#start(row)
+  }
+
+  #receive(message: DispatcherMessage): void {
+    const { log, misses } = this.#modules
+    switch (message.kind) {
+      case 'miss':
+        misses.take(message)
+        return
+      case 'interrupt':
+        misses.interrupt(message.unique)
+        return
+      case 'fault':
+        log.error({ err: message.error, request: message.request }, 'a request was answered EIO')
+        return
+      case 'trace':
+        log.debug({}, message.line)
+        return
+      case 'ended':
+        log.debug({ reason: message.reason }, 'a FUSE dispatcher thread ended')
+        return
+    }
+  }
+}

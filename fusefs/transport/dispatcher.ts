@@ -1,0 +1,180 @@
+/**
+ * The loop of a dispatcher thread: read a request, answer it, again. It never waits for anything but
+ * the kernel; what needs waiting is posted to the server. Nothing that a request can cause ends it.
+ */
+import { readSync, writeSync } from 'node:fs'
+import { ROOT_INO } from '../../index-format/index.js'
+import { ERRNO } from '../filesystem/errno.js'
+import { ROOT_SLOT } from '../filesystem/node-id.js'
+import { MAX_READ_BYTES } from '../wire/init.js'
+import { OPCODES } from '../wire/opcodes.js'
+import { printReply, printRequest } from '../wire/print.js'
+import { OUT_HEADER_BYTES, Reply } from '../wire/reply.js'
+import { Request } from '../wire/request.js'
+import type { DispatcherMessage, Unique } from './dispatcher-messages.js'
+import { type RequestHandler, readRange } from './request-handler.js'
+import type { StatsRow } from './server-stats.js'
+
+export interface DispatcherOptions {
+  readonly fd: number
+  readonly stopping: SharedArrayBuffer
+  readonly wakePrefix: string
+  readonly trace: boolean
+}
+
+export interface DispatcherModules {
+  readonly handler: RequestHandler
+  readonly stats: StatsRow
+  readonly post: (message: DispatcherMessage) => void
+}
+
+export class Dispatcher {
+  readonly #fd: number
+  readonly #stopping: Int32Array
+  readonly #wakePrefix: Buffer
+  readonly #trace: boolean
+  readonly #handler: RequestHandler
+  readonly #stats: StatsRow
+  readonly #post: (message: DispatcherMessage) => void
+  readonly #request = new Request()
+  readonly #reply = new Reply(MAX_READ_BYTES)
+
+  constructor(options: DispatcherOptions, modules: DispatcherModules) {
+    this.#fd = options.fd
+    this.#stopping = new Int32Array(options.stopping)
+    this.#wakePrefix = Buffer.from(options.wakePrefix, 'latin1')
+    this.#trace = options.trace
+    this.#handler = modules.handler
+    this.#stats = modules.stats
+    this.#post = modules.post
+  }
+
+  /** Returns when the mount is gone or a wake-up told this dispatcher to end. */
+  run(): void {
+    for (;;) {
+      const lengthBytes = this.#read()
+      if (lengthBytes === undefined) {
+        this.#post({ kind: 'ended', reason: 'unmounted' })
+        return
+      }
+      try {
+        if (this.#answer(lengthBytes)) {
+          this.#post({ kind: 'ended', reason: 'stopped' })
+          return
+        }
+      } catch (error) {
+        this.#rescue(error)
+      }
+    }
+  }
+
+  /** The next request's length; `undefined` once the mount is gone. */
+  #read(): number | undefined {
+    for (;;) {
+      try {
+        return readSync(this.#fd, this.#request.buffer)
+      } catch (error) {
+        const code = errorCode(error)
+        // ENOENT: a request was withdrawn while we read it. The others: a signal, or nothing there.
+        if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') continue
+        if (code === 'ENODEV') return undefined
+        throw error
+      }
+    }
+  }
+
+  /** True when this dispatcher is to end. */
+  #answer(lengthBytes: number): boolean {
+    const request = this.#request
+    const reply = this.#reply
+    request.load(lengthBytes)
+    const { opcode } = request
+    this.#stats.countRequest(opcode)
+    if (this.#trace) this.#traceRequest(lengthBytes)
+    if (opcode === OPCODES.INTERRUPT) {
+      this.#post({ kind: 'interrupt', unique: readUnique(request) })
+      return false
+    }
+    if (this.#isWakeUp(lengthBytes)) {
+      reply.begin(request)
+      reply.fail(ERRNO.ENOENT)
+      this.#write()
+      return true
+    }
+    switch (this.#handler.handle(request, reply)) {
+      case 'none':
+        return false
+      case 'miss':
+        this.#postMiss(lengthBytes)
+        return false
+      case 'ended':
+      case 'reply':
+        this.#count(opcode)
+        if (this.#trace) this.#post({ kind: 'trace', line: printReply(request, reply) })
+        this.#write()
+        return false
+    }
+  }
+
+  #count(opcode: number): void {
+    const { error, lengthBytes } = this.#reply
+    if (error !== 0 && -error !== ERRNO.ENOSYS && -error !== ERRNO.EROFS) this.#stats.countError()
+    if (opcode === OPCODES.READ) this.#stats.countBytesRead(lengthBytes - OUT_HEADER_BYTES)
+  }
+
+  #postMiss(lengthBytes: number): void {
+    const request = this.#request
+    request.load(lengthBytes)
+    const { offset, size } = readRange(request)
+    const unique = { low: request.uniqueLow, high: request.uniqueHigh }
+    const { slot, ino, pid } = request
+    this.#stats.countMiss()
+    this.#post({ kind: 'miss', unique, slot, ino, offset, size, pid })
+  }
+
+  #write(): void {
+    try {
+      writeSync(this.#fd, this.#reply.buffer, 0, this.#reply.lengthBytes)
+    } catch (error) {
+      // ENOENT: nobody waits for this answer any more. ENODEV: the next read will see it, too.
+      const code = errorCode(error)
+      if (code !== 'ENOENT' && code !== 'ENODEV') throw error
+    }
+  }
+
+  #isWakeUp(lengthBytes: number): boolean {
+    const request = this.#request
+    if (Atomics.load(this.#stopping, 0) === 0 || request.opcode !== OPCODES.LOOKUP) return false
+    if (request.slot !== ROOT_SLOT || request.ino !== ROOT_INO) return false
+    const name = request.readName()
+    request.load(lengthBytes)
+    return this.#wakePrefix.equals(name.subarray(0, this.#wakePrefix.length))
+  }
+
+  #traceRequest(lengthBytes: number): void {
+    this.#post({ kind: 'trace', line: printRequest(this.#request) })
+    this.#request.load(lengthBytes)
+  }
+
+  /** A request we could not read, or a reply the kernel would not take: EIO, and on with the next. */
+  #rescue(error: unknown): void {
+    this.#stats.countFault()
+    const cause = error instanceof Error ? error : new Error(String(error))
+    this.#post({ kind: 'fault', request: `opcode ${this.#request.opcode}`, error: cause })
+    this.#reply.begin(this.#request)
+    this.#reply.fail(ERRNO.EIO)
+    try {
+      this.#write()
+    } catch {
+      // There is no such request any more; what was wrong has been posted above.
+    }
+  }
+}
+
+function readUnique(request: Request): Unique {
+  return { low: request.readUint32(), high: request.readUint32() }
+}
+
+function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}

@@ -1,0 +1,255 @@
+/**
+ * Serves one FUSE superblock: dispatcher threads answer what is local, this side waits for what is
+ * not. The server owns neither the mount nor the descriptor, both outlive it: `stop` leaves the mount
+ * as it is, and the next server continues with the descriptor and what INIT negotiated.
+ *
+ * A process with dispatchers that block in read(2) cannot exit: Node waits for its threads. So either
+ * `stop` first, or unmount, or end the process with SIGKILL.
+ */
+import { randomBytes } from 'node:crypto'
+import { read as readCallback, write as writeCallback, writeSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { ROOT_INO } from '../../index-format/index.js'
+import { FusefsError } from '../errors.js'
+import { Filesystem } from '../filesystem/filesystem.js'
+import { ROOT_SLOT, nodeIdOf } from '../filesystem/node-id.js'
+import type { Log } from '../log.js'
+import { type TreeSourceSpec, openTreeSource } from '../trees/source-spec.js'
+import { nameOfSlot } from '../trees/tree-registry.js'
+import type { TreeSource } from '../trees/tree-source.js'
+import { type NegotiatedInit, decodeInit, encodeInit } from '../wire/init.js'
+import {
+  encodeNotifyInvalidateEntry,
+  encodeNotifyInvalidateInode,
+  encodeNotifyResend,
+} from '../wire/notify.js'
+import { OPCODES } from '../wire/opcodes.js'
+import { Reply } from '../wire/reply.js'
+import { Request } from '../wire/request.js'
+import type { ContentReader } from './content-reader.js'
+import { DispatcherPool } from './dispatcher-pool.js'
+import { MissServer } from './miss-server.js'
+import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
+
+export interface FuseServerOptions {
+  /** /dev/fuse, mounted at `mountpoint`. Stays the caller's; must stay open until the server has ended. */
+  readonly fd: number
+  readonly mountpoint: string
+  readonly trees: TreeSourceSpec
+  /** Threads that answer requests. Default 2. */
+  readonly dispatchers?: number
+  /** What an earlier server of this mount got from `onInit`: the session is taken over. */
+  readonly negotiated?: NegotiatedInit
+  /** Logs every request and reply at level debug. Default false. */
+  readonly trace?: boolean
+}
+
+export interface FuseServerModules {
+  readonly content: ContentReader
+  readonly log: Log
+  /**
+   * Called before INIT is answered, once in the life of a mount. Keep the result with the
+   * descriptor: a server that takes over needs it.
+   */
+  readonly onInit?: (negotiated: NegotiatedInit) => void | Promise<void>
+}
+
+export interface StopOptions {
+  /** How long to wait for reads in flight and for the threads. Default 5 s. */
+  readonly timeoutMs?: number
+}
+
+const read = promisify(readCallback)
+const write = promisify(writeCallback)
+const DEFAULT_DISPATCHERS = 2
+const DEFAULT_STOP_TIMEOUT_MS = 5000
+const INIT_TIMEOUT_MS = 10_000
+
+export class FuseServer {
+  /** Resolves when the last dispatcher has ended: after `stop`, or because the mount is gone. */
+  readonly ended: Promise<void>
+  readonly negotiated: NegotiatedInit
+  readonly #fd: number
+  readonly #mountpoint: string
+  readonly #log: Log
+  readonly #trees: TreeSource
+  readonly #changes: SharedArrayBuffer
+  readonly #stats: ServerStats
+  readonly #misses: MissServer
+  readonly #pool: DispatcherPool
+  /** Set by `stop`: until when. */
+  #deadline: number | undefined
+  #stopped: Promise<boolean> | undefined
+
+  private constructor(
+    options: FuseServerOptions,
+    modules: FuseServerModules,
+    parts: { negotiated: NegotiatedInit; trees: TreeSource; changes: SharedArrayBuffer },
+  ) {
+    const { fd, mountpoint, trees: spec, trace = false } = options
+    const { content, log } = modules
+    const count = options.dispatchers ?? DEFAULT_DISPATCHERS
+    this.#fd = fd
+    this.#mountpoint = mountpoint
+    this.#log = log
+    this.negotiated = parts.negotiated
+    this.#trees = parts.trees
+    this.#changes = parts.changes
+    this.#stats = new ServerStats(count)
+    const root = spec.kind === 'registry' ? 'trees' : 'tree'
+    this.#misses = new MissServer(
+      { fd },
+      {
+        filesystem: new Filesystem({ root }, { trees: parts.trees }),
+        content,
+        stats: new StatsRow(this.#stats.shared, 0),
+        log,
+        announce: (message) => {
+          this.#pool.announce(message)
+        },
+      },
+    )
+    const { shared: stats } = this.#stats
+    const wakePrefix = `.thin-wake-${randomBytes(12).toString('hex')}-`
+    this.#pool = new DispatcherPool(
+      { fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace, count },
+      { log, misses: this.#misses },
+    )
+    this.ended = this.#pool.ended.then(() => this.#finish())
+  }
+
+  /**
+   * Starts serving. Without `negotiated` this waits for INIT and answers it; with it, requests that
+   * an earlier server left unanswered are asked for again. Throws `protocol`, `tree-unavailable` or
+   * whatever `onInit` throws; then nothing was started and the mount is as it was.
+   */
+  static async start(options: FuseServerOptions, modules: FuseServerModules): Promise<FuseServer> {
+    const { fd } = options
+    const changes = new SharedArrayBuffer(4)
+    const trees = openTreeSource(options.trees, changes)
+    try {
+      const negotiated = options.negotiated ?? (await answerInit(fd, modules))
+      // Before the first dispatcher reads: what they have in hand must not be sent again.
+      if (options.negotiated?.flags.includes('HAS_RESEND') === true) {
+        await write(fd, encodeNotifyResend())
+      }
+      return new FuseServer(options, modules, { negotiated, trees, changes })
+    } catch (error) {
+      trees.close()
+      throw error
+    }
+  }
+
+  /** Counters since this server started. */
+  counts(): ServerCounts {
+    return this.#stats.counts()
+  }
+
+  /** Reads waiting for content. */
+  get pendingReads(): number {
+    return this.#misses.pending
+  }
+
+  /**
+   * To be called after the registry changed: threads look again, and the kernel drops its listing of
+   * the root. Name the slots that were removed; the kernel then drops their names, too.
+   */
+  async treesChanged(removedSlots: readonly number[] = []): Promise<void> {
+    Atomics.add(new Int32Array(this.#changes), 0, 1)
+    const root = nodeIdOf(ROOT_SLOT, ROOT_INO)
+    await this.#notify(encodeNotifyInvalidateInode(root))
+    for (const slot of removedSlots) {
+      const name = Buffer.from(nameOfSlot(slot), 'latin1')
+      await this.#notify(encodeNotifyInvalidateEntry(root, name))
+    }
+  }
+
+  /**
+   * Ends the dispatchers and leaves the mount: whoever uses it waits for the next server. Reads in
+   * flight get `timeoutMs` to finish and are then left to the next server. True when all threads
+   * ended; false when they did not in time, and the process can only be ended with SIGKILL. Idempotent.
+   */
+  stop(options: StopOptions = {}): Promise<boolean> {
+    this.#stopped ??= this.#stop(options.timeoutMs ?? DEFAULT_STOP_TIMEOUT_MS)
+    return this.#stopped
+  }
+
+  async #stop(timeoutMs: number): Promise<boolean> {
+    this.#deadline = Date.now() + timeoutMs
+    this.#pool.askToEnd()
+    for (let turn = 0; this.#pool.running > 0 && this.#leftMs() > 0; turn++) {
+      // One wake-up ends one dispatcher, whichever reads it; the others go on answering meanwhile.
+      const path = join(this.#mountpoint, `${this.#pool.wakePrefix}${turn}`)
+      const before = this.#pool.running
+      const woken = stat(path).catch(() => undefined)
+      await Promise.race([woken, this.#pool.ended, sleep(this.#leftMs())])
+      await this.#pool.fewerThan(before, this.#leftMs())
+    }
+    if (this.#pool.running > 0) {
+      this.#misses.abandon()
+      this.#log.error({ mountpoint: this.#mountpoint }, 'dispatchers did not end in time')
+      return false
+    }
+    await this.ended
+    return true
+  }
+
+  /** After the last dispatcher: what is still waiting for content may finish if we were asked to stop. */
+  async #finish(): Promise<void> {
+    if (this.#deadline !== undefined) {
+      await Promise.race([this.#misses.drained(), sleep(this.#leftMs())])
+      const { pending } = this.#misses
+      if (pending > 0) this.#log.warn({ pending }, 'reads in flight are left to the next server')
+    }
+    this.#misses.abandon()
+    this.#trees.close()
+  }
+
+  #leftMs(): number {
+    return Math.max(0, (this.#deadline ?? 0) - Date.now())
+  }
+
+  async #notify(message: Uint8Array): Promise<void> {
+    try {
+      await write(this.#fd, message)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      // ENOENT: the kernel does not have what should be dropped. ENODEV: nor the mount.
+      if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENOTCONN') return
+      this.#log.warn({ err: error }, 'the kernel refused a notification')
+    }
+  }
+}
+
+async function answerInit(fd: number, modules: FuseServerModules): Promise<NegotiatedInit> {
+  const request = new Request()
+  const arrived = read(fd, request.buffer, 0, request.buffer.length, null)
+  const first = await Promise.race([arrived, sleep(INIT_TIMEOUT_MS)])
+  if (first === undefined) {
+    throw new FusefsError('protocol', `no INIT within ${INIT_TIMEOUT_MS} ms: is anything mounted?`)
+  }
+  request.load(first.bytesRead)
+  if (request.opcode !== OPCODES.INIT) {
+    throw new FusefsError(
+      'protocol',
+      `the first request of a FUSE session is INIT, not ${request.opcode}: this one was begun ` +
+        'by another server, whose negotiated INIT is missing',
+    )
+  }
+  const negotiated = decodeInit(request)
+  // First kept, then said: a mount whose INIT was answered and forgotten is lost.
+  await modules.onInit?.(negotiated)
+  const reply = new Reply(256)
+  reply.begin(request)
+  encodeInit(reply, negotiated)
+  writeSync(fd, reply.buffer, 0, reply.lengthBytes)
+  return negotiated
+}
+
+async function sleep(timeoutMs: number): Promise<undefined> {
+  return await new Promise((resolve) => {
+    setTimeout(resolve, timeoutMs, undefined)
+  })
+}

@@ -1,0 +1,44 @@
+/**
+ * The mirrors one dispatcher thread knows, by tree and pack. A thread that blocks in read(2) receives
+ * no events, so mirrors wait in its port until a read finds nothing; then they are taken in.
+ */
+import { LRUCache } from 'lru-cache'
+import { MirrorView } from '../content/mirror-view.js'
+import type { MirrorMessage } from './dispatcher-messages.js'
+import type { LocalContent } from './request-handler.js'
+
+/** A view is a few hundred bytes; a forgotten one costs one miss to learn again. */
+const MAX_VIEWS = 16_384
+/** `slot * 2^22 + pack`; an index has fewer packs than that, and 2^43 is far below 2^53. */
+const PACK_LIMIT = 2 ** 22
+
+export class LocalMirrors implements LocalContent {
+  readonly #views = new LRUCache<number, MirrorView>({ max: MAX_VIEWS })
+  readonly #receive: () => MirrorMessage | undefined
+
+  /** `receive` takes the next message out of the thread's port without waiting. */
+  constructor(receive: () => MirrorMessage | undefined) {
+    this.#receive = receive
+  }
+
+  tryRead(slot: number, pack: number, target: Uint8Array, rawOffset: number): boolean {
+    const view = this.#views.get(keyOf(slot, pack))
+    if (view?.tryReadSync(target, rawOffset) === true) return true
+    if (!this.#takeIn()) return false
+    const newer = this.#views.get(keyOf(slot, pack))
+    return newer !== view && newer?.tryReadSync(target, rawOffset) === true
+  }
+
+  #takeIn(): boolean {
+    let any = false
+    for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
+      this.#views.set(keyOf(message.slot, message.pack), new MirrorView(message.shared))
+      any = true
+    }
+    return any
+  }
+}
+
+function keyOf(slot: number, pack: number): number {
+  return slot * PACK_LIMIT + pack
+}

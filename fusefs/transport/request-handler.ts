@@ -1,0 +1,223 @@
+/**
+ * One request in, one reply out: the kernel's protocol over a `Filesystem`. Synchronous, without
+ * network and without state of its own, so that any dispatcher thread can answer any request. A read
+ * whose bytes are not local is a `miss`, to be answered by whoever can wait.
+ */
+import { ERRNO, errnoOf, isFault } from '../filesystem/errno.js'
+import type { Filesystem } from '../filesystem/filesystem.js'
+import { type ReadPlan, zeroHoles } from '../filesystem/read-plan.js'
+import type { TreeClass } from '../trees/tree-registry.js'
+import type { Validity } from '../wire/attributes.js'
+import { decodeInit, encodeInit } from '../wire/init.js'
+import { MUTATING_OPCODES, OPCODES } from '../wire/opcodes.js'
+import { OUT_HEADER_BYTES, type Reply } from '../wire/reply.js'
+import type { Request } from '../wire/request.js'
+
+/**
+ * `reply`: write it. `none`: this request has no answer. `miss`: a read, nothing was written; `ended`:
+ * write the reply, then the connection is over (DESTROY).
+ */
+export type Outcome = 'reply' | 'none' | 'miss' | 'ended'
+
+/** Content that needs no waiting. */
+export interface LocalContent {
+  /** Fills `target` from a pack of the tree; false, with undefined bytes in it, when it is not here. */
+  tryRead(slot: number, pack: number, target: Uint8Array, rawOffset: number): boolean
+}
+
+export interface HandlerModules {
+  readonly filesystem: Filesystem
+  readonly content: LocalContent
+  /** Called for each failure that is a fault of index, content or program, not of the request. */
+  readonly onFault: (error: unknown, request: Request) => void
+}
+
+/** Ten years: a node never changes, and its id is never used for another. */
+const FOREVER_SEC = 315_360_000
+const FOREVER: Validity = { entrySec: FOREVER_SEC, attrSec: FOREVER_SEC }
+/** The list of trees changes; the entries in it do not, but removal has to be seen some day. */
+const TREE_LIST_ATTR_SEC = 1
+/** With a name of 9 to 16 bytes; decides only how many entries are asked from the index at a time. */
+const USUAL_DIRENT_BYTES = 40
+const USUAL_DIRENTPLUS_BYTES = 168
+const STATFS = { blocks: 0, files: 0, blockSizeBytes: 4096, nameLengthBytes: 255 }
+const SEEK_DATA = 3
+const SEEK_HOLE = 4
+
+export class RequestHandler {
+  readonly #treeClass: TreeClass
+  readonly #filesystem: Filesystem
+  readonly #content: LocalContent
+  readonly #onFault: (error: unknown, request: Request) => void
+
+  constructor(options: { class: TreeClass }, modules: HandlerModules) {
+    this.#treeClass = options.class
+    this.#filesystem = modules.filesystem
+    this.#content = modules.content
+    this.#onFault = modules.onFault
+  }
+
+  /** Never throws: what goes wrong is an errno in the reply. */
+  handle(request: Request, reply: Reply): Outcome {
+    reply.begin(request)
+    try {
+      return this.#dispatch(request, reply)
+    } catch (error) {
+      if (isFault(error)) this.#onFault(error, request)
+      reply.fail(errnoOf(error))
+      return 'reply'
+    }
+  }
+
+  #dispatch(request: Request, reply: Reply): Outcome {
+    switch (request.opcode) {
+      case OPCODES.LOOKUP:
+        return this.#lookup(request, reply)
+      case OPCODES.GETATTR:
+        return this.#getattr(request, reply)
+      case OPCODES.READ:
+        return this.#read(request, reply)
+      case OPCODES.READDIRPLUS:
+      case OPCODES.READDIR:
+        return this.#readdir(request, reply)
+      case OPCODES.READLINK:
+        reply.bytes(this.#filesystem.readlink(request.slot, request.ino))
+        return 'reply'
+      case OPCODES.GETXATTR:
+        return this.#getxattr(request, reply)
+      case OPCODES.LISTXATTR:
+        return this.#listxattr(request, reply)
+      case OPCODES.LSEEK:
+        return this.#lseek(request, reply)
+      case OPCODES.STATFS:
+        reply.statfs(STATFS)
+        return 'reply'
+      case OPCODES.INIT:
+        encodeInit(reply, decodeInit(request))
+        return 'reply'
+      case OPCODES.FORGET:
+      case OPCODES.BATCH_FORGET:
+      case OPCODES.INTERRUPT:
+      case OPCODES.NOTIFY_REPLY:
+        return 'none'
+      case OPCODES.DESTROY:
+        return 'ended'
+      default:
+        // OPEN, OPENDIR, FLUSH, ACCESS, STATX…: the kernel remembers ENOSYS and does not ask again.
+        reply.fail(MUTATING_OPCODES.has(request.opcode) ? ERRNO.EROFS : ERRNO.ENOSYS)
+        return 'reply'
+    }
+  }
+
+  #lookup(request: Request, reply: Reply): Outcome {
+    const { slot, ino } = request
+    const attributes = this.#filesystem.lookup(slot, ino, request.readName())
+    if (attributes !== undefined) reply.entry(attributes, FOREVER)
+    else if (this.#filesystem.isTreeList(slot)) reply.fail(ERRNO.ENOENT)
+    else reply.negativeEntry(FOREVER_SEC)
+    return 'reply'
+  }
+
+  #getattr(request: Request, reply: Reply): Outcome {
+    const { slot, ino } = request
+    const validSec = this.#filesystem.isTreeList(slot) ? TREE_LIST_ATTR_SEC : FOREVER_SEC
+    reply.attr(this.#filesystem.attributes(slot, ino), validSec)
+    return 'reply'
+  }
+
+  #read(request: Request, reply: Reply): Outcome {
+    const { offset, size } = readRange(request)
+    const plan = this.#filesystem.plan(request.slot, request.ino, offset, Math.min(size, reply.room))
+    const target = reply.reserve(plan.lengthBytes)
+    return this.#fill(plan, request.slot, target) ? 'reply' : 'miss'
+  }
+
+  #fill(plan: ReadPlan, slot: number, target: Uint8Array): boolean {
+    for (const run of plan.runs) {
+      const whole = run.length === target.length
+      const part = whole
+        ? target
+        : target.subarray(run.targetOffset, run.targetOffset + run.length)
+      if (!this.#content.tryRead(slot, run.pack, part, run.rawOffset)) return false
+    }
+    zeroHoles(plan, target)
+    return true
+  }
+
+  #readdir(request: Request, reply: Reply): Outcome {
+    const { slot, ino } = request
+    const { offset, size } = readRange(request)
+    const limitBytes = Math.min(size, reply.room)
+    const plus = request.opcode === OPCODES.READDIRPLUS
+    let next = offset
+    for (;;) {
+      const leftBytes = limitBytes - (reply.lengthBytes - OUT_HEADER_BYTES)
+      const batch = Math.ceil(leftBytes / (plus ? USUAL_DIRENTPLUS_BYTES : USUAL_DIRENT_BYTES))
+      const entries = plus
+        ? this.#filesystem.readdirPlus(slot, ino, next, batch)
+        : this.#filesystem.readdir(slot, ino, next, batch)
+      if (entries.length === 0) return 'reply'
+      for (const entry of entries) {
+        const fits = plus
+          ? reply.direntPlus(entry, entry.attributes, FOREVER, limitBytes)
+          : reply.dirent(entry, limitBytes)
+        if (!fits) return 'reply'
+        next = entry.nextOffset
+      }
+    }
+  }
+
+  #getxattr(request: Request, reply: Reply): Outcome {
+    if (this.#treeClass === 'plain') {
+      reply.fail(ERRNO.ENOSYS)
+      return 'reply'
+    }
+    const size = request.readUint32()
+    request.skip(4)
+    const value = this.#filesystem.xattr(request.slot, request.ino, request.readName())
+    if (value === undefined) reply.fail(ERRNO.ENODATA)
+    else if (size === 0) reply.xattrSize(value.length)
+    else if (value.length > size) reply.fail(ERRNO.ERANGE)
+    else reply.bytes(value)
+    return 'reply'
+  }
+
+  #listxattr(request: Request, reply: Reply): Outcome {
+    if (this.#treeClass === 'plain') {
+      reply.fail(ERRNO.ENOSYS)
+      return 'reply'
+    }
+    const size = request.readUint32()
+    const names = this.#filesystem.xattrNames(request.slot, request.ino)
+    const sizeBytes = names.reduce((sum, name) => sum + name.length + 1, 0)
+    if (size === 0) reply.xattrSize(sizeBytes)
+    else if (sizeBytes > size) reply.fail(ERRNO.ERANGE)
+    else {
+      const target = reply.reserve(sizeBytes)
+      let at = 0
+      for (const name of names) {
+        target.set(name, at)
+        target[at + name.length] = 0
+        at += name.length + 1
+      }
+    }
+    return 'reply'
+  }
+
+  #lseek(request: Request, reply: Reply): Outcome {
+    const { slot, ino } = request
+    request.skip(8)
+    const offset = request.readUint53()
+    const whence = request.readUint32()
+    if (whence === SEEK_DATA) reply.position(this.#filesystem.seekData(slot, ino, offset))
+    else if (whence === SEEK_HOLE) reply.position(this.#filesystem.seekHole(slot, ino, offset))
+    else reply.fail(ERRNO.EINVAL)
+    return 'reply'
+  }
+}
+
+/** The fields of `struct fuse_read_in` that matter; READ, READDIR and READDIRPLUS share it. */
+export function readRange(request: Request): { offset: number; size: number } {
+  request.skip(8)
+  return { offset: request.readUint53(), size: request.readUint32() }
+}

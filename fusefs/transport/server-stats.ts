@@ -1,0 +1,94 @@
+/**
+ * Counters in shared memory. Every writer has a row of its own, so that counting needs no atomics;
+ * whoever reads adds the rows up and may be a request behind.
+ */
+import { OPCODE_LIMIT, OPCODES, type OpcodeName } from '../wire/opcodes.js'
+
+/** Columns behind those of the opcodes. */
+const BYTES_READ = OPCODE_LIMIT
+const MISSES = OPCODE_LIMIT + 1
+const ERRORS = OPCODE_LIMIT + 2
+const FAULTS = OPCODE_LIMIT + 3
+const COLUMNS = OPCODE_LIMIT + 4
+
+export interface ServerCounts {
+  /** Requests by opcode; opcodes this build does not know count as `other`. */
+  readonly requests: Readonly<Partial<Record<OpcodeName | 'other', number>>>
+  /** Bytes answered to READ. */
+  readonly bytesRead: number
+  /** Reads that had to wait for content. */
+  readonly misses: number
+  /** Replies with an errno, the ENOSYS and EROFS that are meant to be left out. */
+  readonly errors: number
+  /** Replies with an errno because of an index, a store or a bug: all of them were logged. */
+  readonly faults: number
+}
+
+/** One writer's row. */
+export class StatsRow {
+  readonly #row: Float64Array
+
+  constructor(shared: SharedArrayBuffer, row: number) {
+    this.#row = new Float64Array(shared, row * COLUMNS * 8, COLUMNS)
+  }
+
+  countRequest(opcode: number): void {
+    this.#add(opcode < OPCODE_LIMIT ? opcode : 0, 1)
+  }
+
+  countBytesRead(sizeBytes: number): void {
+    this.#add(BYTES_READ, sizeBytes)
+  }
+
+  countMiss(): void {
+    this.#add(MISSES, 1)
+  }
+
+  countError(): void {
+    this.#add(ERRORS, 1)
+  }
+
+  countFault(): void {
+    this.#add(FAULTS, 1)
+  }
+
+  #add(column: number, count: number): void {
+    this.#row[column] = (this.#row[column] ?? 0) + count
+  }
+}
+
+/** The counters of one server. Row 0 is the owner's, the others are the dispatchers'. */
+export class ServerStats {
+  readonly shared: SharedArrayBuffer
+  readonly #rows: number
+
+  /** `dispatchers`: how many rows beside the owner's. */
+  constructor(dispatchers: number) {
+    this.#rows = dispatchers + 1
+    this.shared = new SharedArrayBuffer(this.#rows * COLUMNS * 8)
+  }
+
+  counts(): ServerCounts {
+    const requests: Partial<Record<OpcodeName | 'other', number>> = {}
+    for (const name of Object.keys(OPCODES) as OpcodeName[]) {
+      const count = this.#sum(OPCODES[name])
+      if (count > 0) requests[name] = count
+    }
+    const other = this.#sum(0)
+    if (other > 0) requests.other = other
+    return {
+      requests,
+      bytesRead: this.#sum(BYTES_READ),
+      misses: this.#sum(MISSES),
+      errors: this.#sum(ERRORS),
+      faults: this.#sum(FAULTS),
+    }
+  }
+
+  #sum(column: number): number {
+    const all = new Float64Array(this.shared)
+    let sum = 0
+    for (let row = 0; row < this.#rows; row++) sum += all[row * COLUMNS + column] ?? 0
+    return sum
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The trees of one class out of the registry, with the indexes that were used last held open. Each
+ * thread has its own. That the registry changed shows in `changes`, a counter in shared memory: the
+ * records of open trees are then read again, their indexes stay open.
+ */
+import { LRUCache } from 'lru-cache'
+import { FusefsError } from '../errors.js'
+import type { TreeIndex } from './tree-index.js'
+import type { TreeClass, TreeRecord, TreeRegistry } from './tree-registry.js'
+import type { OpenTree, TreeSource } from './tree-source.js'
+
+/** An open index costs a descriptor and, once used, up to 2 MiB of page cache. */
+const DEFAULT_MAX_OPEN_INDEXES = 64
+
+interface CachedTree {
+  record: TreeRecord
+  readonly index: TreeIndex
+}
+
+export interface RegisteredTreesOptions {
+  readonly class: TreeClass
+  /** Default 64. */
+  readonly maxOpenIndexes?: number
+  /** `Int32Array` of one element, incremented after every change of the registry. */
+  readonly changes?: SharedArrayBuffer
+}
+
+export class RegisteredTrees implements TreeSource {
+  readonly #registry: TreeRegistry
+  readonly #openIndex: (path: string) => TreeIndex
+  readonly #class: TreeClass
+  readonly #changes: Int32Array
+  readonly #open: LRUCache<number, CachedTree>
+  #seen: number
+
+  /** Closes `modules.registry`, and the indexes it opened, when it is closed. */
+  constructor(
+    options: RegisteredTreesOptions,
+    modules: { registry: TreeRegistry; openIndex: (path: string) => TreeIndex },
+  ) {
+    this.#class = options.class
+    this.#changes = new Int32Array(options.changes ?? new SharedArrayBuffer(4))
+    this.#seen = Atomics.load(this.#changes, 0)
+    this.#registry = modules.registry
+    this.#openIndex = modules.openIndex
+    this.#open = new LRUCache({
+      max: options.maxOpenIndexes ?? DEFAULT_MAX_OPEN_INDEXES,
+      dispose: (tree) => {
+        tree.index.close()
+      },
+    })
+  }
+
+  open(slot: number): OpenTree | undefined {
+    const now = Atomics.load(this.#changes, 0)
+    if (now !== this.#seen) this.#refresh(now)
+    const known = this.#open.get(slot)
+    if (known !== undefined) return known
+    const record = this.#registry.bySlot(slot)
+    if (record?.class !== this.#class) return undefined
+    const tree = { record, index: this.#openRecord(record) }
+    this.#open.set(slot, tree)
+    return tree
+  }
+
+  after(slot: number, limit: number): TreeRecord[] {
+    return this.#registry.after(this.#class, slot, limit)
+  }
+
+  close(): void {
+    this.#open.clear()
+    this.#registry.close()
+  }
+
+  #openRecord(record: TreeRecord): TreeIndex {
+    const path = this.#registry.indexPath(record.indexDigest)
+    try {
+      return this.#openIndex(path)
+    } catch (cause) {
+      throw new FusefsError('tree-unavailable', `open index ${path} of tree ${record.name}`, {
+        cause,
+      })
+    }
+  }
+
+  #refresh(now: number): void {
+    this.#seen = now
+    for (const [slot, tree] of [...this.#open.entries()]) {
+      const record = this.#registry.bySlot(slot)
+      if (record === undefined) this.#open.delete(slot)
+      else tree.record = record
+    }
+  }
+}
