@@ -31,3 +31,21 @@ export { sourceFromUrl } from './content/source-from-url.js'
 export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
 export type { Log } from './log.js'
+export type { ContentReader } from './transport/content-reader.js'
+export {
+  FuseServer,
+  type FuseServerModules,
+  type FuseServerOptions,
+  type StopOptions,
+} from './transport/fuse-server.js'
+export {
+  type KernelMount,
+  type KernelMountOptions,
+  mountFuse,
+  setReadAhead,
+  unmountFuse,
+} from './transport/kernel-mount.js'
+export type { ServerCounts } from './transport/server-stats.js'
+export type { TreeSourceSpec } from './trees/source-spec.js'
+export { type TreeClass, type TreeRecord, TreeRegistry } from './trees/tree-registry.js'
+export type { NegotiatedInit } from './wire/init.js'

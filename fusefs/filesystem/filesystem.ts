@@ -110,6 +110,11 @@ export class Filesystem {
     )
   }
 
+  /** What a tree holds: inodes, and bytes of content. The list of trees holds nothing itself. */
+  totals(slot: number): { inodes: number; storedBytes: number } {
+    return this.isTreeList(slot) ? { inodes: 0, storedBytes: 0 } : this.#open(slot).index.meta
+  }
+
   /** The value of an extended attribute; `undefined` when the node has none of that name. */
   xattr(slot: number, ino: number, name: Uint8Array): Uint8Array | undefined {
     return this.isTreeList(slot) ? undefined : this.#open(slot).index.xattr(ino, name)

@@ -4,7 +4,9 @@ import type { Log } from '../log.js'
 import type { DispatcherData, DispatcherMessage, MirrorMessage } from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
 
-export interface DispatcherPoolOptions extends Omit<DispatcherData, 'statsRow' | 'stopping'> {
+export interface DispatcherPoolOptions {
+  /** What all threads get. */
+  readonly data: Omit<DispatcherData, 'statsRow' | 'stopping'>
   /** How many threads. */
   readonly count: number
 }
@@ -32,7 +34,7 @@ export class DispatcherPool {
   constructor(options: DispatcherPoolOptions, modules: DispatcherPoolModules) {
     this.#options = options
     this.#modules = modules
-    this.wakePrefix = options.wakePrefix
+    this.wakePrefix = options.data.wakePrefix
     this.ended = new Promise((resolve) => {
       this.#finish = resolve
     })
@@ -70,8 +72,11 @@ export class DispatcherPool {
   }
 
   #start(row: number): void {
-    const { count: _count, ...shared } = this.#options
-    const data: DispatcherData = { ...shared, stopping: this.#stopping, statsRow: row }
+    const data: DispatcherData = {
+      ...this.#options.data,
+      stopping: this.#stopping,
+      statsRow: row,
+    }
     const thread = new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
       workerData: data,
       name: `fuse dispatcher ${row}`,

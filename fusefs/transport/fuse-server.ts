@@ -10,6 +10,7 @@ import { randomBytes } from 'node:crypto'
 import { read as readCallback, write as writeCallback, writeSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ROOT_INO } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
@@ -114,7 +115,10 @@ export class FuseServer {
     const { shared: stats } = this.#stats
     const wakePrefix = `.thin-wake-${randomBytes(12).toString('hex')}-`
     this.#pool = new DispatcherPool(
-      { fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace, count },
+      {
+        data: { fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace },
+        count,
+      },
       { log, misses: this.#misses },
     )
     this.ended = this.#pool.ended.then(() => this.#finish())
@@ -249,7 +253,6 @@ async function answerInit(fd: number, modules: FuseServerModules): Promise<Negot
 }
 
 async function sleep(timeoutMs: number): Promise<undefined> {
-  return await new Promise((resolve) => {
-    setTimeout(resolve, timeoutMs, undefined)
-  })
+  await delay(timeoutMs)
+  return undefined
 }

@@ -56,10 +56,11 @@ export async function mountFuse(options: KernelMountOptions): Promise<KernelMoun
 export async function unmountFuse(mountpoint: string): Promise<void> {
   const path = await locate(mountpoint)
   try {
-    await runCommand('umount', ['-i', path])
+    // -c: the path is looked up nowhere but in the kernel; nobody might be there to answer stat(2).
+    await runCommand('umount', ['-i', '-c', path])
   } catch (error) {
     if ((await mountOf(path)) === undefined) return
-    await runCommand('umount', ['-i', '-l', path]).catch(() => {
+    await runCommand('umount', ['-i', '-c', '-l', path]).catch(() => {
       throw error
     })
   }
@@ -72,7 +73,10 @@ export async function unmountFuse(mountpoint: string): Promise<void> {
 export async function setReadAhead(mountpoint: string, sizeKib = 1024): Promise<void> {
   const device = await mountOf(await locate(mountpoint))
   if (device === undefined) {
-    throw new FusefsError('mount-failed', `set read-ahead of ${mountpoint}: nothing is mounted there`)
+    throw new FusefsError(
+      'mount-failed',
+      `set read-ahead of ${mountpoint}: nothing is mounted there`,
+    )
   }
   try {
     await writeFile(`/sys/class/bdi/${device}/read_ahead_kb`, String(sizeKib))

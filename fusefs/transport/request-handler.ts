@@ -40,7 +40,7 @@ const TREE_LIST_ATTR_SEC = 1
 /** With a name of 9 to 16 bytes; decides only how many entries are asked from the index at a time. */
 const USUAL_DIRENT_BYTES = 40
 const USUAL_DIRENTPLUS_BYTES = 168
-const STATFS = { blocks: 0, files: 0, blockSizeBytes: 4096, nameLengthBytes: 255 }
+const BLOCK_BYTES = 4096
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 
@@ -90,8 +90,7 @@ export class RequestHandler {
       case OPCODES.LSEEK:
         return this.#lseek(request, reply)
       case OPCODES.STATFS:
-        reply.statfs(STATFS)
-        return 'reply'
+        return this.#statfs(request, reply)
       case OPCODES.INIT:
         encodeInit(reply, decodeInit(request))
         return 'reply'
@@ -107,6 +106,17 @@ export class RequestHandler {
         reply.fail(MUTATING_OPCODES.has(request.opcode) ? ERRNO.EROFS : ERRNO.ENOSYS)
         return 'reply'
     }
+  }
+
+  #statfs(request: Request, reply: Reply): Outcome {
+    const { inodes, storedBytes } = this.#filesystem.totals(request.slot)
+    reply.statfs({
+      blocks: Math.ceil(storedBytes / BLOCK_BYTES),
+      files: inodes,
+      blockSizeBytes: BLOCK_BYTES,
+      nameLengthBytes: 255,
+    })
+    return 'reply'
   }
 
   #lookup(request: Request, reply: Reply): Outcome {
@@ -127,7 +137,12 @@ export class RequestHandler {
 
   #read(request: Request, reply: Reply): Outcome {
     const { offset, size } = readRange(request)
-    const plan = this.#filesystem.plan(request.slot, request.ino, offset, Math.min(size, reply.room))
+    const plan = this.#filesystem.plan(
+      request.slot,
+      request.ino,
+      offset,
+      Math.min(size, reply.room),
+    )
     const target = reply.reserve(plan.lengthBytes)
     return this.#fill(plan, request.slot, target) ? 'reply' : 'miss'
   }
@@ -135,9 +150,7 @@ export class RequestHandler {
   #fill(plan: ReadPlan, slot: number, target: Uint8Array): boolean {
     for (const run of plan.runs) {
       const whole = run.length === target.length
-      const part = whole
-        ? target
-        : target.subarray(run.targetOffset, run.targetOffset + run.length)
+      const part = whole ? target : target.subarray(run.targetOffset, run.targetOffset + run.length)
       if (!this.#content.tryRead(slot, run.pack, part, run.rawOffset)) return false
     }
     zeroHoles(plan, target)

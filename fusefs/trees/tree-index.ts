@@ -7,6 +7,11 @@ export interface DirEntryWithInode extends DirEntry {
 }
 
 export interface TreeIndex extends Tree {
+  readonly meta: {
+    readonly inodes: number
+    /** Bytes that extents cover. */
+    readonly storedBytes: number
+  }
   /** `lookup` and `inode` in one. */
   lookupInode(parent: number, name: Uint8Array): Inode | undefined
   /** `readdir` and each entry's `inode` in one. */

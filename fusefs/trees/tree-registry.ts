@@ -76,7 +76,9 @@ export class TreeRegistry {
     this.#db = db
     this.#bySlot = db.prepare('SELECT * FROM tree WHERE slot = ?')
     this.#byIndex = db.prepare('SELECT * FROM tree WHERE index_digest = ? ORDER BY slot')
-    this.#after = db.prepare('SELECT * FROM tree WHERE class = ? AND slot > ? ORDER BY slot LIMIT ?')
+    this.#after = db.prepare(
+      'SELECT * FROM tree WHERE class = ? AND slot > ? ORDER BY slot LIMIT ?',
+    )
     this.#all = db.prepare('SELECT * FROM tree ORDER BY slot')
     this.#stores = db
       .prepare<[number], string>('SELECT url FROM store WHERE slot = ? ORDER BY position')

@@ -28,7 +28,10 @@ export class Request {
   /** Begins with a new request of `lengthBytes` in the buffer. Throws `protocol` when it cannot be one. */
   load(lengthBytes: number): void {
     if (lengthBytes < IN_HEADER_BYTES || lengthBytes > this.buffer.length) {
-      throw new FusefsError('protocol', `FUSE request of ${lengthBytes} bytes: shorter than a header`)
+      throw new FusefsError(
+        'protocol',
+        `FUSE request of ${lengthBytes} bytes: shorter than a header`,
+      )
     }
     const stated = this.#view.getUint32(0, true)
     if (stated !== lengthBytes) {

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { filesystemSuite } from '../filesystem/filesystem-suite.js'
+import { MountViewer } from '../filesystem/mount-viewer.js'
+import { PLAIN_MEMBERS, XATTR_MEMBERS } from '../filesystem/sample-members.js'
+import { SampleMount } from './sample-mount.js'
+
+describe('a tree mounted through the kernel', () => {
+  let mount: SampleMount
+
+  before(async () => {
+    mount = new SampleMount('xattr', [XATTR_MEMBERS])
+    await mount.mount()
+    await mount.serve()
+  })
+
+  after(async () => {
+    await mount.close()
+  })
+
+  filesystemSuite({ viewer: () => new MountViewer(mount.root()) })
+
+  it('answered all of this without a fault', () => {
+    assert.deepEqual(mount.log.errors, [])
+    assert.equal(mount.server?.counts().faults, 0)
+  })
+})
+
+describe('a tree without extended attributes, mounted through the kernel', () => {
+  let mount: SampleMount
+
+  before(async () => {
+    mount = new SampleMount('plain', [PLAIN_MEMBERS])
+    await mount.mount()
+    await mount.serve()
+  })
+
+  after(async () => {
+    await mount.close()
+  })
+
+  filesystemSuite({
+    viewer: () => new MountViewer(mount.root()),
+    limitations: ['extended attributes'],
+  })
+
+  it('was asked for an attribute, an open and an opendir at most once', () => {
+    const requests = mount.server?.counts().requests ?? {}
+    for (const opcode of ['GETXATTR', 'LISTXATTR', 'OPEN', 'OPENDIR', 'FLUSH', 'STATX'] as const) {
+      assert.ok((requests[opcode] ?? 0) <= 1, `${opcode}: ${requests[opcode] ?? 0}`)
+    }
+  })
+})
