@@ -21,15 +21,13 @@ export type FusefsErrorCode =
   | 'not-a-directory'
   /** Anything but a directory was needed. */
   | 'is-a-directory'
-  /** A request that makes no sense for this node: readlink of a file, a negative offset. */
-  | 'invalid-request'
   /** SEEK_DATA or SEEK_HOLE at or behind the end of the file. */
   | 'beyond-end'
   /** mount(8), fusermount or /dev/fuse refused. */
   | 'mount-failed'
   /** The kernel spoke something we do not understand. */
   | 'protocol'
-  /** A store URL, or an option of this layer, that cannot be used as it is. */
+  /** A store URL, an option or a request that cannot be used as it is: readlink of a file. */
   | 'invalid-argument'
   /** The caller gave up. */
   | 'aborted'

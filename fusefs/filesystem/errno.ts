@@ -50,7 +50,7 @@ function errnoOfCode(code: FusefsErrorCode): number {
       return ERRNO.ENOTDIR
     case 'is-a-directory':
       return ERRNO.EISDIR
-    case 'invalid-request':
+    case 'invalid-argument':
     case 'protocol':
       return ERRNO.EINVAL
     case 'beyond-end':

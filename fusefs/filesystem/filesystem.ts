@@ -17,7 +17,6 @@ import { type ReadPlan, firstEndingAfter, runsOf } from './read-plan.js'
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
-const S_IFLNK = 0o120000
 /** Offsets of a listing: 0 is ".", 1 is "..", and entry `cookie` is followed by `cookie + 2`. */
 const DOTS = 2
 const DOT = new Uint8Array([0x2e])
@@ -89,7 +88,7 @@ export class Filesystem {
     const target = this.isTreeList(slot) ? undefined : this.#open(slot).index.readlink(ino)
     if (target !== undefined) return target
     this.attributes(slot, ino)
-    throw new FusefsError('invalid-request', `tree ${slot} inode ${ino} is not a symbolic link`)
+    throw new FusefsError('invalid-argument', `tree ${slot} inode ${ino} is not a symbolic link`)
   }
 
   /** At most about `limit` entries of a directory from `offset` on; none at the end. */
@@ -231,7 +230,7 @@ export class Filesystem {
     if (inode === undefined) throw stale(slot, ino)
     if (isType(inode.mode, S_IFDIR)) throw isADirectory(slot, ino)
     if (!isType(inode.mode, S_IFREG)) {
-      throw new FusefsError('invalid-request', `tree ${slot} inode ${ino} is not a regular file`)
+      throw new FusefsError('invalid-argument', `tree ${slot} inode ${ino} is not a regular file`)
     }
     const file = { sizeBytes: inode.sizeBytes, extents: tree.index.extents(ino) }
     this.#files.set(nodeId, file)
@@ -303,11 +302,6 @@ function isDotDot(name: Uint8Array): boolean {
 
 function isType(mode: number, type: number): boolean {
   return (mode & S_IFMT) === type
-}
-
-/** Whether this mode is a symbolic link's. */
-export function isSymlink(mode: number): boolean {
-  return isType(mode, S_IFLNK)
 }
 
 function stale(slot: number, ino: number): FusefsError {

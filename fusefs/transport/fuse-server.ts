@@ -253,6 +253,6 @@ async function answerInit(fd: number, modules: FuseServerModules): Promise<Negot
 }
 
 async function sleep(timeoutMs: number): Promise<undefined> {
-  await delay(timeoutMs)
+  await delay(timeoutMs, undefined, { ref: false })
   return undefined
 }

@@ -2,7 +2,7 @@
 import type { DirEntry, Inode, PackTable, Tree } from '../../index-format/index.js'
 
 /** A directory entry with the attributes of what it names. */
-export interface DirEntryWithInode extends DirEntry {
+interface DirEntryWithInode extends DirEntry {
   readonly inode: Inode
 }
 

@@ -31,7 +31,7 @@ export interface TreeRecord {
 }
 
 /** Node ids are `slot * 2^32 + ino` and must stay below 2^53. */
-export const MAX_SLOT = 2 ** 21 - 1
+const MAX_SLOT = 2 ** 21 - 1
 
 /** "THTR": SQLite's `application_id` of `trees.db`. */
 const APPLICATION_ID = 0x54485452

@@ -7,7 +7,7 @@ import type { Reply } from './reply.js'
 import type { Request } from './request.js'
 
 /** Bits of `flags` and, from 32 on, `flags2` of INIT, as positions (fuse.h, "INIT request/reply flags"). */
-export const INIT_FLAGS = {
+const INIT_FLAGS = {
   ASYNC_READ: 0,
   EXPORT_SUPPORT: 4,
   BIG_WRITES: 5,
@@ -23,7 +23,7 @@ export const INIT_FLAGS = {
   HAS_RESEND: 39,
 } as const
 
-export type InitFlag = keyof typeof INIT_FLAGS
+type InitFlag = keyof typeof INIT_FLAGS
 
 /**
  * What we want where the kernel has it. READDIRPLUS_AUTO is left out on purpose: overlayfs lists a

@@ -45,7 +45,7 @@ function body(request: Request): string {
 }
 
 /** Bytes as a quoted string; what is not printable ASCII as `\xHH`. */
-export function printName(name: Uint8Array): string {
+function printName(name: Uint8Array): string {
   let text = ''
   for (const byte of name) {
     const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c

@@ -7,7 +7,7 @@ import type { Request } from './request.js'
 
 /** `sizeof(struct fuse_out_header)`. */
 export const OUT_HEADER_BYTES = 16
-export const ENTRY_BYTES = 128
+const ENTRY_BYTES = 128
 const ATTR_BYTES = 88
 const DIRENT_BYTES = 24
 const S_IFMT = 0o170000

@@ -9,7 +9,7 @@ import { FusefsError } from '../errors.js'
 export const IN_HEADER_BYTES = 40
 
 /** The least buffer the kernel accepts is 8192 bytes (FUSE_MIN_READ_BUFFER); forgets come in batches. */
-export const REQUEST_BUFFER_BYTES = 65_536
+const REQUEST_BUFFER_BYTES = 65_536
 
 const TWO_32 = 2 ** 32
 

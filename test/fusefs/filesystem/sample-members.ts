@@ -5,7 +5,7 @@ const DIRECTORY = 0o040755
 const FILE = 0o100644
 
 /** 300 ns past a second, so that microseconds or floats would be seen to round it. */
-export const NANOSECOND_TIME = [1_234_567_890, 123_456_789] as const
+const NANOSECOND_TIME = [1_234_567_890, 123_456_789] as const
 export const BIG_FILE = patternBytes(5 * 1024 * 1024 + 123, 'big')
 export const SPARSE_HEAD = patternBytes(5000, 'head')
 export const SPARSE_MIDDLE = patternBytes(70_001, 'middle')

@@ -15,7 +15,7 @@ import {
   digestOf,
 } from '../../../index-format/index.js'
 
-export type Segment = Uint8Array | { readonly hole: number }
+type Segment = Uint8Array | { readonly hole: number }
 
 export interface Member {
   /** Latin1, without leading slash; '' is the root. Parents come before their children. */

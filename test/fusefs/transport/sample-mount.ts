@@ -20,7 +20,7 @@ import { SampleContent } from '../filesystem/sample-content.js'
 import { type Member, SampleTree } from '../filesystem/sample-tree.js'
 
 /** Collects what was logged. */
-export class SampleLog implements Log {
+class SampleLog implements Log {
   readonly errors: { fields: object; message: string }[] = []
   readonly warnings: string[] = []
   readonly lines: string[] = []
