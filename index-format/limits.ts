@@ -61,3 +61,20 @@ export const MAX_RECIPE_LAYERS = 500
 export const MAX_RECIPE_STORES = 16
 /** Bytes of a URL or origin in a recipe. */
 export const MAX_RECIPE_TEXT_BYTES = 4096
+
+/** Bytes of a tar member's path: PATH_MAX of Linux, which containerd's unpacking runs into too. */
+export const MAX_MEMBER_PATH_BYTES = 4096
+/** Bytes of one pax extended header: what Go's archive/tar, and so containerd, accepts. */
+export const MAX_PAX_HEADER_BYTES = MIB
+/** Data runs of one sparse member: 16 bytes each while the member is being read. */
+export const MAX_SPARSE_RUNS = 1_000_000
+/** Members of one layer: ten times the largest layer this project is measured with. */
+export const MAX_LAYER_MEMBERS = 10_000_000
+/** Uncompressed bytes of one layer: what a decompression bomb may cost at most. */
+export const MAX_LAYER_RAW_BYTES = 1024 * 1024 * MIB
+/** Links followed while one path is resolved: what containerd follows. */
+export const MAX_SYMLINKS_FOLLOWED = 255
+/** Directories of one path: what a path of MAX_MEMBER_PATH_BYTES can hold. */
+export const MAX_TREE_DEPTH = MAX_MEMBER_PATH_BYTES / 2
+/** Attributes of one inode: their names must fit in one listxattr(2) answer anyway. */
+export const MAX_XATTRS_PER_INODE = 1024
