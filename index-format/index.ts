@@ -1,4 +1,10 @@
 export {
+  type Compression,
+  compressionOf,
+  decompress,
+  type DecompressOptions,
+} from './compression/decompress.js'
+export {
   type Digest,
   bytesFromDigest,
   digestFromBytes,
@@ -8,10 +14,21 @@ export {
   isDigest,
 } from './digest.js'
 export { IndexFormatError, type IndexFormatErrorCode } from './errors.js'
+export { escapeBytes } from './escape.js'
 export { type DirEntryPlus, Index, type IndexOptions } from './index/index-file.js'
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
+export type { ContentSink } from './layer/content-sink.js'
+export { LayerBuilder, type LayerBuilderOptions } from './layer/layer-builder.js'
+export type { LayerTree } from './layer/layer-tree.js'
+export {
+  isOpaque,
+  isWhiteout,
+  OPAQUE_XATTR,
+  USER_OPAQUE_XATTR,
+  visibleXattrs,
+} from './layer/whiteout.js'
 export { MAX_RECIPE_BYTES } from './limits.js'
 export { decodeFrame } from './pack/frame-codec.js'
 export { type FrameCompressor, InlineCompressor } from './pack/frame-compressor.js'
@@ -42,6 +59,8 @@ export {
   recipeFromBytes,
   type ThinSection,
 } from './recipe/recipe.js'
+export type { SparseRun, TarMember, TarMemberKind } from './tar/tar-member.js'
+export { readTar, type TarReadOptions } from './tar/tar-reader.js'
 export {
   type DirEntry,
   type Extent,

@@ -1,0 +1,55 @@
+/**
+ * Streaming zstd decompression with bounded output. zstd-napi's stream class pushes everything that
+ * one input chunk expands to; a frame may expand 10,000 times, so the context is driven here, one
+ * output buffer at a time.
+ */
+import binding from 'zstd-napi/binding.js'
+import { IndexFormatError } from '../errors.js'
+
+const OUTPUT_CHUNK_BYTES = 256 * 1024
+/** zstd's own default: a frame that needs a window over 128 MiB is refused. */
+const MAX_WINDOW_LOG = 27
+
+/**
+ * The content of all frames of `source`, one after the other. Throws `invalid-compression` for a
+ * damaged frame and `truncated` when the source ends inside one; `name` is for messages.
+ */
+export async function* unzstd(
+  source: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const context = new binding.DCtx()
+  context.setParameter(binding.DParameter.windowLogMax, MAX_WINDOW_LOG)
+  let insideFrame = false
+  for await (const chunk of source) {
+    let input = chunk
+    for (;;) {
+      const output = Buffer.allocUnsafeSlow(OUTPUT_CHUNK_BYTES)
+      const [hint, produced, consumed] = step(context, output, input, name)
+      if (produced > 0) yield output.subarray(0, produced)
+      if (consumed > 0 || produced > 0) insideFrame = hint !== 0
+      input = input.subarray(consumed)
+      // A full output buffer may have left more inside the context.
+      if (input.length === 0 && (produced < output.length || hint === 0)) break
+    }
+  }
+  if (insideFrame) {
+    throw new IndexFormatError('truncated', `${name}: the zstd stream ends inside a frame`)
+  }
+}
+
+function step(
+  context: binding.DCtx,
+  output: Buffer,
+  input: Uint8Array,
+  name: string,
+): binding.StreamResult {
+  try {
+    return context.decompressStream(output, input)
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error)
+    throw new IndexFormatError('invalid-compression', `${name}: damaged zstd: ${detail}`, {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The place in a layer that a member's path names. Paths are cleaned as containerd cleans them, by
+ * their text alone. They are held as latin1 strings, one character per byte, so that they can be
+ * keys; they never meet UTF-8.
+ */
+import { IndexFormatError } from '../errors.js'
+import { escapeBytes } from '../escape.js'
+import { MAX_NAME_BYTES } from '../limits.js'
+
+export interface MemberPath {
+  /** The cleaned path of the directory, without slashes at its ends; empty for the root. */
+  readonly parent: string
+  /** The last component. */
+  readonly base: Buffer
+}
+
+/**
+ * The cleaned path, or `undefined` when it is the root itself. Absolute paths begin at the layer's
+ * root. Throws `invalid-layer` when `..` climbs above the root, `limit-exceeded` for a component over
+ * MAX_NAME_BYTES; `what` names the member.
+ */
+export function memberPathOf(path: Uint8Array, what: string): MemberPath | undefined {
+  const text = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
+  // Nearly every path is clean but for these two ends.
+  const from = text.startsWith('./') ? 2 : 0
+  const trimmed = text.slice(from, text.endsWith('/') ? Math.max(from, text.length - 1) : undefined)
+  const clean = isClean(trimmed) ? trimmed : cleaned(text, what)
+  if (clean === '') return undefined
+  const slash = clean.lastIndexOf('/')
+  checkNames(clean, what)
+  return {
+    parent: slash === -1 ? '' : clean.slice(0, slash),
+    base: Buffer.from(clean.slice(slash + 1), 'latin1'),
+  }
+}
+
+/** The path that a symlink in directory `directory` leads to: kept inside the root, as chroot does. */
+export function linkedPath(directory: string, target: Uint8Array): string {
+  const text = Buffer.from(target.buffer, target.byteOffset, target.byteLength).toString('latin1')
+  const joined = text.startsWith('/') ? text : `${directory}/${text}`
+  const { parts } = partsOf(joined)
+  return parts.join('/')
+}
+
+/** A latin1 path as bytes. */
+export function pathBytes(path: string): Buffer {
+  return Buffer.from(path, 'latin1')
+}
+
+/** A latin1 path for a message. */
+export function escapePath(path: string): string {
+  return escapeBytes(pathBytes(path))
+}
+
+function cleaned(text: string, what: string): string {
+  const { parts, climbs } = partsOf(text)
+  if (!climbs) return parts.join('/')
+  throw new IndexFormatError(
+    'invalid-layer',
+    `${what}: "${escapePath(text)}" leads out of the layer; the way up ends at its root`,
+  )
+}
+
+/** The components, dots resolved by the text. `climbs` says whether a `..` had nothing left to remove. */
+function partsOf(text: string): { parts: string[]; climbs: boolean } {
+  const parts: string[] = []
+  let climbs = false
+  for (const part of text.split('/')) {
+    if (part === '' || part === '.') continue
+    if (part !== '..') parts.push(part)
+    else if (parts.pop() === undefined) climbs = true
+  }
+  return { parts, climbs }
+}
+
+const UNCLEAN = /(?:^|\/)(?:\.{0,2})(?:\/|$)/
+
+function isClean(text: string): boolean {
+  return !UNCLEAN.test(text)
+}
+
+function checkNames(path: string, what: string): void {
+  if (path.length <= MAX_NAME_BYTES) return
+  for (const name of path.split('/')) {
+    if (name.length > MAX_NAME_BYTES) {
+      throw new IndexFormatError(
+        'limit-exceeded',
+        `${what}: the name "${escapePath(name)}" has ${name.length} bytes, the limit is ${MAX_NAME_BYTES}`,
+      )
+    }
+  }
+}
