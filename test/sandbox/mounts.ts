@@ -1,0 +1,47 @@
+/** The mount table, and a way to leave nothing behind in it. */
+import { readFileSync } from 'node:fs'
+import { tryProgram } from './program.js'
+
+export interface Mount {
+  readonly target: string
+  readonly type: string
+  readonly options: string
+}
+
+/** What is mounted on `directory` or below, in mount order. */
+export function mountsBelow(directory: string): Mount[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      // proc(5): mount point is field 5; type and superblock options follow the lone "-".
+      const [before = '', after = ''] = line.split(' - ')
+      const target = unescaped(before.split(' ')[4] ?? '')
+      const [type = '', , options = ''] = after.split(' ')
+      const below = target === directory || target.startsWith(`${directory}/`)
+      return below ? [{ target, type, options }] : []
+    })
+}
+
+/**
+ * Unmounts everything on `directory` and below, the latest first; what is busy is detached, so that
+ * it goes when its last user does. Throws when something stays.
+ */
+export async function unmountBelow(directory: string): Promise<void> {
+  for (let round = 0; round < 5; round++) {
+    const mounts = mountsBelow(directory).reverse()
+    if (mounts.length === 0) return
+    for (const { target } of mounts) {
+      const { exitCode } = await tryProgram(['umount', target], { timeoutMs: 20_000 })
+      if (exitCode !== 0) await tryProgram(['umount', '-l', target], { timeoutMs: 20_000 })
+    }
+  }
+  const left = mountsBelow(directory).map(({ target }) => target)
+  if (left.length > 0) throw new Error(`cannot unmount ${left.join(', ')}`)
+}
+
+/** mountinfo writes space, tab, newline and backslash in octal. */
+function unescaped(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  )
+}

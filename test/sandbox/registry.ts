@@ -1,0 +1,46 @@
+/** A private docker-registry (CNCF distribution) on the loopback interface, storing in a directory. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort } from './free-port.js'
+import { Service } from './service.js'
+
+export class Registry {
+  readonly #service: Service
+  readonly port: number
+  /** Where the registry keeps its blobs. */
+  readonly storage: string
+
+  /** Starts a registry that keeps everything in `directory`. The caller closes it. */
+  static async start(directory: string): Promise<Registry> {
+    mkdirSync(directory, { recursive: true })
+    const port = await freePort()
+    const storage = join(directory, 'storage')
+    const config = join(directory, 'config.yml')
+    writeFileSync(
+      config,
+      [
+        'version: 0.1',
+        'log: {level: warn, accesslog: {disabled: true}}',
+        `storage: {filesystem: {rootdirectory: ${storage}}, delete: {enabled: true}}`,
+        `http: {addr: "127.0.0.1:${port}"}`,
+        '',
+      ].join('\n'),
+    )
+    const service = await Service.start({
+      command: ['docker-registry', 'serve', config],
+      logFile: join(directory, 'registry.log'),
+      ready: async () => (await fetch(`http://127.0.0.1:${port}/v2/`)).ok,
+    })
+    return new Registry(service, port, storage)
+  }
+
+  private constructor(service: Service, port: number, storage: string) {
+    this.#service = service
+    this.port = port
+    this.storage = storage
+  }
+
+  async close(): Promise<void> {
+    await this.#service.stop(5_000)
+  }
+}

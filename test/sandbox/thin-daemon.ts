@@ -1,0 +1,83 @@
+/** Our own daemon, run as an operator runs it: `thin-snapshotterd --config FILE`. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
+import { Service } from './service.js'
+
+const cli = fileURLToPath(new URL('../../snapshotter/cli/', import.meta.url))
+
+/** The command that runs our `thinctl` with these arguments. */
+export function thinctlCommand(args: readonly string[]): string[] {
+  return [process.execPath, join(cli, 'thinctl.js'), ...args]
+}
+
+/** Runs our `thinctl`; throws with its output when it fails. */
+export async function thinctl(
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  return runProgram(thinctlCommand(args), options)
+}
+
+export class ThinDaemon {
+  readonly directory: string
+  /** The unix socket that containerd's proxy plugin connects to. */
+  readonly socket: string
+  /** The TOML configuration the daemon reads. */
+  readonly config: string
+  #service: Service | undefined
+
+  /** Starts a daemon with everything it keeps in `directory`. The caller closes it. */
+  static async start(directory: string): Promise<ThinDaemon> {
+    mkdirSync(directory, { recursive: true })
+    const daemon = new ThinDaemon(directory)
+    writeFileSync(
+      daemon.config,
+      [
+        `root = ${JSON.stringify(join(directory, 'root'))}`,
+        `state = ${JSON.stringify(join(directory, 'state'))}`,
+        `address = ${JSON.stringify(daemon.socket)}`,
+        '',
+      ].join('\n'),
+    )
+    await daemon.startProgram()
+    return daemon
+  }
+
+  private constructor(directory: string) {
+    this.directory = directory
+    this.socket = join(directory, 'thin.sock')
+    this.config = join(directory, 'config.toml')
+  }
+
+  get pid(): number {
+    return this.#service?.pid ?? -1
+  }
+
+  log(): string {
+    return this.#service?.log() ?? ''
+  }
+
+  /** Starts the program on what is in the directory; for use after `stopProgram`. */
+  async startProgram(): Promise<void> {
+    this.#service = await Service.start({
+      command: [process.execPath, join(cli, 'thin-snapshotterd.js'), '--config', this.config],
+      logFile: join(this.directory, 'thin-snapshotterd.log'),
+      ready: () => Promise.resolve(existsSync(this.socket)),
+    })
+  }
+
+  /** Stops the program with SIGTERM. The mounts, and the containers on them, live on. */
+  async stopProgram(): Promise<void> {
+    await this.#service?.stop()
+  }
+
+  /** Stops the program and takes down what outlives it: the keeper and the mounts. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#service === undefined) return
+    await this.stopProgram()
+    this.#service = undefined
+    await tryProgram(thinctlCommand(['unmount', '--config', this.config]), { timeoutMs: 30_000 })
+  }
+}
