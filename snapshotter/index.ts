@@ -1,3 +1,16 @@
+export {
+  type CacheConfig,
+  type Config,
+  configFromToml,
+  DEFAULT_CONFIG_PATH,
+  type FetchConfig,
+  type FuseConfig,
+  type ListenAddress,
+  loadConfig,
+  type LogConfig,
+  type RegistryConfig,
+  type StoreMirror,
+} from './config/index.js'
 export { SnapshotterError, type SnapshotterErrorCode } from './errors.js'
 export {
   SnapshotsServer,

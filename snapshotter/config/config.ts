@@ -1,0 +1,81 @@
+/** The daemon's configuration, complete and checked: what everything else is built from. */
+import type { ListenAddress } from './key.js'
+
+export interface Config {
+  /** Where snapshots, indexes and the cache are kept. Absolute path, fit for mount options. */
+  readonly root: string
+  /** Where sockets and what belongs to this boot are. Absolute path. */
+  readonly state: string
+  /** The socket of the snapshots service. */
+  readonly address: string
+  /** The socket that `thinctl status` asks. */
+  readonly adminAddress: string
+  /** Docker's `config.json`; undefined: where Docker itself would look. */
+  readonly dockerConfig: string | undefined
+  readonly log: LogConfig
+  /** Where `/metrics` is served; undefined: nowhere. */
+  readonly metricsAddress: ListenAddress | undefined
+  readonly cache: CacheConfig
+  readonly fetch: FetchConfig
+  readonly fuse: FuseConfig
+  /** In the order of the file; the first whose prefix fits counts. */
+  readonly mirrors: readonly StoreMirror[]
+  /** By host or host:port, as in an image reference. */
+  readonly registries: ReadonlyMap<string, RegistryConfig>
+}
+
+export interface LogConfig {
+  readonly level: 'error' | 'warn' | 'info' | 'debug'
+  /** One JSON object a line, or lines for people. */
+  readonly format: 'json' | 'text'
+}
+
+export interface CacheConfig {
+  /** Default `<root>/cache`. */
+  readonly directory: string
+  /** Uncompressed bytes kept on disk. */
+  readonly maxBytes: number
+  /** Uncompressed bytes kept in memory. */
+  readonly memoryBytes: number
+}
+
+export interface FetchConfig {
+  /** Range requests under way at once. */
+  readonly concurrency: number
+  readonly connectionsPerOrigin: number
+  /** Requests for one range, the first included. */
+  readonly attempts: number
+  readonly connectTimeoutMs: number
+  /** From the request to the answer's headers. */
+  readonly answerTimeoutMs: number
+  /** Between two pieces of an answer. */
+  readonly stallTimeoutMs: number
+  /** For one range, with all retries. */
+  readonly deadlineMs: number
+}
+
+export interface FuseConfig {
+  /** Threads that answer the kernel, for each superblock. */
+  readonly dispatchers: number
+  readonly readAheadKib: number
+}
+
+/** Stores whose URL begins with `prefix` are first looked for where the replacements say. */
+export interface StoreMirror {
+  readonly prefix: string
+  /** What to put in the place of the prefix, first choice first; at least one. */
+  readonly replacements: readonly string[]
+}
+
+export interface RegistryConfig {
+  /** Undefined: as Docker's configuration says. Set together with `passwordFile`. */
+  readonly username: string | undefined
+  /** Holds the password alone; a newline at its end does not count. */
+  readonly passwordFile: string | undefined
+  /** A PEM file of certificate authorities, trusted beside the system's. */
+  readonly ca: string | undefined
+  /** Whether certificates are not checked. */
+  readonly insecure: boolean
+  /** Whether to speak HTTP without TLS; registries on loopback are spoken to so in any case. */
+  readonly plainHttp: boolean
+}

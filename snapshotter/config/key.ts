@@ -1,0 +1,174 @@
+/**
+ * The kinds of configuration keys: each knows how to read its value and what to say of one it
+ * cannot take. Code, documentation and error messages have their facts from the same place.
+ */
+import { isAbsolute, normalize } from 'node:path'
+import { bytesFrom, millisecondsFrom } from './quantity.js'
+
+export interface Key<T> {
+  /** Dotted, as in `cache.size`; within `[[store]]` and `[registry."host"]` the last part alone. */
+  readonly path: string
+  /** What may stand there, as the documentation and error messages say it. */
+  readonly type: string
+  /** As it would be written; undefined for a key that must be given. */
+  readonly fallback: string | number | boolean | undefined
+  /** The value in a box, or undefined if it is not of this type. */
+  parse(value: unknown): { readonly value: T } | undefined
+}
+
+interface Named<F> {
+  readonly path: string
+  readonly fallback: F
+}
+
+interface Bounds {
+  readonly min: number
+  readonly max: number
+}
+
+/** An absolute path; `mountable` ones stand in mount options. */
+export function pathKey(options: Named<string> & { mountable?: boolean }): Key<string> {
+  const forbidden = options.mountable === true ? /[\0:,\\]/ : /\0/
+  const without = options.mountable === true ? ' without colon, comma and backslash' : ''
+  return {
+    ...options,
+    type: `absolute path${without}`,
+    parse: (value) => {
+      if (typeof value !== 'string' || !isAbsolute(value) || forbidden.test(value)) return undefined
+      const path = normalize(value)
+      return { value: path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path }
+    },
+  }
+}
+
+/** As `pathKey`, but empty for none. */
+export function optionalPathKey(options: Named<''>): Key<string | undefined> {
+  return optional({ ...pathKey(options), type: 'absolute path, or "" for none' })
+}
+
+export function sizeKey(options: Named<string> & Bounds): Key<number> {
+  return {
+    ...options,
+    type: `size ("512MiB", "10GB") or bytes, ${rangeText(options, bytesText)}`,
+    parse: (value) => within(bytesFrom(value), options),
+  }
+}
+
+/** Bounds are milliseconds. */
+export function durationKey(options: Named<string> & Bounds): Key<number> {
+  return {
+    ...options,
+    type: `duration ("500ms", "1m30s") or seconds, ${rangeText(options, (ms) => `${ms / 1000}s`)}`,
+    parse: (value) => within(millisecondsFrom(value), options),
+  }
+}
+
+export function countKey(options: Named<number> & Bounds): Key<number> {
+  return {
+    ...options,
+    type: `whole number, ${rangeText(options, String)}`,
+    parse: (value) => within(typeof value === 'number' ? value : undefined, options),
+  }
+}
+
+export function choiceKey<T extends string>(options: Named<T> & { choices: readonly T[] }): Key<T> {
+  return {
+    ...options,
+    type: `one of ${options.choices.map((choice) => `"${choice}"`).join(', ')}`,
+    parse: (value) => boxed(options.choices.find((choice) => choice === value)),
+  }
+}
+
+export function switchKey(options: Named<boolean>): Key<boolean> {
+  return {
+    ...options,
+    type: 'true or false',
+    parse: (value) => boxed(typeof value === 'boolean' ? value : undefined),
+  }
+}
+
+/** Text without control characters; empty for none. */
+export function optionalTextKey(options: Named<''>): Key<string | undefined> {
+  const control = /\p{Cc}/u
+  return optional({
+    ...options,
+    type: 'text, or "" for none',
+    parse: (value) => boxed(typeof value === 'string' && !control.test(value) ? value : undefined),
+  })
+}
+
+export interface ListenAddress {
+  /** A name or an IP address, without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+/** Where to listen with TCP; empty for nowhere. */
+export function listenKey(options: Named<''>): Key<ListenAddress | undefined> {
+  const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/
+  return optional<ListenAddress>({
+    ...options,
+    type: '"host:port", or "" for nowhere',
+    parse: (value) => {
+      const [, ipv6, name, digits] = typeof value === 'string' ? (pattern.exec(value) ?? []) : []
+      const host = ipv6 ?? name
+      const port = Number(digits)
+      return boxed(host !== undefined && port >= 1 && port <= 65535 ? { host, port } : undefined)
+    },
+  })
+}
+
+const STORE_URL = /^(?:oci\+https?:\/\/[^/]+|https?:\/\/[^/]+|file:\/\/)\//
+
+/** The beginning of a store's URL. */
+export function storeUrlKey(path: string): Key<string> {
+  return {
+    path,
+    fallback: undefined,
+    type: 'URL of a store: oci+https://host/, oci+http://host/, https://host/, http://host/ or file:///',
+    parse: (value) => boxed(isStoreUrl(value) ? value : undefined),
+  }
+}
+
+const MAX_URLS = 16
+
+export function storeUrlListKey(path: string): Key<readonly string[]> {
+  return {
+    path,
+    fallback: undefined,
+    type: `list of 1 to ${MAX_URLS} such URLs`,
+    parse: (value) => {
+      if (!Array.isArray(value) || value.length === 0 || value.length > MAX_URLS) return undefined
+      const urls = value.filter(isStoreUrl)
+      return boxed(urls.length === value.length ? urls : undefined)
+    },
+  }
+}
+
+function isStoreUrl(value: unknown): value is string {
+  return typeof value === 'string' && STORE_URL.test(value)
+}
+
+function optional<T>(key: Key<T> | Key<T | undefined>): Key<T | undefined> {
+  return { ...key, parse: (value) => (value === '' ? { value: undefined } : key.parse(value)) }
+}
+
+function boxed<T>(value: T | undefined): { value: T } | undefined {
+  return value === undefined ? undefined : { value }
+}
+
+function within(value: number | undefined, { min, max }: Bounds): { value: number } | undefined {
+  const inRange = value !== undefined && Number.isSafeInteger(value) && value >= min && value <= max
+  return inRange ? { value } : undefined
+}
+
+function rangeText({ min, max }: Bounds, text: (value: number) => string): string {
+  return `${text(min)} to ${text(max)}`
+}
+
+/** The largest binary unit that gives a whole number. */
+function bytesText(bytes: number): string {
+  const units = ['TiB', 'GiB', 'MiB', 'KiB']
+  const at = units.findIndex((_unit, index) => bytes % 2 ** (40 - 10 * index) === 0)
+  return at < 0 || bytes === 0 ? `${bytes}B` : `${bytes / 2 ** (40 - 10 * at)}${units[at] ?? ''}`
+}
