@@ -1,3 +1,6 @@
+export { checkIndex, type CheckOptions } from './check/check-index.js'
+export type { OpenPack } from './check/check-packs.js'
+export type { Finding, FindingCode } from './check/finding.js'
 export {
   type Compression,
   compressionOf,

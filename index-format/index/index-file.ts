@@ -3,16 +3,14 @@
  * that grows with the tree. Whatever a file holds, reading it gives exact values or an
  * `IndexFormatError`; threads open their own.
  */
-import Database, { type Database as Connection, type Statement } from 'better-sqlite3'
+import type { Database as Connection, Statement } from 'better-sqlite3'
 import type { Digest } from '../digest.js'
 import { bytesFromDigest } from '../digest.js'
-import { IndexFormatError } from '../errors.js'
 import {
   MAX_EXTENTS_PER_FILE,
   MAX_FRAMES_PER_PACK,
   MAX_INO,
   MAX_LINK_TARGET_BYTES,
-  MAX_NAME_BYTES,
   MAX_PACKS,
   MAX_XATTR_NAME_BYTES,
   MAX_XATTR_VALUE_BYTES,
@@ -20,7 +18,8 @@ import {
 import type { PackTable } from '../pack/pack-table.js'
 import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
 import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
-import { type IndexMeta, metaFromRows } from './index-meta.js'
+import { openConnection, readMeta, refusal } from './connection.js'
+import type { IndexMeta } from './index-meta.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
 import { ReaddirMemory } from './readdir-memory.js'
 import {
@@ -30,10 +29,10 @@ import {
   integerFromRow,
   invalidRow,
   modeFromRow,
+  nameFromRow,
   S_IFLNK,
   S_IFMT,
 } from './row.js'
-import { APPLICATION_ID, INDEX_VERSION, TABLES } from './schema.js'
 
 /** A directory entry with the attributes of what it names: READDIRPLUS in one statement. */
 export interface DirEntryPlus extends DirEntry {
@@ -82,9 +81,6 @@ const SQL = {
 } as const
 type QueryName = keyof typeof SQL
 
-/** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
-const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|CANTOPEN_CORRUPT)/
-
 export class Index implements Tree {
   /** The file, for messages. */
   readonly path: string
@@ -105,19 +101,9 @@ export class Index implements Tree {
    * all gives SQLite's own error. The caller closes it.
    */
   static open(path: string, options: IndexOptions = {}): Index {
-    const connection = new Database(path, { readonly: true, fileMustExist: true })
+    const connection = openConnection(path, options.cacheBytes ?? DEFAULT_CACHE_BYTES)
     try {
-      const kib = Math.max(16, Math.floor((options.cacheBytes ?? DEFAULT_CACHE_BYTES) / 1024))
-      connection.pragma('trusted_schema=OFF')
-      connection.pragma('cell_size_check=ON')
-      connection.pragma('mmap_size=0')
-      // Nobody writes: the shared lock of the first read is kept, so that no later statement asks the
-      // kernel for locks or looks whether the file has changed.
-      connection.pragma('locking_mode=EXCLUSIVE')
-      connection.pragma(`cache_size=-${kib}`)
-      refuseForeignFile(connection)
-      const rows = connection.prepare<[], unknown[]>('SELECT key,value FROM meta LIMIT 100')
-      return new Index(path, connection, metaFromRows(rows.raw().all()))
+      return new Index(path, connection, readMeta(connection))
     } catch (cause) {
       connection.close()
       throw refusal(path, cause)
@@ -271,55 +257,10 @@ export class Index implements Tree {
 
 const NO_NAME = new Uint8Array(0)
 
-function nameFromRow(value: unknown, parent: number): Uint8Array {
-  const name = bytesFromRow(value, 1, MAX_NAME_BYTES, 'entry', parent, 'name')
-  if (name.includes(0x2f) || name.includes(0)) {
-    throw invalidRow('entry', parent, 'a name holds a slash or a NUL')
-  }
-  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) {
-    throw invalidRow('entry', parent, 'a name is "." or ".."')
-  }
-  return name
-}
-
 /** The inode joined to an entry, after the entry's own `ino` at `row[at]`. */
 function joinedInode(row: Row, at: number, parent: number): Inode {
   const ino = integerFromRow(row[at], 1, MAX_INO, 'entry', parent, 'ino')
   if (row[at + 1] === null)
     throw invalidRow('entry', parent, `names inode ${ino}, which is not there`)
   return inodeFromRow(row, at + 1)
-}
-
-function refuseForeignFile(connection: Connection): void {
-  const id = connection.pragma('application_id', { simple: true })
-  if (id !== APPLICATION_ID) {
-    throw new IndexFormatError('invalid-index', `application_id is ${String(id)}, not "THIN"`)
-  }
-  const version = connection.pragma('user_version', { simple: true })
-  if (version !== INDEX_VERSION) {
-    const message = `format version ${String(version)}, this build reads ${INDEX_VERSION}`
-    throw new IndexFormatError('unsupported-version', message)
-  }
-  const schema = connection
-    .prepare<[], unknown[]>('SELECT name,sql FROM sqlite_schema ORDER BY rowid LIMIT 100')
-    .raw()
-    .all()
-  const same =
-    schema.length === TABLES.length &&
-    TABLES.every((table, at) => schema[at]?.[0] === table.name && schema[at][1] === table.sql)
-  if (!same) {
-    throw new IndexFormatError('invalid-index', 'its tables are not those of the format')
-  }
-}
-
-/** Says which file, keeps our own code, and turns SQLite's verdict on the bytes into `invalid-index`. */
-function refusal(path: string, cause: unknown): unknown {
-  if (cause instanceof IndexFormatError) {
-    return new IndexFormatError(cause.code, `read index ${path}: ${cause.message}`, { cause })
-  }
-  if (cause instanceof Database.SqliteError && DAMAGED.test(cause.code)) {
-    const message = `read index ${path}: ${cause.message}`
-    return new IndexFormatError('invalid-index', message, { cause })
-  }
-  return cause
 }

@@ -10,6 +10,7 @@ import {
   MAX_INO,
   MAX_LINK_TARGET_BYTES,
   MAX_MTIME_SEC,
+  MAX_NAME_BYTES,
   MAX_NSEC,
   MAX_U32,
 } from '../limits.js'
@@ -67,6 +68,18 @@ export function modeFromRow(value: unknown, key: Key): number {
   const mode = integerFromRow(value, 0, 0o177777, 'inode', key, 'mode')
   if (FILE_TYPES.has(mode & S_IFMT)) return mode
   throw invalidRow('inode', key, `mode 0${mode.toString(8)} is of no known file type`)
+}
+
+/** A name in directory `parent`: one path component. */
+export function nameFromRow(value: unknown, parent: number): Uint8Array {
+  const name = bytesFromRow(value, 1, MAX_NAME_BYTES, 'entry', parent, 'name')
+  if (name.includes(0x2f) || name.includes(0)) {
+    throw invalidRow('entry', parent, 'a name holds a slash or a NUL')
+  }
+  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) {
+    throw invalidRow('entry', parent, 'a name is "." or ".."')
+  }
+  return name
 }
 
 /** The columns that `inodeFromRow` parses, in its order. */

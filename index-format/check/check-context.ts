@@ -1,0 +1,45 @@
+/** What the checks of one index share: the connection, and how a row that does not parse is told. */
+import type { Database as Connection } from 'better-sqlite3'
+import { IndexFormatError } from '../errors.js'
+import type { IndexMeta } from '../index/index-meta.js'
+import type { Finding, FindingCode } from './finding.js'
+
+export type Row = readonly unknown[]
+
+export class CheckContext {
+  readonly meta: IndexMeta
+  readonly #connection: Connection
+
+  constructor(connection: Connection, meta: IndexMeta) {
+    this.#connection = connection
+    this.meta = meta
+  }
+
+  /** Streams the rows of a query. */
+  rows(sql: string, ...values: unknown[]): IterableIterator<Row> {
+    return this.#connection
+      .prepare<unknown[], Row>(sql)
+      .raw()
+      .iterate(...values)
+  }
+
+  /** The first column of the first row, a number; 0 where there is none. */
+  count(sql: string): number {
+    const value = this.#connection.prepare<[]>(sql).pluck().get()
+    return typeof value === 'number' ? value : 0
+  }
+}
+
+export function finding(code: FindingCode, where: string, detail: string): Finding {
+  return { code, where, detail }
+}
+
+/** The result of a parser, or the finding that its row is invalid. */
+export function parsed<Value>(where: string, parse: () => Value): { value: Value } | Finding {
+  try {
+    return { value: parse() }
+  } catch (cause) {
+    if (cause instanceof IndexFormatError) return finding('invalid-row', where, cause.message)
+    throw cause
+  }
+}

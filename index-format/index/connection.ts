@@ -1,0 +1,71 @@
+/**
+ * Opens an index file and makes sure that it is one: the right application, version and tables.
+ * SQLite's own verdicts on damaged bytes become ours here.
+ */
+import Database, { type Database as Connection } from 'better-sqlite3'
+import { IndexFormatError } from '../errors.js'
+import { type IndexMeta, metaFromRows } from './index-meta.js'
+import { APPLICATION_ID, INDEX_VERSION, TABLES } from './schema.js'
+
+/** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
+const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|CANTOPEN_CORRUPT)/
+
+/** Opens `path` read-only. Throws as `Index.open` does; the caller closes the connection. */
+export function openConnection(path: string, cacheBytes: number): Connection {
+  const connection = new Database(path, { readonly: true, fileMustExist: true })
+  try {
+    connection.pragma('trusted_schema=OFF')
+    connection.pragma('cell_size_check=ON')
+    connection.pragma('mmap_size=0')
+    // Nobody writes: the shared lock of the first read is kept, so that no later statement asks the
+    // kernel for locks or looks whether the file has changed.
+    connection.pragma('locking_mode=EXCLUSIVE')
+    connection.pragma(`cache_size=-${Math.max(16, Math.floor(cacheBytes / 1024))}`)
+    refuseForeignFile(connection)
+    return connection
+  } catch (cause) {
+    connection.close()
+    throw refusal(path, cause)
+  }
+}
+
+/** The meta table. */
+export function readMeta(connection: Connection): IndexMeta {
+  return metaFromRows(
+    connection.prepare<[], unknown[]>('SELECT key,value FROM meta LIMIT 100').raw().all(),
+  )
+}
+
+function refuseForeignFile(connection: Connection): void {
+  const id = connection.pragma('application_id', { simple: true })
+  if (id !== APPLICATION_ID) {
+    throw new IndexFormatError('invalid-index', `application_id is ${String(id)}, not "THIN"`)
+  }
+  const version = connection.pragma('user_version', { simple: true })
+  if (version !== INDEX_VERSION) {
+    const message = `format version ${String(version)}, this build reads ${INDEX_VERSION}`
+    throw new IndexFormatError('unsupported-version', message)
+  }
+  const schema = connection
+    .prepare<[], unknown[]>('SELECT name,sql FROM sqlite_schema ORDER BY rowid LIMIT 100')
+    .raw()
+    .all()
+  const same =
+    schema.length === TABLES.length &&
+    TABLES.every((table, at) => schema[at]?.[0] === table.name && schema[at][1] === table.sql)
+  if (!same) {
+    throw new IndexFormatError('invalid-index', 'its tables are not those of the format')
+  }
+}
+
+/** Says which file, keeps our own code, and turns SQLite's verdict on the bytes into `invalid-index`. */
+export function refusal(path: string, cause: unknown): unknown {
+  if (cause instanceof IndexFormatError) {
+    return new IndexFormatError(cause.code, `read index ${path}: ${cause.message}`, { cause })
+  }
+  if (cause instanceof Database.SqliteError && DAMAGED.test(cause.code)) {
+    const message = `read index ${path}: ${cause.message}`
+    return new IndexFormatError('invalid-index', message, { cause })
+  }
+  return cause
+}
