@@ -1,0 +1,59 @@
+/** `thinctl status`: what a running daemon serves, caches and has fetched. */
+import type { Command } from 'commander'
+import { askDaemon } from '../../admin/admin-client.js'
+import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
+import type { DaemonStatus, TreeStatus } from '../../daemon/status.js'
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command('status')
+    .description('trees that are served, the cache, and what was fetched')
+    .option('-c, --config <file>', `configuration of the daemon (default ${DEFAULT_CONFIG_PATH})`)
+    .option('--json', 'everything, for scripts')
+    .action(async (options: { config?: string; json?: true }) => {
+      const config = await loadConfig(options.config)
+      const signal = AbortSignal.timeout(30_000)
+      const answer = await askDaemon(config.adminAddress, 'GET', '/v1/status', signal)
+      if (options.json === true) process.stdout.write(answer + '\n')
+      else process.stdout.write(statusText(JSON.parse(answer) as DaemonStatus))
+    })
+}
+
+function statusText(status: DaemonStatus): string {
+  const { snapshots, cache, content, fuse } = status
+  const rows: [string, string][] = [
+    ['daemon', `version ${status.version}, pid ${status.pid}, up ${status.uptimeSec} s`],
+    ['memory', mib(status.memoryBytes)],
+    ['address', status.address],
+    [
+      'snapshots',
+      `${snapshots.committed} committed (${snapshots.thin} thin), ${snapshots.active} active, ${snapshots.view} views`,
+    ],
+    [
+      'cache',
+      `${mib(cache.usageBytes)} of ${mib(cache.maxBytes)} in ${cache.packs} packs, ${cache.directory}`,
+    ],
+    [
+      'fetched',
+      `${mib(content.bytesFetched)} in ${content.httpRequests} HTTP requests; ` +
+        `${content.fetchFailures} failed, ${content.verifyFailures} frames did not verify`,
+    ],
+    [
+      'reads',
+      `${mib(fuse.plain.bytesRead + fuse.xattr.bytesRead)}, ${fuse.plain.misses + fuse.xattr.misses} had to wait`,
+    ],
+    ['trees', String(status.trees.length)],
+  ]
+  const lines = rows.map(([name, value]) => `${name.padEnd(10)} ${value}`)
+  return [...lines, ...status.trees.map(treeText)].join('\n') + '\n'
+}
+
+function treeText(tree: TreeStatus): string {
+  const share = tree.packBytes === 0 ? 100 : (100 * tree.cachedBytes) / tree.packBytes
+  const content = `${tree.files} files, ${mib(tree.sizeBytes)}, ${share.toFixed(1)} % cached`
+  return `  ${tree.path}  ${tree.error ?? content}, ${tree.snapshots} snapshots`
+}
+
+function mib(sizeBytes: number): string {
+  return `${(sizeBytes / 1024 ** 2).toFixed(1)} MiB`
+}

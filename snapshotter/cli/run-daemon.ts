@@ -1,0 +1,71 @@
+/** The daemon as a process: its log, its signals, and its channel to the keeper. */
+import { pino, type Logger } from 'pino'
+import type { NegotiatedInit, TreeClass } from '../../fusefs/index.js'
+import type { Config } from '../config/index.js'
+import { Daemon } from '../daemon/daemon.js'
+import type { InheritedFuse } from '../daemon/fuse-servers.js'
+import { TREE_CLASSES } from '../daemon/mountpoints.js'
+import { SnapshotterError } from '../errors.js'
+
+export interface DaemonProcessOptions {
+  readonly config: Config
+  /** `class=fd=negotiated` for every mount that the keeper holds. */
+  readonly fuse: readonly string[]
+  readonly trace: boolean
+}
+
+/** Runs the daemon until a signal ends it. Throws when it does not start. */
+export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
+  const { config, trace } = options
+  const log = pino({ level: trace ? 'debug' : config.log.level, base: null })
+  const daemon = await Daemon.start(
+    { config, inherited: options.fuse.map(inheritedFromArgument), trace },
+    { log, onInit: tellKeeper },
+  )
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => void end(daemon, log, 0))
+  }
+  // Without its keeper the daemon could be neither stopped nor replaced.
+  process.on('disconnect', () => void end(daemon, log, 1))
+  void daemon.failed().then((treeClass) => {
+    log.error({ class: treeClass }, 'the FUSE mount is gone; was it unmounted by hand?')
+    return end(daemon, log, 1)
+  })
+}
+
+async function end(daemon: Daemon, log: Logger, status: number): Promise<void> {
+  const threadsEnded = await daemon.close()
+  log.flush()
+  // A thread that is stuck in read(2) would keep the process for ever; everything is saved by now.
+  if (!threadsEnded) process.kill(process.pid, 'SIGKILL')
+  process.exit(status)
+}
+
+/** The keeper has to have it before the kernel gets its answer. */
+async function tellKeeper(name: TreeClass, negotiated: NegotiatedInit): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    if (process.send === undefined) {
+      reject(
+        new SnapshotterError('failed-precondition', 'started with --fuse, but not by a keeper'),
+      )
+      return
+    }
+    process.send({ kind: 'negotiated', name, negotiated }, (error: Error | null) => {
+      if (error === null) resolve()
+      else reject(error)
+    })
+  })
+}
+
+function inheritedFromArgument(argument: string): InheritedFuse {
+  const match = /^([a-z]+)=(\d+)=(.*)$/s.exec(argument)
+  const treeClass = TREE_CLASSES.find((name) => name === match?.[1])
+  if (match?.[2] === undefined || match[3] === undefined || treeClass === undefined) {
+    throw new SnapshotterError(
+      'invalid-argument',
+      `--fuse ${argument}: expected class=fd=negotiated`,
+    )
+  }
+  const negotiated = JSON.parse(match[3]) as NegotiatedInit | null
+  return { class: treeClass, fd: Number(match[2]), negotiated: negotiated ?? undefined }
+}

@@ -1,0 +1,82 @@
+#!/usr/bin/env node
+/**
+ * The snapshotter's program. Started by a person or by systemd it is the front: it has the keeper
+ * start this same program once more, with `--fuse`, as the daemon.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js'
+import { mountpointsUnder, TREE_CLASSES } from '../daemon/mountpoints.js'
+import { Supervisor } from '../keeper/supervisor.js'
+import { VERSION } from '../version.js'
+import { EXIT_BAD_INPUT, exitCodeFromError } from './exit-code.js'
+import { runDaemon } from './run-daemon.js'
+
+interface Options {
+  readonly config?: string
+  readonly trace?: true
+  readonly fuse?: string[]
+}
+
+const keeperPath = fileURLToPath(new URL('./thin-snapshotter-keeper.js', import.meta.url))
+
+const program = new Command('thin-snapshotterd')
+  .description(
+    'Serves thin and ordinary images to containerd as a snapshotter. On SIGTERM the daemon ends and\n' +
+      'its mounts stay, so that containers go on; "thinctl shutdown" takes the mounts away, too.',
+  )
+  .version(VERSION)
+  .option('-c, --config <file>', `configuration (default ${DEFAULT_CONFIG_PATH}, if it exists)`)
+  .option('--trace', 'log every FUSE request at level debug')
+  .option('--fuse <class=fd=negotiated...>', 'run as the daemon; for the keeper only')
+  .action(async (options: Options) => {
+    try {
+      const config = await loadConfig(options.config)
+      if (options.fuse === undefined) await runFront(config, options)
+      else await runDaemon({ config, fuse: options.fuse, trace: options.trace === true })
+    } catch (error) {
+      process.stderr.write(
+        `thin-snapshotterd: ${error instanceof Error ? error.message : String(error)}\n`,
+      )
+      process.exit(exitCodeFromError(error))
+    }
+  })
+
+async function runFront(config: Config, options: Options): Promise<void> {
+  const mountpoints = mountpointsUnder(config.root)
+  const mounts = TREE_CLASSES.map((name) => ({ name, mountpoint: mountpoints[name] }))
+  await mkdir(config.root, { recursive: true, mode: 0o700 })
+  await mkdir(config.state, { recursive: true, mode: 0o711 })
+  const stopping = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stopping.abort()
+    })
+  }
+  const self = [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)]
+  await Supervisor.run(
+    {
+      socketPath: join(config.state, 'keeper.sock'),
+      keeperCommand: [process.execPath, '--max-semi-space-size=1', keeperPath],
+      daemonCommand: [
+        ...self,
+        ...(options.config === undefined ? [] : ['--config', options.config]),
+        ...(options.trace === true ? ['--trace'] : []),
+      ],
+      mounts,
+      refusalStatus: EXIT_BAD_INPUT,
+    },
+    {
+      output: (stream, text) => process[stream].write(text),
+      warn: (message) => {
+        process.stderr.write(`thin-snapshotterd: ${message}\n`)
+      },
+    },
+    stopping.signal,
+  )
+  process.exit(0)
+}
+
+await program.parseAsync()

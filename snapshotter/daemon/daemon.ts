@@ -1,0 +1,240 @@
+/**
+ * The whole of a running node: opens the parts in the order in which they lean on each other, and
+ * closes them in the opposite one. The FUSE mounts belong to the keeper and stay.
+ */
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import {
+  ContentStore,
+  type ContentStoreOptions,
+  createContentStats,
+  type NegotiatedInit,
+  type TreeClass,
+  TreeRegistry,
+} from '../../fusefs/index.js'
+import { type AdminAddress, AdminServer } from '../admin/admin-server.js'
+import type { Config } from '../config/index.js'
+import { DaemonMetrics } from '../metrics/daemon-metrics.js'
+import { SnapshotsServer } from '../service/snapshots-server.js'
+import { detectOverlayOptions } from '../snapshots/overlay-options.js'
+import { HostDirectories } from '../snapshots/host-directories.js'
+import { HostDirectoryLayers } from '../snapshots/host-directory-layers.js'
+import { SnapshotStore } from '../snapshots/snapshot-store.js'
+import { dockerConfigPath } from '../registry/index.js'
+import { ConfiguredCredentials } from './configured-credentials.js'
+import { FuseServers, type InheritedFuse } from './fuse-servers.js'
+import { IndexCache } from './index-cache.js'
+import { StatusReporter } from './status-reporter.js'
+import { StoreSources, type StoreSourcesOptions } from './store-sources.js'
+import { ThinTrees } from './thin-trees.js'
+import { TreeContent } from './tree-content.js'
+import { mountpointsUnder } from './mountpoints.js'
+
+export interface DaemonOptions {
+  readonly config: Config
+  readonly inherited: readonly InheritedFuse[]
+  /** Logs every FUSE request at level debug. */
+  readonly trace: boolean
+}
+
+export interface DaemonModules {
+  readonly log: Logger
+  /** Keeps the outcome of an INIT with the descriptor. */
+  readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>
+}
+
+/** Something to be closed, in the opposite order of opening. */
+type Closer = () => Promise<void> | void
+
+export class Daemon {
+  readonly #closers: Closer[] = []
+  readonly #log: Logger
+  #fuse: FuseServers | undefined
+  #threadsEnded = true
+  #closing: Promise<boolean> | undefined
+
+  private constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /**
+   * Starts everything; when it resolves, containerd can connect. Throws what the first part that
+   * fails throws, with everything before it closed again.
+   */
+  static async start(options: DaemonOptions, modules: DaemonModules): Promise<Daemon> {
+    const daemon = new Daemon(modules.log)
+    try {
+      await daemon.#open(options, modules)
+      return daemon
+    } catch (error) {
+      await daemon.close()
+      throw error
+    }
+  }
+
+  /** Resolves when a mount went away under the daemon: it cannot serve any more. */
+  async failed(): Promise<TreeClass> {
+    const lost = await this.#fuse?.lost()
+    // The threads also end because they were told to.
+    if (lost !== undefined && this.#closing === undefined) return lost
+    return new Promise(() => undefined)
+  }
+
+  /**
+   * Answers what is under way, saves what is cached, and leaves the mounts. False when a dispatcher
+   * thread did not end: the process has to be killed. Idempotent.
+   */
+  close(): Promise<boolean> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<boolean> {
+    for (const close of this.#closers.reverse()) {
+      try {
+        await close()
+      } catch (error) {
+        this.#log.error({ err: error }, 'a part did not close in order')
+      }
+    }
+    return this.#threadsEnded
+  }
+
+  async #open(options: DaemonOptions, modules: DaemonModules): Promise<void> {
+    const { config } = options
+    const { log } = modules
+    const stats = createContentStats()
+    await mkdir(config.root, { recursive: true, mode: 0o700 })
+
+    const treesDir = join(config.root, 'trees')
+    const registry = TreeRegistry.open({ dir: treesDir })
+    this.#closers.push(() => {
+      registry.close()
+    })
+    const sources = StoreSources.create(await storeOptions(config), {
+      credentials: new ConfiguredCredentials({
+        registries: config.registries,
+        dockerConfig: config.dockerConfig ?? dockerConfigPath(process.env),
+      }),
+      log,
+      stats,
+    })
+    this.#closers.push(() => sources.close())
+    const content = await ContentStore.open(contentOptions(config), { log, stats })
+    this.#closers.push(() => content.close())
+
+    const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
+    const trees = new ThinTrees(
+      { mountpoints: mountpointsUnder(config.root) },
+      {
+        registry,
+        indexes: new IndexCache((digest) => registry.indexPath(digest)),
+        sources,
+        hostDirectories: new HostDirectoryLayers(
+          await HostDirectories.open(join(config.root, 'host')),
+        ),
+        content,
+        onRemoved: (slots) => {
+          void fuse.treesChanged(slots)
+        },
+      },
+    )
+    const store = await SnapshotStore.open(
+      { root: config.root, overlayOptions: await detectOverlayOptions() },
+      { log, thinLayers: trees },
+    )
+    this.#closers.push(() => store.close())
+    const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
+    await this.#serve(config, { store, reporter, log })
+  }
+
+  async #startFuse(
+    options: DaemonOptions,
+    modules: DaemonModules,
+    parts: { treesDir: string; content: ContentStore; sources: StoreSources },
+  ): Promise<FuseServers> {
+    const { config, inherited, trace } = options
+    const fuse = await FuseServers.start(
+      {
+        inherited,
+        mountpoints: mountpointsUnder(config.root),
+        treesDir: parts.treesDir,
+        dispatchers: config.fuse.dispatchers,
+        readAheadKib: config.fuse.readAheadKib,
+        trace,
+      },
+      {
+        content: new TreeContent({ store: parts.content, sources: parts.sources }),
+        log: modules.log,
+        onInit: modules.onInit,
+      },
+    )
+    this.#fuse = fuse
+    this.#closers.push(async () => {
+      this.#threadsEnded = await fuse.stop()
+    })
+    return fuse
+  }
+
+  /** The doors are opened last: whoever comes in finds everything there. */
+  async #serve(
+    config: Config,
+    parts: { store: SnapshotStore; reporter: StatusReporter; log: Logger },
+  ): Promise<void> {
+    const { store, reporter, log } = parts
+    const metrics = new DaemonMetrics(reporter.metricSources())
+    const metricsRoute = async (): Promise<{ contentType: string; body: string }> => {
+      return { contentType: metrics.registry.contentType, body: await metrics.text() }
+    }
+    const status = async (): Promise<{ contentType: string; body: string }> => {
+      return { contentType: 'application/json', body: JSON.stringify(await reporter.status()) }
+    }
+    const admin: AdminAddress = { kind: 'unix', path: config.adminAddress }
+    await this.#listen(admin, { 'GET /v1/status': status, 'GET /metrics': metricsRoute })
+    if (config.metricsAddress !== undefined) {
+      await this.#listen(
+        { kind: 'tcp', ...config.metricsAddress },
+        { 'GET /metrics': metricsRoute },
+      )
+    }
+    const server = await SnapshotsServer.start({ address: config.address }, { store, log })
+    this.#closers.push(() => server.close())
+    log.info({ address: config.address, root: config.root }, 'ready for containerd')
+  }
+
+  async #listen(
+    address: AdminAddress,
+    routes: Parameters<typeof AdminServer.listen>[1],
+  ): Promise<void> {
+    const server = await AdminServer.listen(address, routes)
+    this.#closers.push(() => server.close())
+  }
+}
+
+async function storeOptions(config: Config): Promise<StoreSourcesOptions> {
+  const files = [...config.registries.values()].flatMap(({ ca }) => ca ?? [])
+  return {
+    mirrors: config.mirrors,
+    limits: {
+      connectionsPerOrigin: config.fetch.connectionsPerOrigin,
+      connectTimeoutMs: config.fetch.connectTimeoutMs,
+      headersTimeoutMs: config.fetch.answerTimeoutMs,
+      bodyInactivityTimeoutMs: config.fetch.stallTimeoutMs,
+      rangeDeadlineMs: config.fetch.deadlineMs,
+      maxAttempts: config.fetch.attempts,
+    },
+    certificateAuthorities: await Promise.all(files.map((path) => readFile(path, 'utf8'))),
+  }
+}
+
+function contentOptions(config: Config): ContentStoreOptions {
+  return {
+    cacheDir: config.cache.directory,
+    maxBytes: config.cache.maxBytes,
+    memoryBytes: config.cache.memoryBytes,
+    maxConcurrentFetches: config.fetch.concurrency,
+    // One place is always free for a read.
+    maxConcurrentPrefetches: Math.max(1, config.fetch.concurrency - 2),
+  }
+}

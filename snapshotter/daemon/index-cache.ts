@@ -1,0 +1,194 @@
+/**
+ * Brings the index of a tree to the local disk: from the file beside the recipe where the image
+ * carries it, else from a store. What bears a digest's name in the cache has that digest: files
+ * are verified while they are written and appear under their name only when they are whole.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { DecompressStream } from 'zstd-napi'
+import { type BlobSource, FusefsError } from '../../fusefs/index.js'
+import type { Digest, IndexRef } from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+
+/** Where the compressed index may come from, in the order in which it is tried. */
+export interface IndexOrigins {
+  /** The file beside the recipe, where the image carries the index. */
+  readonly embeddedPath: string | undefined
+  readonly source: BlobSource
+}
+
+export class IndexCache {
+  readonly #pathOf: (digest: Digest) => string
+  readonly #running = new Map<Digest, Promise<string>>()
+
+  /** `pathOf` says where an index of that digest lives; the folder is made when needed. */
+  constructor(pathOf: (digest: Digest) => string) {
+    this.#pathOf = pathOf
+  }
+
+  /**
+   * The path of the index `ref` names, fetched and verified if it was not there yet. Waiters for
+   * one index share one fetch, which ends with the signal of the first. Throws `unavailable` where no origin can be read, `invalid-content`
+   * where what they have is not what the recipe names.
+   */
+  async ensure(ref: IndexRef, origins: IndexOrigins, signal: AbortSignal): Promise<string> {
+    const path = this.#pathOf(ref.digest)
+    if (await exists(path)) return path
+    const running = this.#running.get(ref.digest)
+    if (running !== undefined) return running
+    const fetching = this.#fetch(ref, origins, path, signal).finally(() => {
+      this.#running.delete(ref.digest)
+    })
+    this.#running.set(ref.digest, fetching)
+    return fetching
+  }
+
+  async #fetch(
+    ref: IndexRef,
+    origins: IndexOrigins,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { embeddedPath, source } = origins
+    if (embeddedPath !== undefined) {
+      await store(ref, fileChunks(embeddedPath), { path, origin: embeddedPath, signal })
+      return path
+    }
+    const range = { digest: ref.blob.digest, offset: 0, length: ref.blob.sizeBytes }
+    await store(ref, source.stream(range, signal), { path, origin: source.name, signal })
+    return path
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The name comes out of an image: a symbolic link there must not lead out of the layer. */
+async function* fileChunks(path: string): AsyncIterable<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 18 })) {
+      yield chunk as Uint8Array
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+interface Target {
+  readonly path: string
+  readonly origin: string
+  readonly signal: AbortSignal
+}
+
+/** Decompresses, verifies and keeps an index. Nothing is left behind when it fails. */
+async function store(
+  ref: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  target: Target,
+): Promise<void> {
+  const temporary = `${target.path}.${randomUUID()}.new`
+  await mkdir(dirname(target.path), { recursive: true, mode: 0o700 })
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    try {
+      await writeVerified(ref, compressed, file, target)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, target.path)
+    await syncFolder(dirname(target.path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw storeError(ref, target, error)
+  }
+}
+
+async function writeVerified(
+  ref: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  file: FileHandle,
+  target: Target,
+): Promise<void> {
+  const blobHash = createHash('sha256')
+  const rawHash = createHash('sha256')
+  let rawBytes = 0
+  await pipeline(
+    async function* () {
+      let blobBytes = 0
+      for await (const chunk of compressed) {
+        blobBytes += chunk.length
+        if (blobBytes > ref.blob.sizeBytes)
+          throw mismatch(target, 'compressed size', ref.blob.sizeBytes, 'more')
+        blobHash.update(chunk)
+        yield chunk
+      }
+      const blobDigest = `sha256:${blobHash.digest('hex')}`
+      if (blobDigest !== ref.blob.digest)
+        throw mismatch(target, 'blob digest', ref.blob.digest, blobDigest)
+    },
+    new DecompressStream(),
+    async function (raw: AsyncIterable<Uint8Array>) {
+      for await (const chunk of raw) {
+        rawBytes += chunk.length
+        if (rawBytes > ref.sizeBytes) throw mismatch(target, 'size', ref.sizeBytes, 'more')
+        rawHash.update(chunk)
+        await file.writeFile(chunk)
+      }
+    },
+    { signal: target.signal },
+  )
+  const digest = `sha256:${rawHash.digest('hex')}`
+  if (digest !== ref.digest) throw mismatch(target, 'digest', ref.digest, digest)
+}
+
+function mismatch(
+  target: Target,
+  what: string,
+  wanted: string | number,
+  found: string,
+): SnapshotterError {
+  return new SnapshotterError(
+    'invalid-content',
+    `index from ${target.origin}: ${what} is ${found}, the recipe says ${String(wanted)}; ` +
+      'publish the image again or repair the store',
+  )
+}
+
+/** What failed decides what a caller can do: a store may come back, wrong content will not. */
+function storeError(ref: IndexRef, target: Target, cause: unknown): SnapshotterError {
+  if (cause instanceof SnapshotterError) return cause
+  const what = `fetch index ${ref.digest} from ${target.origin}`
+  const why = cause instanceof Error ? cause.message : String(cause)
+  if (cause instanceof FusefsError) {
+    return new SnapshotterError('unavailable', `${what}: ${why}`, { cause })
+  }
+  if (target.signal.aborted)
+    return new SnapshotterError('cancelled', `${what}: given up`, { cause })
+  const code = isSystemError(cause) ? 'internal' : 'invalid-content'
+  return new SnapshotterError(code, `${what}: ${why}`, { cause })
+}
+
+/** An error of the operating system has a number; one of the decompressor has none. */
+function isSystemError(cause: unknown): boolean {
+  return cause instanceof Error && 'errno' in cause
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(join(path, '.'), constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

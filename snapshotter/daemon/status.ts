@@ -1,0 +1,51 @@
+/** What a daemon says of itself: one snapshot of its state, as `thinctl status --json` prints it. */
+import type { ContentStats, ServerCounts, TreeClass } from '../../fusefs/index.js'
+
+/** A tree that this node serves. */
+export interface TreeStatus {
+  readonly slot: number
+  readonly class: TreeClass
+  /** Its directory: a lowerdir of containers. */
+  readonly path: string
+  readonly indexDigest: string
+  readonly stores: readonly string[]
+  /** How many snapshots use it. */
+  readonly snapshots: number
+  /** Regular files, and their bytes; 0 and an `error` when the index cannot be read. */
+  readonly files: number
+  readonly sizeBytes: number
+  /** Uncompressed bytes of its packs that are in the local cache; shared ones count for every tree. */
+  readonly cachedBytes: number
+  /** Uncompressed bytes of all its packs. */
+  readonly packBytes: number
+  readonly error?: string
+}
+
+export interface CacheStatus {
+  readonly directory: string
+  /** Uncompressed bytes on disk. */
+  readonly usageBytes: number
+  readonly maxBytes: number
+  readonly packs: number
+}
+
+export interface DaemonStatus {
+  readonly version: string
+  readonly pid: number
+  readonly uptimeSec: number
+  /** The socket that containerd is to be configured with. */
+  readonly address: string
+  readonly root: string
+  readonly snapshots: {
+    readonly committed: number
+    readonly active: number
+    readonly view: number
+    readonly thin: number
+  }
+  readonly trees: readonly TreeStatus[]
+  readonly cache: CacheStatus
+  readonly content: Readonly<ContentStats>
+  readonly fuse: Readonly<Record<TreeClass, ServerCounts>>
+  /** Resident set of the daemon process. */
+  readonly memoryBytes: number
+}
