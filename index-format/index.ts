@@ -32,7 +32,12 @@ export {
   USER_OPAQUE_XATTR,
   visibleXattrs,
 } from './layer/whiteout.js'
-export { MAX_RECIPE_BYTES } from './limits.js'
+export {
+  MAX_FRAME_BYTES,
+  MAX_FRAME_RAW_BYTES,
+  MAX_FRAMES_PER_PACK,
+  MAX_RECIPE_BYTES,
+} from './limits.js'
 export { decodeFrame } from './pack/frame-codec.js'
 export { type FrameCompressor, InlineCompressor } from './pack/frame-compressor.js'
 export { type KnownContent, type KnownPiece, NOTHING_KNOWN } from './pack/known-content.js'

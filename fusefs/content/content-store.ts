@@ -19,6 +19,7 @@ import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './limits.js'
 import type { MirrorShared } from './mirror-view.js'
 import { createPackEntry, frameIndexAt, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
+import { ScopedSignal } from './scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {
   /** The folder of the disk tier, made if missing. Without it there is no disk tier. */
@@ -144,6 +145,7 @@ export class ContentStore {
     }
     if (target.length === 0) return
     const entry = this.#use(pack)
+    const scope = new ScopedSignal(signal)
     try {
       const parts: Promise<void>[] = []
       for (let i = frameIndexAt(pack, rawOffset); i < pack.frames.length; i++) {
@@ -155,7 +157,7 @@ export class ContentStore {
           offsetInFrame: from - frame.rawOffset,
           target: target.subarray(from - rawOffset, to - rawOffset),
         }
-        const filling = this.#fill(entry, i, part, request.source, signal)
+        const filling = this.#fill(entry, i, part, request.source, scope.signal)
         if (filling !== undefined) parts.push(filling)
       }
       // All of them settle before the caller may use `target` for something else.
@@ -165,6 +167,7 @@ export class ContentStore {
       this.stats.readFailures++
       throw error
     } finally {
+      scope.close()
       this.#release(entry)
     }
   }
@@ -177,6 +180,7 @@ export class ContentStore {
     const { pack, frames, source } = request
     const entry = this.#use(pack)
     const end = Math.min(pack.frames.length, frames.first + frames.count)
+    const scope = new ScopedSignal(signal)
     let failure: PromiseRejectedResult | undefined
     try {
       for (let start = frames.first; start < end; start += PREFETCH_WINDOW_FRAMES) {
@@ -184,7 +188,7 @@ export class ContentStore {
         for (let i = start; i < Math.min(end, start + PREFETCH_WINDOW_FRAMES); i++) {
           if (this.#inMemory(entry, i) !== undefined || this.#disk?.holds(entry, i)) continue
           this.stats.framesPrefetched++
-          wanted.push(this.#fetch(entry, i, { source, signal, priority: 'prefetch' }))
+          wanted.push(this.#fetch(entry, i, { source, signal: scope.signal, priority: 'prefetch' }))
         }
         for (const result of await Promise.allSettled(wanted)) {
           if (result.status === 'rejected') failure ??= result
@@ -193,6 +197,7 @@ export class ContentStore {
       }
       await entry.writing
     } finally {
+      scope.close()
       this.#release(entry)
     }
     if (failure !== undefined) throw failure.reason

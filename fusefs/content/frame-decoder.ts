@@ -2,8 +2,7 @@
  * The seam between the tiers and the CPU work on a frame. It is asynchronous so that the work can
  * move to other threads without the tiers noticing.
  */
-import { decompress } from 'zstd-napi'
-import { digestOf, type Frame, IndexFormatError } from '../../index-format/index.js'
+import { decodeFrame, digestOf, type Frame } from '../../index-format/index.js'
 
 export interface FrameDecoder {
   /** The frame's verified uncompressed bytes. Rejects with an `IndexFormatError` for any others. */
@@ -22,17 +21,4 @@ export const inlineFrameDecoder: FrameDecoder = {
   verify(frame, raw) {
     return Promise.resolve(raw.length === frame.rawSizeBytes && digestOf(raw) === frame.digest)
   },
-}
-
-function decodeFrame(frame: Frame, compressed: Uint8Array): Uint8Array {
-  let raw: Uint8Array
-  try {
-    raw = decompress(compressed)
-  } catch (cause) {
-    throw new IndexFormatError('invalid-pack', `frame ${frame.digest} is not zstd`, { cause })
-  }
-  if (raw.length !== frame.rawSizeBytes || digestOf(raw) !== frame.digest) {
-    throw new IndexFormatError('digest-mismatch', `frame ${frame.digest} has other bytes`)
-  }
-  return raw
 }

@@ -123,9 +123,5 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
 /** Failures remembered so that each is logged once; the oldest are forgotten first. */
 export const MAX_REMEMBERED_FAULTS = 1_000
 
-/** What an index may claim of one frame and of one pack, before anything is allocated for it. */
-export const MAX_FRAME_BYTES = 16 * 1024 * 1024
-export const MAX_FRAMES_PER_PACK = 1 << 20
-
 /** Bytes of one piece that a `file:` store hands on. */
 export const FILE_PIECE_BYTES = 1024 * 1024

@@ -1,11 +1,17 @@
 /** What the content store knows of one pack while something is going on with it. */
 import { createHash } from 'node:crypto'
-import type { Frame, PackTable } from '../../index-format/index.js'
-import { bytesFromDigest, digestFromBytes } from '../../index-format/index.js'
+import {
+  bytesFromDigest,
+  digestFromBytes,
+  type Frame,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_RAW_BYTES,
+  MAX_FRAMES_PER_PACK,
+  type PackTable,
+} from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import { mirrorIdOf } from './disk/cache-directory.js'
 import type { FrameFlight } from './fetch/frame-flight.js'
-import { MAX_FRAME_BYTES, MAX_FRAMES_PER_PACK } from './limits.js'
 
 export interface PackEntry {
   /** Of pack and frame table together: whoever lies about a table only ever meets his own bytes. */
@@ -76,7 +82,7 @@ function tableDigest(table: PackTable): Uint8Array {
       Number.isSafeInteger(rawOffset + rawSizeBytes) &&
       Number.isSafeInteger(offset + sizeBytes) &&
       rawSizeBytes > 0 &&
-      rawSizeBytes <= MAX_FRAME_BYTES &&
+      rawSizeBytes <= MAX_FRAME_RAW_BYTES &&
       sizeBytes > 0 &&
       sizeBytes <= MAX_FRAME_BYTES
     if (!isBounded || rawOffset !== rawEnd || offset < end) {

@@ -10,6 +10,7 @@ import type { Log } from '../../log.js'
 import type { Authorizer, BlobRange, BlobSource } from '../blob-source.js'
 import type { ContentStats } from '../content-stats.js'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../limits.js'
+import { ScopedSignal } from '../scoped-signal.js'
 import { blobUrl, type StoreUrl } from '../store-url.js'
 import { createHttpAgent } from './http-agent.js'
 import { failureFromError, fusefsErrorFrom, type HttpFailure } from './http-failure.js'
@@ -64,35 +65,38 @@ export class HttpBlobSource implements BlobSource {
     const home = blobUrl(this.#url, range.digest)
     const subject = `store ${this.name}, blob ${range.digest}`
     const deadlineMs = limits.rangeDeadlineMs + (range.length / limits.slowestBytesPerSecond) * 1000
-    const deadline = AbortSignal.timeout(Math.ceil(deadlineMs))
-    const stop = AbortSignal.any([signal, deadline])
+    const scope = new ScopedSignal(signal, { timeoutMs: Math.ceil(deadlineMs) })
     let reached = 0
     let attempts = 0
-    while (reached < range.length) {
-      const before = reached
-      let failure: HttpFailure
-      try {
-        const rest = { ...range, offset: range.offset + reached, length: range.length - reached }
-        for await (const piece of this.#client.fetch(home, rest, stop)) {
-          reached += piece.length
-          yield piece
+    try {
+      while (reached < range.length) {
+        const before = reached
+        let failure: HttpFailure
+        try {
+          const rest = { ...range, offset: range.offset + reached, length: range.length - reached }
+          for await (const piece of this.#client.fetch(home, rest, scope.signal)) {
+            reached += piece.length
+            yield piece
+          }
+          continue
+        } catch (error) {
+          throwIfStopped({ signal, scope, subject, deadlineMs, cause: error })
+          failure = failureFromError(home, error, reached > 0)
         }
-        continue
-      } catch (error) {
-        throwIfStopped({ signal, deadline, subject, deadlineMs, cause: error })
-        failure = failureFromError(home, error, reached > 0)
+        if (reached - before >= limits.minProgressBytes) attempts = 0
+        attempts++
+        if (!failure.retryable || attempts >= limits.maxAttempts) {
+          throw fusefsErrorFrom(failure, subject)
+        }
+        this.#stats.httpRetries++
+        try {
+          await sleep(this.#waitMs(attempts, failure), undefined, { signal: scope.signal })
+        } catch {
+          throwIfStopped({ signal, scope, subject, deadlineMs, cause: failure })
+        }
       }
-      if (reached - before >= limits.minProgressBytes) attempts = 0
-      attempts++
-      if (!failure.retryable || attempts >= limits.maxAttempts) {
-        throw fusefsErrorFrom(failure, subject)
-      }
-      this.#stats.httpRetries++
-      try {
-        await sleep(this.#waitMs(attempts, failure), undefined, { signal: stop })
-      } catch {
-        throwIfStopped({ signal, deadline, subject, deadlineMs, cause: failure })
-      }
+    } finally {
+      scope.close()
     }
   }
 
@@ -114,15 +118,15 @@ export class HttpBlobSource implements BlobSource {
 
 function throwIfStopped(attempt: {
   signal: AbortSignal
-  deadline: AbortSignal
+  scope: ScopedSignal
   subject: string
   deadlineMs: number
   cause: unknown
 }): void {
-  const { signal, deadline, subject, deadlineMs, cause } = attempt
+  const { signal, scope, subject, deadlineMs, cause } = attempt
   if (signal.aborted)
     throw new FusefsError('aborted', `${subject}: given up by the caller`, { cause })
-  if (!deadline.aborted) return
+  if (!scope.timedOut) return
   const seconds = Math.ceil(deadlineMs / 1000)
   throw new FusefsError('fetch-timeout', `${subject}: not there after ${seconds} s`, { cause })
 }

@@ -1,0 +1,160 @@
+/**
+ * An HTTP server for the faults that no real store can be made to have. Without a fault it answers
+ * ranges of its blobs as it should; each fault takes the place of one answer.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+
+export interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Answers one request wrongly; `range` is what was asked for of `blob`. */
+export type Fault = (exchange: {
+  request: IncomingMessage
+  response: ServerResponse
+  blob: Buffer
+  range: Range
+}) => void
+
+export class BlobServer {
+  readonly requests: { path: string; headers: IncomingMessage['headers'] }[] = []
+  /** Used up one by one, before `always`. */
+  readonly faults: Fault[] = []
+  /** For every request while it is set. */
+  always: Fault | undefined
+  connections = 0
+  readonly #server: Server
+  readonly #blobs: ReadonlyMap<string, Buffer>
+  readonly #sockets = new Set<Socket>()
+
+  private constructor(blobs: ReadonlyMap<string, Buffer>) {
+    this.#blobs = blobs
+    this.#server = createServer((request, response) => {
+      this.#answer(request, response)
+    })
+    this.#server.on('connection', (socket) => {
+      this.connections++
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+      socket.on('error', () => undefined)
+    })
+  }
+
+  /** Blobs by path. */
+  static async start(blobs: ReadonlyMap<string, Buffer>): Promise<BlobServer> {
+    const server = new BlobServer(blobs)
+    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve))
+    return server
+  }
+
+  get origin(): string {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('the server is not up')
+    const { port } = address satisfies AddressInfo
+    return `http://127.0.0.1:${port}`
+  }
+
+  /** Connections that are open now. */
+  get openConnections(): number {
+    return this.#sockets.size
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.#server.close(resolve))
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
+    const path = request.url ?? ''
+    this.requests.push({ path, headers: request.headers })
+    const blob = this.#blobs.get(path.split('?')[0] ?? '')
+    const range = rangeOf(request)
+    const fault = this.faults.shift() ?? this.always
+    if (fault !== undefined) {
+      fault({ request, response, blob: blob ?? Buffer.alloc(0), range })
+    } else if (blob === undefined) {
+      answerStatus(404)({ request, response, blob: Buffer.alloc(0), range })
+    } else {
+      answerRange(blob, range, response)
+    }
+  }
+}
+
+/** The right answer. */
+export function answerRange(blob: Buffer, range: Range, response: ServerResponse): void {
+  const bytes = blob.subarray(range.offset, range.offset + range.length)
+  response.writeHead(206, partialHeaders(blob, range))
+  response.end(bytes)
+}
+
+/** The headers of the right answer. */
+export function partialHeaders(blob: Buffer, range: Range): Record<string, string | number> {
+  const last = range.offset + range.length - 1
+  return {
+    'content-range': `bytes ${range.offset}-${last}/${blob.length}`,
+    'content-length': range.length,
+  }
+}
+
+/** Nothing but a status. */
+export function answerStatus(status: number, headers: Record<string, string> = {}): Fault {
+  return ({ response }) => {
+    response.writeHead(status, headers)
+    response.end('no content here')
+  }
+}
+
+/** The whole blob, as a server without range support does. */
+export const answerWhole: Fault = ({ response, blob }) => {
+  response.writeHead(200, { 'content-length': blob.length })
+  response.end(blob)
+}
+
+/** The right headers, then `count` bytes, then a reset. */
+export function resetAfter(count: number): Fault {
+  return ({ response, blob, range }) => {
+    response.writeHead(206, partialHeaders(blob, range))
+    response.write(blob.subarray(range.offset, range.offset + count), () => {
+      response.socket?.resetAndDestroy()
+    })
+  }
+}
+
+/** The right headers, then `count` bytes, then nothing for ever. */
+export function stallAfter(count: number): Fault {
+  return ({ response, blob, range }) => {
+    response.writeHead(206, partialHeaders(blob, range))
+    response.write(blob.subarray(range.offset, range.offset + count))
+  }
+}
+
+/** The right headers for too few bytes, properly ended: a chunked body that just stops. */
+export function endAfter(count: number): Fault {
+  return ({ response, blob, range }) => {
+    const headers = partialHeaders(blob, range)
+    delete headers['content-length']
+    response.writeHead(206, headers)
+    response.end(blob.subarray(range.offset, range.offset + count))
+  }
+}
+
+/** No answer at all, the connection open. */
+export const neverAnswer: Fault = () => undefined
+
+/** Right in every respect but one bit of the body. */
+export function flipBitAt(offset: number): Fault {
+  return ({ response, blob, range }) => {
+    const wrong = Buffer.from(blob)
+    if (offset >= 0 && offset < wrong.length) wrong[offset] = (wrong[offset] ?? 0) ^ 1
+    answerRange(wrong, range, response)
+  }
+}
+
+function rangeOf(request: IncomingMessage): Range {
+  const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
+  if (match === null) return { offset: 0, length: 0 }
+  const offset = Number(match[1])
+  return { offset, length: Number(match[2]) - offset + 1 }
+}

@@ -1,0 +1,82 @@
+/** A content store over a server of packs, in a temp folder of its own. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type BlobSource,
+  ContentStore,
+  type ContentStoreOptions,
+  createContentStats,
+  type HttpLimits,
+  sourceFromUrl,
+} from '../../../fusefs/index.js'
+import { hexOf } from '../../../index-format/index.js'
+import { BlobServer } from './blob-server.js'
+import type { PackFixture } from './pack-fixture.js'
+import { createTestLog } from './test-log.js'
+
+/** Waits short enough for tests; everything else as in production. */
+const QUICK_HTTP: Partial<HttpLimits> = {
+  headersTimeoutMs: 1000,
+  bodyInactivityTimeoutMs: 1000,
+  backOffBaseMs: 2,
+  backOffCapMs: 10,
+  maxAttempts: 2,
+}
+
+export class ContentHarness {
+  readonly log = createTestLog()
+  readonly stats = createContentStats()
+  readonly directory: string
+  readonly server: BlobServer
+  readonly source: BlobSource
+  readonly #closers: (() => Promise<void>)[] = []
+
+  private constructor(directory: string, server: BlobServer) {
+    this.directory = directory
+    this.server = server
+    this.source = this.sourceAt(server)
+  }
+
+  static async start(packs: readonly PackFixture[]): Promise<ContentHarness> {
+    const server = await BlobServer.start(blobsOf(packs))
+    return new ContentHarness(mkdtempSync(join(tmpdir(), 'content-')), server)
+  }
+
+  get cacheDir(): string {
+    return join(this.directory, 'cache')
+  }
+
+  /** A source for a server; closed by `stop`. */
+  sourceAt(server: BlobServer): BlobSource {
+    const options = { url: server.origin, limits: QUICK_HTTP }
+    const source = sourceFromUrl(options, { log: this.log, stats: this.stats })
+    this.#closers.push(() => source.close())
+    return source
+  }
+
+  /** Another server of the same packs; stopped by `stop`. */
+  async secondServer(packs: readonly PackFixture[]): Promise<BlobServer> {
+    const server = await BlobServer.start(blobsOf(packs))
+    this.#closers.push(() => server.stop())
+    return server
+  }
+
+  /** Opens the store; closed by `stop`, if not before. */
+  async open(options: ContentStoreOptions = {}): Promise<ContentStore> {
+    const all = { cacheDir: this.cacheDir, ...options }
+    const store = await ContentStore.open(all, { log: this.log, stats: this.stats })
+    this.#closers.push(() => store.close())
+    return store
+  }
+
+  async stop(): Promise<void> {
+    for (const close of this.#closers.reverse()) await close()
+    await this.server.stop()
+    rmSync(this.directory, { recursive: true })
+  }
+}
+
+function blobsOf(packs: readonly PackFixture[]): Map<string, Buffer> {
+  return new Map(packs.map(({ table, stored }) => [`/blobs/sha256/${hexOf(table.digest)}`, stored]))
+}
