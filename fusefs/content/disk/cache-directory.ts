@@ -273,10 +273,17 @@ export class CacheDirectory {
     this.#usageBytes -= slot.mirror?.presentBytes ?? slot.closedBytes
     this.#slots.delete(slot.id)
     this.#stats.evictions++
+    const { mirror } = slot
     this.#retire(slot)
     // The state goes first: a mirror without one is taken for empty.
     removeFile(`${slot.path}.state`)
     removeFile(`${slot.path}.raw`)
+    try {
+      mirror?.free()
+    } catch (error) {
+      const message = 'the blocks of an evicted pack are freed only later'
+      this.#faults.note({ subject: slot.path, cause: 'evict', error, message })
+    }
   }
 
   /** Takes the mirror from its readers; its descriptor outlives those that are in between. */

@@ -154,6 +154,14 @@ export class PackMirror {
     for (let i = 0; i <= this.#options.pack.frames.length; i++) Atomics.store(this.#state, i, 0)
   }
 
+  /**
+   * Gives the blocks of a retired mirror back, though its file is still open. A reader in between
+   * gets too little or nothing, and then sees that the mirror is retired.
+   */
+  free(): void {
+    ftruncateSync(this.shared.fd, 0)
+  }
+
   /** Closes the file of a retired mirror, once. */
   close(): void {
     closeSync(this.shared.fd)
