@@ -1,11 +1,8 @@
 /** mount(8) and umount(8), as containerd uses the mounts that a snapshotter answers. */
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import { promisify } from 'node:util'
 import type { Mount } from '../../../proto/index.js'
-
-const run = promisify(execFile)
+import { runProgram } from '../../sandbox/program.js'
 
 /** containerd changes the directory when the options would not fit in a page otherwise. */
 const LONG_OPTIONS_BYTES = 3072
@@ -14,17 +11,18 @@ const LONG_OPTIONS_BYTES = 3072
 export async function mountAt(mounts: readonly Mount[], target: string): Promise<void> {
   for (const { type, source, options } of mounts) {
     if (type === 'bind') {
-      await run('mount', ['--rbind', source, target])
-      if (options.includes('ro')) await run('mount', ['-o', 'remount,bind,ro', target])
+      await runProgram(['mount', '--rbind', source, target])
+      if (options.includes('ro')) await runProgram(['mount', '-o', 'remount,bind,ro', target])
     } else {
       const { cwd, short } = shortened(options)
-      await run('mount', ['-i', '-t', type, source, target, '-o', short.join(',')], { cwd })
+      const command = ['mount', '-i', '-t', type, source, target, '-o', short.join(',')]
+      await runProgram(command, { cwd })
     }
   }
 }
 
 export async function unmount(target: string): Promise<void> {
-  await run('umount', [target])
+  await runProgram(['umount', target])
 }
 
 /** Runs `work` with the mounts at a temporary directory below `parent`. */
@@ -41,16 +39,6 @@ export async function withMounts<T>(
     await unmount(target)
     await rm(target, { recursive: true })
   }
-}
-
-/** Unmounts whatever is mounted below a directory, the last mount first. */
-export async function unmountBelow(directory: string): Promise<void> {
-  const table = await readFile('/proc/self/mountinfo', 'utf8')
-  const targets = table
-    .split('\n')
-    .map((line) => line.split(' ')[4] ?? '')
-    .filter((target) => target.startsWith(`${directory}/`))
-  for (const target of targets.reverse()) await run('umount', ['-l', target])
 }
 
 /** Lower directories relative to what they have in common, as containerd gives them to the kernel. */

@@ -1,5 +1,5 @@
 /** A store and its service on a socket in a temporary directory, for one test. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -9,7 +9,7 @@ import { HostDirectoryLayers } from '../../../snapshotter/snapshots/host-directo
 import { detectOverlayOptions } from '../../../snapshotter/snapshots/overlay-options.js'
 import { SnapshotStore } from '../../../snapshotter/snapshots/snapshot-store.js'
 import type { ThinLayers } from '../../../snapshotter/snapshots/thin-layers.js'
-import { unmountBelow } from './real-mounts.js'
+import { unmountBelow } from '../../sandbox/mounts.js'
 import { SnapshotsClient } from './snapshots-client.js'
 
 export class RunningService {
@@ -41,6 +41,7 @@ export class RunningService {
   ): Promise<RunningService> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'snap-')))
     const root = join(directory, 'root')
+    await mkdir(join(directory, 'work'), { recursive: true })
     const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' })
     const thinLayers =
       options.thinLayers ?? new HostDirectoryLayers(await HostDirectories.open(join(root, 'host')))

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { chmod, mkdir, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { status } from '@grpc/grpc-js'
+import { runProgram } from '../../sandbox/program.js'
 import { withMounts } from './real-mounts.js'
 import { RunningService } from './running-service.js'
-
-const run = promisify(execFile)
 
 const HEX = 'a'.repeat(64)
 
@@ -31,7 +28,7 @@ describe('thin layers that are directories of the host', () => {
     await writeFile(join(bottom, 'etc', 'bottom'), 'bottom')
     await writeFile(join(bottom, 'etc', 'gone'), 'gone')
     await writeFile(join(top, 'etc', 'top'), 'top')
-    await run('mknod', [join(top, 'etc', 'gone'), 'c', '0', '0'])
+    await runProgram(['mknod', join(top, 'etc', 'gone'), 'c', '0', '0'])
   })
 
   afterEach(async () => {
@@ -84,18 +81,19 @@ describe('thin layers that are directories of the host', () => {
   })
 
   it('runs setuid programs and opens devices also in a view of one layer', async () => {
-    await run('mknod', ['-m', '666', join(bottom, 'null'), 'c', '1', '3'])
-    await run('cp', ['/usr/bin/id', join(bottom, 'id')])
+    await runProgram(['mknod', '-m', '666', join(bottom, 'null'), 'c', '1', '3'])
+    await runProgram(['cp', '/usr/bin/id', join(bottom, 'id')])
     await chmod(join(bottom, 'id'), 0o4755)
     // What is behind the directory need not allow either: CVMFS is a FUSE mount.
-    await run('mount', ['--bind', bottom, bottom])
-    await run('mount', ['-o', 'remount,bind,nosuid,nodev', bottom])
+    await runProgram(['mount', '--bind', bottom, bottom])
+    await runProgram(['mount', '-o', 'remount,bind,nosuid,nodev', bottom])
     await commit('image', { 'thin.json': recipeOf(bottom) })
     const mounts = await service.client.view('view', 'image')
     await withMounts(mounts, service.work, async (directory) => {
       await writeFile(join(directory, 'null'), 'x')
       await chmod(service.directory, 0o711)
-      const { stdout } = await run('setpriv', [
+      const { stdout } = await runProgram([
+        'setpriv',
         '--reuid=65534',
         '--clear-groups',
         join(directory, 'id'),
@@ -103,7 +101,7 @@ describe('thin layers that are directories of the host', () => {
       ])
       assert.equal(stdout.trim(), '0')
     })
-    await run('umount', [bottom])
+    await runProgram(['umount', bottom])
   })
 
   it('takes a layer twice', async () => {
