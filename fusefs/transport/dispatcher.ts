@@ -15,6 +15,16 @@ import type { DispatcherMessage, Unique } from './dispatcher-messages.js'
 import { type RequestHandler, readRange } from './request-handler.js'
 import type { StatsRow } from './server-stats.js'
 
+/** Answers as good as any other: what is not there, what is never done here, a buffer too small. */
+const ORDINARY_ERRNOS: ReadonlySet<number> = new Set([
+  ERRNO.ENOENT,
+  ERRNO.ENODATA,
+  ERRNO.ENOSYS,
+  ERRNO.EROFS,
+  ERRNO.ERANGE,
+  ERRNO.ENXIO,
+])
+
 export interface DispatcherOptions {
   readonly fd: number
   readonly stopping: SharedArrayBuffer
@@ -118,7 +128,7 @@ export class Dispatcher {
 
   #count(opcode: number): void {
     const { error, lengthBytes } = this.#reply
-    if (error !== 0 && -error !== ERRNO.ENOSYS && -error !== ERRNO.EROFS) this.#stats.countError()
+    if (error !== 0 && !ORDINARY_ERRNOS.has(-error)) this.#stats.countError()
     if (opcode === OPCODES.READ) this.#stats.countBytesRead(lengthBytes - OUT_HEADER_BYTES)
   }
 

@@ -18,7 +18,7 @@ export interface ServerCounts {
   readonly bytesRead: number
   /** Reads that had to wait for content. */
   readonly misses: number
-  /** Replies with an errno, the ENOSYS and EROFS that are meant to be left out. */
+  /** Replies with an errno that no healthy mount gives: EIO, ESTALE, EINVAL and their like. */
   readonly errors: number
   /** Replies with an errno because of an index, a store or a bug: all of them were logged. */
   readonly faults: number

@@ -37,7 +37,7 @@ export class SampleContent implements ContentReader {
       const rawOffsets = new SharedArrayBuffer((table.frames.length + 1) * 8)
       const offsets = [...table.frames.map((frame) => frame.rawOffset), table.rawSizeBytes]
       new Float64Array(rawOffsets).set(offsets)
-      const state = new SharedArrayBuffer(table.frames.length + 1)
+      const state = new SharedArrayBuffer(table.frames.length + 2)
       new Uint8Array(state)[table.frames.length] = 1
       const shared = { id: table.digest, digest: table.digest, fd, rawOffsets, state }
       this.#mirrors.set(table.digest, { shared, pack })

@@ -1,0 +1,50 @@
+/**
+ * A daemon in miniature, for tests that kill it: serves the mount behind descriptor 3, inherited from
+ * the test, which keeps its own copy. Arguments: mountpoint, registry folder, what INIT negotiated (JSON,
+ * empty for a new mount). Posts `{negotiated}` when it serves and `{waiting}` when a read waits for
+ * content, which here never comes; ends when told "stop".
+ */
+import {
+  type ContentReader,
+  FuseServer,
+  type Log,
+  type NegotiatedInit,
+} from '../../../fusefs/index.js'
+
+const [mountpoint = '', registryDir = '', negotiatedJson = ''] = process.argv.slice(2)
+
+const content: ContentReader = {
+  shared: () => undefined,
+  read: async (_tree, _pack, _rawOffset, _target, signal) => {
+    process.send?.({ waiting: true })
+    await new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        reject(new Error('aborted'))
+      })
+    })
+  },
+}
+const say = (fields: object, message: string): void => {
+  process.stderr.write(`${message} ${JSON.stringify(fields)}\n`)
+}
+const log: Log = { error: say, warn: say, info: say, debug: () => undefined }
+const negotiated =
+  negotiatedJson === '' ? {} : { negotiated: JSON.parse(negotiatedJson) as NegotiatedInit }
+
+const server = await FuseServer.start(
+  {
+    fd: 3,
+    mountpoint,
+    trees: { kind: 'registry', dir: registryDir, class: 'plain' },
+    ...negotiated,
+  },
+  { content, log },
+)
+process.on('message', (message) => {
+  if (message !== 'stop') return
+  void server.stop({ timeoutMs: 2000 }).then((ended) => {
+    process.send?.({ ended })
+    process.disconnect()
+  })
+})
+process.send?.({ negotiated: server.negotiated })
