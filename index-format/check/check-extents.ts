@@ -1,6 +1,6 @@
 /** The extents of every file: apart from each other, inside their file and pack, and complete. */
+import { S_IFMT, S_IFREG } from '../file-mode.js'
 import { MAX_PACK_RAW_BYTES } from '../limits.js'
-import { S_IFMT, S_IFREG } from '../index/row.js'
 import { type CheckContext, finding, type Row } from './check-context.js'
 import type { Finding } from './finding.js'
 

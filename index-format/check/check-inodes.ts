@@ -1,13 +1,6 @@
 /** Each inode for itself: its attributes, its target, its extended attributes. */
-import {
-  bytesFromRow,
-  INODE_COLUMNS,
-  inodeFromRow,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-} from '../index/row.js'
+import { isDirectory, isRegular, isSymlink } from '../file-mode.js'
+import { bytesFromRow, INODE_COLUMNS, inodeFromRow } from '../index/row.js'
 import {
   MAX_LINK_TARGET_BYTES,
   MAX_XATTR_LIST_BYTES,
@@ -31,11 +24,10 @@ export function* checkInodes(context: CheckContext): Generator<Finding> {
       continue
     }
     const inode = result.value
-    const type = inode.mode & S_IFMT
-    if (inode.ino === 1 && type !== S_IFDIR) {
+    if (inode.ino === 1 && !isDirectory(inode.mode)) {
       yield finding('invalid-root', where, 'the root is not a directory')
     }
-    if (type === S_IFREG) {
+    if (isRegular(inode.mode)) {
       files++
       sizeBytes += inode.sizeBytes
       storedBytes += inode.storedBytes
@@ -57,7 +49,7 @@ export function* compared(key: string, claimed: number, counted: number): Genera
 function checkedInode(row: Row): ReturnType<typeof inodeFromRow> {
   const inode = inodeFromRow(row, 0)
   const target = row[INODE_COLUMNS.length]
-  if ((inode.mode & S_IFMT) === S_IFLNK) {
+  if (isSymlink(inode.mode)) {
     const { sizeBytes, ino } = inode
     bytesFromRow(target, sizeBytes, sizeBytes, 'inode', ino, 'target')
     bytesFromRow(target, 1, MAX_LINK_TARGET_BYTES, 'inode', ino, 'target')

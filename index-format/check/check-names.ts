@@ -2,7 +2,8 @@
  * How names and inodes hang together: every name leads to an inode, every inode has a path from the
  * root, directories form a tree, link counts are right. Memory: nine bytes for each inode number.
  */
-import { nameFromRow, S_IFDIR, S_IFMT } from '../index/row.js'
+import { isDirectory as isDirectoryMode, S_IFDIR, S_IFMT } from '../file-mode.js'
+import { nameFromRow } from '../index/row.js'
 import { ROOT_INO } from '../tree/tree.js'
 import { type CheckContext, finding, parsed } from './check-context.js'
 import { compared } from './check-inodes.js'
@@ -142,5 +143,5 @@ function* checkLinks(context: CheckContext, graph: Graph): Generator<Finding> {
 }
 
 function isDirectory(mode: unknown): boolean {
-  return typeof mode === 'number' && (mode & S_IFMT) === S_IFDIR
+  return typeof mode === 'number' && isDirectoryMode(mode)
 }

@@ -3,6 +3,7 @@
  * is our own code, but its attributes come from an archive.
  */
 import { IndexFormatError } from '../errors.js'
+import { isRegular } from '../file-mode.js'
 import {
   MAX_FILE_BYTES,
   MAX_LINK_TARGET_BYTES,
@@ -13,9 +14,9 @@ import {
   MAX_XATTR_LIST_BYTES,
   MAX_XATTR_NAME_BYTES,
   MAX_XATTR_VALUE_BYTES,
+  MAX_XATTRS_PER_INODE,
 } from '../limits.js'
 import type { Inode, Xattr } from '../tree/tree.js'
-import { S_IFMT, S_IFREG } from './row.js'
 
 const SLASH = 0x2f
 const DOT = 0x2e
@@ -31,7 +32,7 @@ export function checkedInode(inode: Inode): Inode {
   within(inode.rdev, 0, MAX_U32, ino, 'rdev')
   within(inode.mtimeSec, 0, MAX_MTIME_SEC, ino, 'mtime seconds')
   within(inode.mtimeNsec, 0, MAX_NSEC, ino, 'mtime nanoseconds')
-  if ((inode.mode & S_IFMT) !== S_IFREG && inode.storedBytes !== 0) {
+  if (!isRegular(inode.mode) && inode.storedBytes !== 0) {
     throw refused('invalid-index', ino, 'stored bytes, but not a regular file')
   }
   return inode
@@ -57,6 +58,7 @@ export function checkedTarget(target: Uint8Array | undefined, inode: Inode): Uin
 
 /** In byte order of name, each name once. */
 export function checkedXattrs(xattrs: readonly Xattr[], ino: number): readonly Xattr[] {
+  within(xattrs.length, 0, MAX_XATTRS_PER_INODE, ino, 'attributes')
   let listBytes = 0
   let previous: Uint8Array | undefined
   for (const { name, value } of xattrs) {

@@ -8,7 +8,7 @@ import { type IndexMeta, metaFromRows } from './index-meta.js'
 import { APPLICATION_ID, INDEX_VERSION, TABLES } from './schema.js'
 
 /** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
-const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|CANTOPEN_CORRUPT)/
+const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|IOERR_SHORT_READ)/
 
 /** Opens `path` read-only. Throws as `Index.open` does; the caller closes the connection. */
 export function openConnection(path: string, cacheBytes: number): Connection {

@@ -1,7 +1,8 @@
 /** Extents from rows: the one that stands in the inode itself, and those of the extent table. */
+import { isRegular } from '../file-mode.js'
 import { MAX_FILE_BYTES, MAX_PACK_RAW_BYTES, MAX_PACKS } from '../limits.js'
 import type { Extent } from '../tree/tree.js'
-import { integerFromRow, invalidRow, modeFromRow, S_IFMT, S_IFREG } from './row.js'
+import { integerFromRow, invalidRow, modeFromRow } from './row.js'
 
 /**
  * Parses [mode, size, pack, raw_offset] of an inode. A file that is one run of bytes in one pack,
@@ -12,7 +13,7 @@ export function inlineExtentFromRow(row: readonly unknown[], ino: number): Exten
     if (row[3] !== null) throw invalidRow('inode', ino, 'raw_offset without pack')
     return undefined
   }
-  if ((modeFromRow(row[0], ino) & S_IFMT) !== S_IFREG) {
+  if (!isRegular(modeFromRow(row[0], ino))) {
     throw invalidRow('inode', ino, 'an extent, but not a regular file')
   }
   const length = integerFromRow(row[1], 1, MAX_PACK_RAW_BYTES, 'inode', ino, 'size')

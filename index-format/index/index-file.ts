@@ -6,14 +6,15 @@
 import type { Database as Connection, Statement } from 'better-sqlite3'
 import type { Digest } from '../digest.js'
 import { bytesFromDigest } from '../digest.js'
+import { isSymlink } from '../file-mode.js'
 import {
   MAX_EXTENTS_PER_FILE,
-  MAX_FRAMES_PER_PACK,
   MAX_INO,
   MAX_LINK_TARGET_BYTES,
   MAX_PACKS,
   MAX_XATTR_NAME_BYTES,
   MAX_XATTR_VALUE_BYTES,
+  MAX_XATTRS_PER_INODE,
 } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
 import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
@@ -21,17 +22,15 @@ import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
 import { openConnection, readMeta, refusal } from './connection.js'
 import type { IndexMeta } from './index-meta.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
+import { QUERIES, type QueryName } from './queries.js'
 import { ReaddirMemory } from './readdir-memory.js'
 import {
   bytesFromRow,
   inodeFromRow,
-  INODE_COLUMNS,
   integerFromRow,
   invalidRow,
   modeFromRow,
   nameFromRow,
-  S_IFLNK,
-  S_IFMT,
 } from './row.js'
 
 /** A directory entry with the attributes of what it names: READDIRPLUS in one statement. */
@@ -50,36 +49,6 @@ type Query = Statement<unknown[], Row>
 const DEFAULT_CACHE_BYTES = 1024 * 1024
 /** Names remembered for directory listings that will go on; about 1 MiB at usual name lengths. */
 const MAX_REMEMBERED_NAMES = 8192
-/** An inode with more attributes than its list could name is refused; a name has 2 bytes at least. */
-const MAX_XATTRS = 32_768
-
-const INODE = INODE_COLUMNS.map((column) => `i.${column}`).join()
-const SQL = {
-  inode: `SELECT ${INODE} FROM inode i WHERE i.ino=?`,
-  lookup: 'SELECT ino FROM entry WHERE parent=? AND name=?',
-  lookupInode: `SELECT e.ino,${INODE} FROM entry e LEFT JOIN inode i ON i.ino=e.ino WHERE e.parent=? AND e.name=?`,
-  readdir:
-    'SELECT e.name,e.ino,i.mode FROM entry e LEFT JOIN inode i ON i.ino=e.ino ' +
-    'WHERE e.parent=? AND e.name>? ORDER BY e.name LIMIT ?',
-  readdirPlus:
-    `SELECT e.name,e.ino,${INODE} FROM entry e LEFT JOIN inode i ON i.ino=e.ino ` +
-    'WHERE e.parent=? AND e.name>? ORDER BY e.name LIMIT ?',
-  nameAt: 'SELECT name FROM entry WHERE parent=? ORDER BY name LIMIT 1 OFFSET ?',
-  readlink: 'SELECT mode,size,target FROM inode WHERE ino=?',
-  xattrs: `SELECT name,value FROM xattr WHERE ino=? ORDER BY name LIMIT ${MAX_XATTRS + 1}`,
-  xattr: 'SELECT value FROM xattr WHERE ino=? AND name=?',
-  inlineExtent: 'SELECT mode,size,pack,raw_offset FROM inode WHERE ino=?',
-  extents:
-    'SELECT offset,length,pack,raw_offset FROM extent WHERE ino=? ORDER BY offset ' +
-    `LIMIT ${MAX_EXTENTS_PER_FILE + 1}`,
-  packs: 'SELECT key,digest,size,raw_size FROM pack ORDER BY key',
-  pack: 'SELECT key,digest,size,raw_size FROM pack WHERE key=?',
-  packKey: 'SELECT key FROM pack WHERE digest=?',
-  frames:
-    'SELECT raw_offset,raw_size,offset,size,digest FROM frame WHERE pack=? ORDER BY raw_offset ' +
-    `LIMIT ${MAX_FRAMES_PER_PACK + 1}`,
-} as const
-type QueryName = keyof typeof SQL
 
 export class Index implements Tree {
   /** The file, for messages. */
@@ -143,7 +112,7 @@ export class Index implements Tree {
 
   readlink(ino: number): Uint8Array | undefined {
     const row = this.#get('readlink', ino)
-    if (row === undefined || (modeFromRow(row[0], ino) & S_IFMT) !== S_IFLNK) return undefined
+    if (row === undefined || !isSymlink(modeFromRow(row[0], ino))) return undefined
     const target = bytesFromRow(row[2], 1, MAX_LINK_TARGET_BYTES, 'inode', ino, 'target')
     if (target.length !== row[1]) throw invalidRow('inode', ino, 'size differs from the target')
     return target
@@ -151,7 +120,7 @@ export class Index implements Tree {
 
   xattrs(ino: number): Xattr[] {
     const rows = this.#all('xattrs', ino)
-    if (rows.length > MAX_XATTRS) throw invalidRow('xattr', ino, 'too many attributes')
+    if (rows.length > MAX_XATTRS_PER_INODE) throw invalidRow('xattr', ino, 'too many attributes')
     return rows.map((row) => ({
       name: bytesFromRow(row[0], 1, MAX_XATTR_NAME_BYTES, 'xattr', ino, 'name'),
       value: bytesFromRow(row[1], 0, MAX_XATTR_VALUE_BYTES, 'xattr', ino, 'value'),
@@ -249,7 +218,7 @@ export class Index implements Tree {
   #statement(query: QueryName): Query {
     const known = this.#queries.get(query)
     if (known !== undefined) return known
-    const statement = this.#connection.prepare<unknown[], Row>(SQL[query]).raw()
+    const statement = this.#connection.prepare<unknown[], Row>(QUERIES[query]).raw()
     this.#queries.set(query, statement)
     return statement
   }

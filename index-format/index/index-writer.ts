@@ -8,13 +8,13 @@ import { existsSync, rmSync } from 'node:fs'
 import Database, { type Database as Connection, type Statement } from 'better-sqlite3'
 import { bytesFromDigest, type Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
+import { isDirectory, isRegular, isSymlink } from '../file-mode.js'
 import { MAX_INO, MAX_PACKS } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
 import { type DirEntry, type Extent, type Inode, ROOT_INO, type Tree } from '../tree/tree.js'
 import { checkedInode, checkedName, checkedTarget, checkedXattrs } from './checked.js'
 import { checkedExtents } from './checked-extents.js'
 import { type IndexKind, type IndexMeta, rowsFromMeta } from './index-meta.js'
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './row.js'
 import { APPLICATION_ID, INDEX_VERSION, PAGE_BYTES, TABLES } from './schema.js'
 import { sealIndex } from './seal.js'
 
@@ -119,7 +119,7 @@ class IndexWriter {
 
   write(): IndexMeta {
     const root = this.#inode(ROOT_INO)
-    if ((root.mode & S_IFMT) !== S_IFDIR) throw refused(ROOT_INO, 'the root is not a directory')
+    if (!isDirectory(root.mode)) throw refused(ROOT_INO, 'the root is not a directory')
     this.#writeInode(root)
     for (let at = 0; at < this.#directories.length; at += 2) {
       this.#writeDirectory(this.#directories[at] ?? 0, this.#directories[at + 1] ?? 0)
@@ -168,12 +168,13 @@ class IndexWriter {
     if (ino > MAX_INO) {
       throw new IndexFormatError('limit-exceeded', `write index: more than ${MAX_INO} inodes`)
     }
-    const type = inode.mode & S_IFMT
-    if (type === S_IFDIR) this.#directories.push(inode.ino, ino)
+    const regular = isRegular(inode.mode)
+    if (isDirectory(inode.mode)) this.#directories.push(inode.ino, ino)
     else if (inode.nlink > 1) this.#linked.set(inode.ino, ino)
-    const target =
-      type === S_IFLNK ? checkedTarget(this.#tree.readlink(inode.ino), inode) : undefined
-    const extents = type === S_IFREG ? this.#extents(inode) : []
+    const target = isSymlink(inode.mode)
+      ? checkedTarget(this.#tree.readlink(inode.ino), inode)
+      : undefined
+    const extents = regular ? this.#extents(inode) : []
     const inline = isWholeFile(extents, inode) ? extents[0] : undefined
     this.#insertInode.run(
       ino,
@@ -182,7 +183,7 @@ class IndexWriter {
       inode.gid,
       inode.nlink,
       inode.sizeBytes,
-      type === S_IFREG ? inode.sizeBytes - inode.storedBytes : 0,
+      regular ? inode.sizeBytes - inode.storedBytes : 0,
       inode.rdev,
       inode.mtimeSec,
       inode.mtimeNsec,

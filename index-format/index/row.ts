@@ -6,6 +6,16 @@
 import { type Digest, digestFromBytes } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from '../file-mode.js'
+import {
   MAX_FILE_BYTES,
   MAX_INO,
   MAX_LINK_TARGET_BYTES,
@@ -16,12 +26,7 @@ import {
 } from '../limits.js'
 import type { Inode } from '../tree/tree.js'
 
-/** File types of `st_mode` (stat.h). */
-export const S_IFMT = 0o170000
-export const S_IFDIR = 0o040000
-export const S_IFREG = 0o100000
-export const S_IFLNK = 0o120000
-const FILE_TYPES = new Set([S_IFDIR, S_IFREG, S_IFLNK, 0o020000, 0o060000, 0o010000, 0o140000])
+const FILE_TYPES = new Set([S_IFSOCK, S_IFLNK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCHR, S_IFIFO])
 
 type Key = number | string
 

@@ -4,19 +4,21 @@
  * the format: the same layer gives the same packs.
  */
 import type { Digest } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+import { isDirectory, isRegular } from '../file-mode.js'
 import { type DirEntry, ROOT_INO, type Tree } from '../tree/tree.js'
 import type { PackInput } from './pack-files.js'
 
 const BATCH = 1024
-const S_IFMT = 0o170000
-const S_IFDIR = 0o040000
-const S_IFREG = 0o100000
 
 /**
  * Each regular file of `tree` with content, once, at its first name. `digestOf` gives the digest of
- * an inode's stored bytes. Memory grows with the depth and with the files that have several names.
+ * an inode's stored bytes, as `LayerTree.contentDigest` does. Memory grows with the depth and with the files that have several names.
  */
-export function* packInputsOf(tree: Tree, digestOf: (ino: number) => Digest): Iterable<PackInput> {
+export function* packInputsOf(
+  tree: Tree,
+  digestOf: (ino: number) => Digest | undefined,
+): Iterable<PackInput> {
   const linked = new Set<number>()
   const stack = [entriesOf(tree, ROOT_INO)]
   for (;;) {
@@ -27,11 +29,16 @@ export function* packInputsOf(tree: Tree, digestOf: (ino: number) => Digest): It
       continue
     }
     const { ino, mode } = next.value
-    if ((mode & S_IFMT) === S_IFDIR) stack.push(entriesOf(tree, ino))
-    if ((mode & S_IFMT) !== S_IFREG || linked.has(ino)) continue
+    if (isDirectory(mode)) stack.push(entriesOf(tree, ino))
+    if (!isRegular(mode) || linked.has(ino)) continue
     if ((tree.inode(ino)?.nlink ?? 1) > 1) linked.add(ino)
     const runs = tree.extents(ino)
-    if (runs.length > 0) yield { fileId: ino, digest: digestOf(ino), runs }
+    if (runs.length === 0) continue
+    const digest = digestOf(ino)
+    if (digest === undefined) {
+      throw new IndexFormatError('invalid-layer', `pack files: inode ${ino} has no content digest`)
+    }
+    yield { fileId: ino, digest, runs }
   }
 }
 
