@@ -31,14 +31,26 @@ export class IndexCache {
 
   /**
    * The path of the index `ref` names, fetched and verified if it was not there yet. Waiters for
-   * one index share one fetch, which ends with the signal of the first. Throws `unavailable` where no origin can be read, `invalid-content`
-   * where what they have is not what the recipe names.
+   * one index share a fetch. Throws `unavailable` where the origin cannot be read,
+   * `invalid-content` where what it has is not what the recipe names, `cancelled` by `signal`.
    */
   async ensure(ref: IndexRef, origins: IndexOrigins, signal: AbortSignal): Promise<string> {
     const path = this.#pathOf(ref.digest)
-    if (await exists(path)) return path
-    const running = this.#running.get(ref.digest)
-    if (running !== undefined) return running
+    while (!(await exists(path))) {
+      const running = this.#running.get(ref.digest)
+      if (running === undefined) return this.#start(ref, origins, path, signal)
+      try {
+        await running
+      } catch (error) {
+        // Whoever began it gave up; that is no reason for us to.
+        if (!(error instanceof SnapshotterError) || error.code !== 'cancelled') throw error
+        signal.throwIfAborted()
+      }
+    }
+    return path
+  }
+
+  #start(ref: IndexRef, origins: IndexOrigins, path: string, signal: AbortSignal): Promise<string> {
     const fetching = this.#fetch(ref, origins, path, signal).finally(() => {
       this.#running.delete(ref.digest)
     })

@@ -38,6 +38,7 @@ export class ThinDaemon {
         `root = ${JSON.stringify(join(directory, 'root'))}`,
         `state = ${JSON.stringify(join(directory, 'state'))}`,
         `address = ${JSON.stringify(daemon.socket)}`,
+        `admin_address = ${JSON.stringify(join(directory, 'admin.sock'))}`,
         '',
       ].join('\n'),
     )
@@ -78,6 +79,8 @@ export class ThinDaemon {
     if (this.#service === undefined) return
     await this.stopProgram()
     this.#service = undefined
-    await tryProgram(thinctlCommand(['unmount', '--config', this.config]), { timeoutMs: 30_000 })
+    await tryProgram(thinctlCommand(['shutdown', '--force', '--config', this.config]), {
+      timeoutMs: 30_000,
+    })
   }
 }
