@@ -38,6 +38,8 @@ export {
   MAX_FRAMES_PER_PACK,
   MAX_RECIPE_BYTES,
 } from './limits.js'
+export { MergedTree, type MergedTreeOptions, type Origin } from './merge/merged-tree.js'
+export { ResolvedLayer } from './merge/resolved-layer.js'
 export { decodeFrame } from './pack/frame-codec.js'
 export { type FrameCompressor, InlineCompressor } from './pack/frame-compressor.js'
 export { type KnownContent, type KnownPiece, NOTHING_KNOWN } from './pack/known-content.js'

@@ -8,7 +8,7 @@ import { escapeBytes } from '../escape.js'
 
 export const BLOCK_BYTES = 512
 
-export type TarFormat = 'v7' | 'ustar' | 'gnu' | 'star'
+type TarFormat = 'v7' | 'ustar' | 'gnu' | 'star'
 
 /** The fields of a header that concern every member; `block` has the rest. */
 export interface TarHeader {

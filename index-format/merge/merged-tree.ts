@@ -1,0 +1,216 @@
+/**
+ * All layers of an image as one tree: what the kernel's overlayfs shows over containerd's unpacked
+ * layers. A directory that only one layer has is read from that layer; the listing of one that several
+ * have is merged once and kept in a private SQLite file, so that memory does not grow with the image.
+ * Inode numbers say which layer and inode they stand for.
+ */
+import Database from 'better-sqlite3'
+import { isDirectory } from '../file-mode.js'
+import { PageEnds } from '../layer/page-ends.js'
+import { isWhiteout, visibleXattrs } from '../layer/whiteout.js'
+import {
+  type DirEntry,
+  type Extent,
+  type Inode,
+  ROOT_INO,
+  type Tree,
+  type Xattr,
+} from '../tree/tree.js'
+import { isWhiteoutEntry, type LayerDirectory, mergedEntries } from './directory-merge.js'
+import { EMPTY_TREE } from './empty-tree.js'
+import { ResolvedLayer } from './resolved-layer.js'
+
+export interface MergedTreeOptions {
+  /**
+   * Where the merged listings go; the file must not exist, and is the caller's to delete. Default: a
+   * place SQLite chooses in its temporary directory, deleted at `close`.
+   */
+  readonly workFile?: string
+  /** Looked at between directories. */
+  readonly signal?: AbortSignal
+}
+
+/** Where an inode of a merged tree comes from. */
+export interface Origin {
+  /** Position in the list of layers, 0 at the bottom. */
+  readonly layer: number
+  /** Inode number in that layer's tree. */
+  readonly ino: number
+}
+
+/** Inode numbers of a layer are below this: layer and number make one exact number together. */
+const LAYER_STRIDE = 2 ** 32
+const CACHE_KIB = 32 * 1024
+
+const SCHEMA = `
+  CREATE TABLE directory (ino INTEGER PRIMARY KEY) STRICT;
+  CREATE TABLE entry (
+    parent INTEGER NOT NULL, name BLOB NOT NULL, ino INTEGER NOT NULL, mode INTEGER NOT NULL,
+    PRIMARY KEY (parent, name)
+  ) STRICT, WITHOUT ROWID;`
+
+export class MergedTree implements Tree {
+  readonly #layers: readonly Tree[]
+  readonly #db: Database.Database
+  readonly #statements: ReturnType<typeof prepared>
+  readonly #pageEnds = new PageEnds()
+
+  private constructor(layers: readonly Tree[], db: Database.Database) {
+    this.#layers = layers
+    this.#db = db
+    this.#statements = prepared(db)
+  }
+
+  /**
+   * Merges `layers`, bottom first, in overlayfs form; their implied directories are resolved here. The
+   * caller goes on owning them and keeps them open as long as this tree. Throws the signal's reason
+   * when it is aborted. Close the tree.
+   */
+  static create(layers: readonly Tree[], options: MergedTreeOptions = {}): MergedTree {
+    const resolved: Tree[] = []
+    for (const layer of layers) {
+      options.signal?.throwIfAborted()
+      resolved.push(ResolvedLayer.create(layer, resolved))
+    }
+    if (resolved.length === 0) resolved.push(EMPTY_TREE)
+    const db = new Database(options.workFile ?? '')
+    try {
+      db.pragma('journal_mode = OFF')
+      db.pragma('synchronous = OFF')
+      db.pragma(`cache_size = -${CACHE_KIB}`)
+      db.exec('BEGIN')
+      db.exec(SCHEMA)
+      const tree = new MergedTree(resolved, db)
+      tree.#merge(options.signal)
+      db.exec('COMMIT')
+      return tree
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  /** Where an inode comes from: its content is that layer's, with that layer's pack numbers. */
+  origin(ino: number): Origin {
+    if (ino === ROOT_INO) return { layer: this.#layers.length - 1, ino: ROOT_INO }
+    return { layer: Math.floor(ino / LAYER_STRIDE), ino: ino % LAYER_STRIDE }
+  }
+
+  inode(ino: number): Inode | undefined {
+    const origin = this.origin(ino)
+    const own = this.#layers[origin.layer]?.inode(origin.ino)
+    if (own === undefined || isWhiteout(own)) return undefined
+    const merged = isDirectory(own.mode) && this.#isMerged(ino)
+    return { ...own, ino, nlink: merged ? 1 : own.nlink, implied: false }
+  }
+
+  lookup(parent: number, name: Uint8Array): number | undefined {
+    if (this.#isMerged(parent)) return this.#statements.lookup.get(parent, name)?.ino
+    const { layer, ino } = this.origin(parent)
+    const child = this.#layers[layer]?.lookup(ino, name)
+    if (child === undefined) return undefined
+    const found = inoOf(layer, child)
+    return this.inode(found) === undefined ? undefined : found
+  }
+
+  readdir(parent: number, cookie: number, limit: number): DirEntry[] {
+    return this.#isMerged(parent)
+      ? this.#readMerged(parent, cookie, limit)
+      : this.#readLayer(parent, cookie, limit)
+  }
+
+  readlink(ino: number): Uint8Array | undefined {
+    const origin = this.origin(ino)
+    return this.#layers[origin.layer]?.readlink(origin.ino)
+  }
+
+  /** Without overlayfs's own attributes, which a mount does not show. */
+  xattrs(ino: number): Xattr[] {
+    const origin = this.origin(ino)
+    return visibleXattrs(this.#layers[origin.layer]?.xattrs(origin.ino) ?? [])
+  }
+
+  /** With the pack numbers of the layer that `origin` names. */
+  extents(ino: number): Extent[] {
+    const origin = this.origin(ino)
+    return this.#layers[origin.layer]?.extents(origin.ino) ?? []
+  }
+
+  /** Deletes the merged listings; the layers stay open. */
+  close(): void {
+    if (this.#db.open) this.#db.close()
+  }
+
+  #merge(signal: AbortSignal | undefined): void {
+    const roots = this.#layers.map((_, layer) => ({ layer, ino: ROOT_INO })).reverse()
+    if (roots.length < 2) return
+    const left = [{ ino: ROOT_INO, stack: roots as readonly LayerDirectory[] }]
+    for (let next = left.pop(); next !== undefined; next = left.pop()) {
+      signal?.throwIfAborted()
+      this.#statements.addDirectory.run(next.ino)
+      for (const { name, mode, stack } of mergedEntries(this.#layers, next.stack)) {
+        const [top] = stack
+        if (top === undefined) continue
+        const ino = inoOf(top.layer, top.ino)
+        this.#statements.addEntry.run(next.ino, name, ino, mode)
+        if (stack.length > 1) left.push({ ino, stack })
+      }
+    }
+  }
+
+  /** Whether a directory is made of several layers' directories. */
+  #isMerged(ino: number): boolean {
+    return this.#statements.directory.get(ino) !== undefined
+  }
+
+  #readMerged(parent: number, cookie: number, limit: number): DirEntry[] {
+    const after = this.#pageEnds.nameAt(parent, cookie)
+    const rows =
+      after === undefined
+        ? this.#statements.readdirFrom.all(parent, limit, cookie)
+        : this.#statements.readdirAfter.all(parent, after, limit)
+    const entries = rows.map((row, i) => ({ ...row, cookie: cookie + i + 1 }))
+    const last = entries.at(-1)
+    if (last !== undefined) this.#pageEnds.remember(parent, last)
+    return entries
+  }
+
+  /** Cookies are the layer's own: whiteouts leave gaps between them. */
+  #readLayer(parent: number, cookie: number, limit: number): DirEntry[] {
+    const { layer, ino } = this.origin(parent)
+    const tree = this.#layers[layer]
+    for (let at = cookie; tree !== undefined;) {
+      const all = tree.readdir(ino, at, limit)
+      const last = all.at(-1)
+      if (last === undefined) break
+      const seen = all.filter((entry) => !isWhiteoutEntry(tree, entry))
+      if (seen.length > 0) return seen.map((entry) => ({ ...entry, ino: inoOf(layer, entry.ino) }))
+      at = last.cookie
+    }
+    return []
+  }
+}
+
+function inoOf(layer: number, ino: number): number {
+  return layer * LAYER_STRIDE + ino
+}
+
+function prepared(db: Database.Database) {
+  const entries = 'SELECT name, ino, mode FROM entry WHERE parent = ?'
+  return {
+    directory: db.prepare<[number], { ino: number }>('SELECT ino FROM directory WHERE ino = ?'),
+    addDirectory: db.prepare<[number]>('INSERT INTO directory VALUES (?)'),
+    lookup: db.prepare<[number, Uint8Array], { ino: number }>(
+      'SELECT ino FROM entry WHERE parent = ? AND name = ?',
+    ),
+    addEntry: db.prepare<[number, Uint8Array, number, number]>(
+      'INSERT INTO entry VALUES (?, ?, ?, ?)',
+    ),
+    readdirFrom: db.prepare<[number, number, number], Omit<DirEntry, 'cookie'>>(
+      `${entries} ORDER BY name LIMIT ? OFFSET ?`,
+    ),
+    readdirAfter: db.prepare<[number, Uint8Array, number], Omit<DirEntry, 'cookie'>>(
+      `${entries} AND name > ? ORDER BY name LIMIT ?`,
+    ),
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * A layer as it stands above certain others: a directory that its archive implies without naming it
+ * has the attributes of the same directory below, as containerd gives them when it unpacks. Everything
+ * else is the layer's own.
+ */
+import { isDirectory, isSymlink, S_ISGID } from '../file-mode.js'
+import { inheritedXattrs, type XattrMap } from '../layer/member-xattrs.js'
+import { DEFAULT_ACL } from '../layer/posix-acl.js'
+import { isOpaque, USER_OPAQUE_XATTR } from '../layer/whiteout.js'
+import {
+  type DirEntry,
+  type Extent,
+  type Inode,
+  ROOT_INO,
+  type Tree,
+  type Xattr,
+} from '../tree/tree.js'
+import { inodeAt } from './tree-path.js'
+
+const BATCH = 1024
+
+/** What an inode has that the layer's own tree does not say. */
+interface Override {
+  /** The directory below whose mode, owner and time an implied directory takes. */
+  readonly from: Inode | undefined
+  /** All attributes; `undefined` when they are the layer's own. */
+  readonly xattrs: readonly Xattr[] | undefined
+}
+
+interface Visit {
+  readonly ino: number
+  /** Latin1, without slashes at its ends. */
+  readonly path: string
+  /** The mode and group it has, and the default list it got from below, for what is made in it. */
+  readonly mode: number
+  readonly gid: number
+  readonly inherited: XattrMap | undefined
+}
+
+export class ResolvedLayer implements Tree {
+  readonly #layer: Tree
+  readonly #overrides = new Map<number, Override>()
+
+  private constructor(layer: Tree) {
+    this.#layer = layer
+  }
+
+  /**
+   * `layer` above the layers `below`, bottom first, which must be resolved themselves. Reads every
+   * directory of the layer once, unless nothing is below. Memory grows with the implied directories.
+   * The caller goes on owning the trees.
+   */
+  static create(layer: Tree, below: readonly Tree[]): ResolvedLayer {
+    const resolved = new ResolvedLayer(layer)
+    if (below.length > 0) resolved.#resolve(below)
+    return resolved
+  }
+
+  inode(ino: number): Inode | undefined {
+    const own = this.#layer.inode(ino)
+    if (own?.implied !== true) return own
+    const from = this.#overrides.get(ino)?.from
+    if (from === undefined) return { ...own, implied: false }
+    const { mode, uid, gid, mtimeSec, mtimeNsec } = from
+    return { ...own, mode, uid, gid, mtimeSec, mtimeNsec, implied: false }
+  }
+
+  lookup(parent: number, name: Uint8Array): number | undefined {
+    return this.#layer.lookup(parent, name)
+  }
+
+  readdir(parent: number, cookie: number, limit: number): DirEntry[] {
+    const entries = this.#layer.readdir(parent, cookie, limit)
+    if (this.#overrides.size === 0) return entries
+    return entries.map((entry) => {
+      const mode = this.#overrides.get(entry.ino)?.from?.mode
+      return mode === undefined ? entry : { ...entry, mode }
+    })
+  }
+
+  readlink(ino: number): Uint8Array | undefined {
+    return this.#layer.readlink(ino)
+  }
+
+  xattrs(ino: number): Xattr[] {
+    const overridden = this.#overrides.get(ino)?.xattrs
+    return overridden === undefined ? this.#layer.xattrs(ino) : [...overridden]
+  }
+
+  extents(ino: number): Extent[] {
+    return this.#layer.extents(ino)
+  }
+
+  #resolve(below: readonly Tree[]): void {
+    const left: Visit[] = [{ ino: ROOT_INO, path: '', mode: 0, gid: 0, inherited: undefined }]
+    for (let visit = left.pop(); visit !== undefined; visit = left.pop()) {
+      for (let cookie = 0; ;) {
+        const entries = this.#layer.readdir(visit.ino, cookie, BATCH)
+        const last = entries.at(-1)
+        if (last === undefined) break
+        cookie = last.cookie
+        for (const entry of entries) {
+          if (isDirectory(entry.mode)) left.push(this.#resolveDirectory(visit, entry, below))
+          else if (visit.inherited !== undefined) this.#inherit(visit.inherited, entry)
+        }
+      }
+    }
+  }
+
+  #resolveDirectory(parent: Visit, entry: DirEntry, below: readonly Tree[]): Visit {
+    const { ino } = entry
+    const name = Buffer.from(entry.name).toString('latin1')
+    const path = parent.path === '' ? name : `${parent.path}/${name}`
+    const own = this.#layer.inode(ino)
+    if (own?.implied !== true) {
+      const inherited = parent.inherited && this.#inherit(parent.inherited, entry)
+      return { ino, path, mode: entry.mode, gid: own?.gid ?? 0, inherited }
+    }
+    const found = sourceOf(path, below)
+    // mkdir(2) in a set-group-ID directory: the directory above may have become one only here.
+    const group = (parent.mode & S_ISGID) === 0 ? own.gid : parent.gid
+    const from = found?.inode ?? { ...own, gid: group }
+    const inherited = parent.inherited && inheritedXattrs(parent.inherited, from.mode)
+    const xattrs = layered(found?.xattrs ?? [], inherited, this.#layer.xattrs(ino))
+    this.#overrides.set(ino, { from, xattrs: listOf(xattrs) })
+    const acl = xattrs.get(DEFAULT_ACL)
+    return {
+      ino,
+      path,
+      mode: from.mode,
+      gid: from.gid,
+      inherited: acl && new Map([[DEFAULT_ACL, acl]]),
+    }
+  }
+
+  /** What a name made in a directory with a default list from below inherits; its own list if it is a directory. */
+  #inherit(list: XattrMap, { ino, mode }: DirEntry): XattrMap | undefined {
+    if (isSymlink(mode)) return undefined
+    const inherited = inheritedXattrs(list, mode)
+    const xattrs = layered([], inherited, this.#layer.xattrs(ino))
+    this.#overrides.set(ino, { from: undefined, xattrs: listOf(xattrs) })
+    const acl = isDirectory(mode) ? xattrs.get(DEFAULT_ACL) : undefined
+    return acl && new Map([[DEFAULT_ACL, acl]])
+  }
+}
+
+/**
+ * The directory below that an implied one takes after: the topmost layer that has anything at the
+ * path decides; what is no directory gives nothing.
+ */
+function sourceOf(
+  path: string,
+  below: readonly Tree[],
+): { readonly inode: Inode; readonly xattrs: readonly Xattr[] } | undefined {
+  for (const tree of below.toReversed()) {
+    const inode = inodeAt(tree, path)
+    if (inode === undefined) continue
+    if (inode === 'blocked' || !isDirectory(inode.mode)) return undefined
+    return { inode, xattrs: copiedXattrs(tree.xattrs(inode.ino)) }
+  }
+  return undefined
+}
+
+/** containerd copies all but `trusted.*`; of our two marks of opaqueness, the second goes with the first. */
+function copiedXattrs(xattrs: readonly Xattr[]): readonly Xattr[] {
+  const opaque = isOpaque(xattrs)
+  return xattrs.filter(({ name }) => {
+    const text = Buffer.from(name).toString('latin1')
+    return !text.startsWith('trusted.') && !(opaque && text === USER_OPAQUE_XATTR)
+  })
+}
+
+function layered(
+  below: readonly Xattr[],
+  inherited: XattrMap | undefined,
+  own: readonly Xattr[],
+): XattrMap {
+  const all: XattrMap = new Map<string, Uint8Array>()
+  for (const { name, value } of below) all.set(Buffer.from(name).toString('latin1'), value)
+  for (const [name, value] of inherited ?? []) all.set(name, value)
+  for (const { name, value } of own) all.set(Buffer.from(name).toString('latin1'), value)
+  return all
+}
+
+function listOf(xattrs: XattrMap): Xattr[] {
+  return [...xattrs]
+    .map(([name, value]) => ({ name: Buffer.from(name, 'latin1'), value }))
+    .sort((a, b) => Buffer.compare(a.name, b.name))
+}

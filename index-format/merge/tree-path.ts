@@ -1,0 +1,44 @@
+/**
+ * Finds what a path means inside one tree, its own symlinks followed and its root never left: how
+ * containerd looks for a directory in each layer below the one it unpacks.
+ */
+import { isDirectory, isSymlink } from '../file-mode.js'
+import { linkedPath } from '../layer/member-path.js'
+import { MAX_SYMLINKS_FOLLOWED } from '../limits.js'
+import { type Inode, ROOT_INO, type Tree } from '../tree/tree.js'
+
+/**
+ * The inode at `path` (latin1, clean, without slashes at its ends), a link in its last place followed
+ * too. `undefined` when a component is missing; `blocked` when one is neither directory nor link, or
+ * the links go round in circles.
+ */
+export function inodeAt(tree: Tree, path: string): Inode | 'blocked' | undefined {
+  let left = path
+  for (let links = 0; links <= MAX_SYMLINKS_FOLLOWED; links++) {
+    const step = walk(tree, left)
+    if (step === undefined || step === 'blocked' || !('linked' in step)) return step
+    left = step.linked
+  }
+  return 'blocked'
+}
+
+/** Goes as far as the first link: then `linked` is the path that it turns the whole path into. */
+function walk(tree: Tree, path: string): Inode | 'blocked' | { linked: string } | undefined {
+  let inode = tree.inode(ROOT_INO)
+  if (path === '') return inode
+  const names = path.split('/')
+  for (const [i, name] of names.entries()) {
+    if (inode === undefined) return undefined
+    if (!isDirectory(inode.mode)) return 'blocked'
+    const ino = tree.lookup(inode.ino, Buffer.from(name, 'latin1'))
+    inode = ino === undefined ? undefined : tree.inode(ino)
+    if (inode !== undefined && isSymlink(inode.mode)) {
+      const target = linkedPath(
+        names.slice(0, i).join('/'),
+        tree.readlink(inode.ino) ?? new Uint8Array(),
+      )
+      return { linked: [target, ...names.slice(i + 1)].filter((part) => part !== '').join('/') }
+    }
+  }
+  return inode
+}

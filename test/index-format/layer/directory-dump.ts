@@ -1,0 +1,67 @@
+/** Writes a directory of a real filesystem down in the same form as `dumpTree` does a tree. */
+import { createHash } from 'node:crypto'
+import { type BigIntStats, readFileSync } from 'node:fs'
+import { lstat, readdir, readlink } from 'node:fs/promises'
+import { xattrsBelow } from '../../sandbox/xattrs-below.js'
+import type { Dump, DumpedPath } from './tree-dump.js'
+
+/** Everything below `root` and `root` itself; directories get the size that trees give them. */
+export async function dumpDirectory(root: string): Promise<Dump> {
+  const xattrs = await xattrsBelow(root)
+  const found: [path: string, stats: BigIntStats, dumped: DumpedPath][] = []
+  const firstPaths = new Map<bigint, string>()
+  const left = ['.']
+  for (let path = left.pop(); path !== undefined; path = left.pop()) {
+    const place = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, 'latin1')])
+    const stats = await lstat(place, { bigint: true })
+    found.push([path, stats, await dumpPath(place, path, stats, xattrs)])
+    if (!stats.isDirectory()) {
+      const first = firstPaths.get(stats.ino)
+      if (first === undefined || path < first) firstPaths.set(stats.ino, path)
+      continue
+    }
+    for (const name of await readdir(place, { encoding: 'buffer' })) {
+      const text = name.toString('latin1')
+      left.push(path === '.' ? text : `${path}/${text}`)
+    }
+  }
+  const dump: Dump = {}
+  for (const [path, stats, dumped] of found.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    dump[path] = { ...dumped, sameAs: firstPaths.get(stats.ino) ?? path }
+  }
+  return dump
+}
+
+async function dumpPath(
+  place: Buffer,
+  path: string,
+  stats: BigIntStats,
+  xattrs: ReadonlyMap<string, string>,
+): Promise<DumpedPath> {
+  const nsec = stats.mtimeNs % 1_000_000_000n
+  const target = stats.isSymbolicLink() ? await readlink(place, { encoding: 'buffer' }) : ''
+  return {
+    mode: stats.mode.toString(8),
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    nlink: Number(stats.nlink),
+    sizeBytes: stats.isDirectory() ? 4096 : Number(stats.size),
+    rdev: Number(stats.rdev),
+    mtime: `${String(stats.mtimeNs / 1_000_000_000n)}.${String(nsec).padStart(9, '0')}`,
+    target: target.toString('latin1'),
+    xattrs: xattrsFrom(xattrs.get(path === '.' ? '' : path) ?? ''),
+    content: stats.isFile() ? createHash('sha256').update(readFileSync(place)).digest('hex') : '',
+    sameAs: path,
+  }
+}
+
+/** From `name=0xhex` entries with blanks between. */
+function xattrsFrom(line: string): Record<string, string> {
+  const entries = line.split(' ').filter((entry) => entry !== '')
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const [name = '', value = ''] = entry.split('=')
+      return [name, value.replace(/^0x/, '').replace(/^""$/, '')]
+    }),
+  )
+}

@@ -1,0 +1,94 @@
+/** What a real containerd makes of a stack of layers, seen through its overlayfs snapshotter. */
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Containerd } from '../../sandbox/containerd.js'
+import { unmountBelow } from '../../sandbox/mounts.js'
+import { dumpDirectory } from '../layer/directory-dump.js'
+import type { Dump } from '../layer/tree-dump.js'
+import { tarOf } from '../tar/tar-fixture.js'
+
+const SNAPSHOTTER = 'overlayfs'
+
+export class ContainerdView {
+  readonly #directory: string
+  readonly #containerd: Containerd
+  #images = 0
+
+  private constructor(directory: string, containerd: Containerd) {
+    this.#directory = directory
+    this.#containerd = containerd
+  }
+
+  /** Starts a private containerd. The caller closes it. */
+  static async start(): Promise<ContainerdView> {
+    const directory = mkdtempSync(join(tmpdir(), 'thin-layers-'))
+    const containerd = await Containerd.start({ directory: join(directory, 'c'), snapshotters: {} })
+    return new ContainerdView(directory, containerd)
+  }
+
+  /** Imports an image of these layers (tar archives, bottom first), unpacks it and writes its root down. */
+  async dump(layers: readonly Uint8Array[]): Promise<Dump> {
+    const name = `example.org/layers:${++this.#images}`
+    const archive = join(this.#directory, `image-${this.#images}.tar`)
+    writeFileSync(archive, ociArchive(name, layers))
+    await this.#containerd.ctr(['images', 'import', '--snapshotter', SNAPSHOTTER, archive])
+    const target = join(this.#directory, `root-${this.#images}`)
+    await this.#containerd.mountImage(name, target, SNAPSHOTTER)
+    try {
+      return await dumpDirectory(target)
+    } finally {
+      await this.#containerd.unmountImage(target, SNAPSHOTTER)
+    }
+  }
+
+  /** Ends containerd and removes everything. Idempotent. */
+  async close(): Promise<void> {
+    await this.#containerd.close()
+    await unmountBelow(this.#directory)
+    rmSync(this.#directory, { recursive: true, force: true })
+  }
+}
+
+/** An OCI image layout in a tar archive, as `ctr images import` takes it. */
+function ociArchive(name: string, layers: readonly Uint8Array[]): Buffer {
+  const blobs = new Map<string, Uint8Array>()
+  const put = (mediaType: string, bytes: Uint8Array): object => {
+    const hex = createHash('sha256').update(bytes).digest('hex')
+    blobs.set(hex, bytes)
+    return { mediaType, digest: `sha256:${hex}`, size: bytes.length }
+  }
+  const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
+  const layerRefs = layers.map((layer) => put('application/vnd.oci.image.layer.v1.tar', layer))
+  const config = put(
+    'application/vnd.oci.image.config.v1+json',
+    json({
+      architecture: 'amd64',
+      os: 'linux',
+      config: {},
+      rootfs: {
+        type: 'layers',
+        diff_ids: layers.map(
+          (layer) => `sha256:${createHash('sha256').update(layer).digest('hex')}`,
+        ),
+      },
+    }),
+  )
+  const manifestType = 'application/vnd.oci.image.manifest.v1+json'
+  const manifest = put(
+    manifestType,
+    json({ schemaVersion: 2, mediaType: manifestType, config, layers: layerRefs }),
+  )
+  const index = {
+    schemaVersion: 2,
+    manifests: [{ ...manifest, annotations: { 'io.containerd.image.name': name } }],
+  }
+  return tarOf(
+    { path: 'oci-layout', body: json({ imageLayoutVersion: '1.0.0' }) },
+    { path: 'index.json', body: json(index) },
+    { path: 'blobs/' },
+    { path: 'blobs/sha256/' },
+    ...[...blobs].map(([hex, body]) => ({ path: `blobs/sha256/${hex}`, body })),
+  )
+}

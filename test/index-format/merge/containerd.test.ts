@@ -1,0 +1,84 @@
+/**
+ * The proof that layers are unpacked and merged as they should be: the same archives, unpacked by a
+ * real containerd and mounted by the kernel, against our merged tree, attribute by attribute.
+ */
+import assert from 'node:assert/strict'
+import type { Dump } from '../layer/tree-dump.js'
+import { type FixtureMember, tarOf } from '../tar/tar-fixture.js'
+import { ContainerdView } from './containerd-view.js'
+import { EVERYTHING } from './everything-stack.js'
+import { LayerStack } from './layer-stack.js'
+
+describe('MergedTree against containerd and the kernel', function () {
+  this.timeout(120_000)
+  let view: ContainerdView
+
+  before(async () => {
+    view = await ContainerdView.start()
+  })
+
+  after(async () => {
+    await view.close()
+  })
+
+  async function assertSame(layers: readonly (readonly FixtureMember[])[]): Promise<Dump> {
+    const archives = layers.map((members) => tarOf(...members))
+    const stack = await LayerStack.build(archives)
+    try {
+      const ours = stack.dump()
+      const theirs = await view.dump(archives)
+      assert.deepEqual(differencesOf(ours, theirs, stack), [])
+      return ours
+    } finally {
+      stack.close()
+    }
+  }
+
+  it('sees five layers with everything in them the same', async () => {
+    const dump = await assertSame(EVERYTHING)
+    assert.equal(dump['dev/zero-zero'], undefined)
+    assert.ok(Object.keys(dump).length > 60, `${Object.keys(dump).length} paths`)
+  })
+
+  for (const count of [4, 3, 2]) {
+    it(`sees the lowest ${count} of them the same`, async () => {
+      await assertSame(EVERYTHING.slice(0, count))
+    })
+  }
+
+  it('sees the lowest alone the same', async () => {
+    // Over one layer there is no overlay but a bind mount, which shows a device 0:0 as one.
+    const [lowest = []] = EVERYTHING
+    await assertSame([lowest.filter(({ path }) => path !== 'dev/zero-zero')])
+  })
+})
+
+/** Every attribute that differs. The time of a directory that no archive names is when it was unpacked. */
+function differencesOf(ours: Dump, theirs: Dump, stack: LayerStack): string[] {
+  const differences: string[] = []
+  for (const path of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {
+    const [left, right] = [ours[path], theirs[path]]
+    if (left === undefined || right === undefined) {
+      differences.push(`${path}: only ${left === undefined ? 'theirs' : 'ours'}`)
+      continue
+    }
+    for (const key of [
+      'mode',
+      'uid',
+      'gid',
+      'nlink',
+      'sizeBytes',
+      'rdev',
+      'mtime',
+      'target',
+      'xattrs',
+      'content',
+      'sameAs',
+    ] as const) {
+      if (key === 'mtime' && stack.isImplied(path)) continue
+      const [a, b] = [JSON.stringify(left[key]), JSON.stringify(right[key])]
+      if (a !== b) differences.push(`${path}: ${key} is ${a} in ours, ${b} in theirs`)
+    }
+  }
+  return differences
+}
