@@ -1,6 +1,7 @@
 /** File types of `st_mode`, and its bits, as stat.h of Linux has them. */
 
 export const S_IFMT = 0o170000
+export const S_IFSOCK = 0o140000
 export const S_IFLNK = 0o120000
 export const S_IFREG = 0o100000
 export const S_IFBLK = 0o060000
