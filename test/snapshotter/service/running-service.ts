@@ -37,7 +37,7 @@ export class RunningService {
 
   /** `directory` of a stopped service starts it again over what it kept. */
   static async start(
-    options: { directory?: string; thinLayers?: ThinLayers } = {},
+    options: { directory?: string; address?: string; thinLayers?: ThinLayers } = {},
   ): Promise<RunningService> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'snap-')))
     const root = join(directory, 'root')
@@ -47,7 +47,7 @@ export class RunningService {
       options.thinLayers ?? new HostDirectoryLayers(await HostDirectories.open(join(root, 'host')))
     const overlayOptions = await detectOverlayOptions()
     const store = await SnapshotStore.open({ root, overlayOptions }, { log, thinLayers })
-    const address = join(directory, 'run', 'thin.sock')
+    const address = join(directory, 'run', options.address ?? 'thin.sock')
     const server = await SnapshotsServer.start({ address }, { store, log })
     return new RunningService(directory, { store, server, client: new SnapshotsClient(address) })
   }
