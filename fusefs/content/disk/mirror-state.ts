@@ -35,7 +35,7 @@ const HEADER_BYTES = 56
 const CHECKSUM_BYTES = 32
 
 /** The bytes of a `.state` file. */
-export function bytesFromMirrorState(id: string, state: MirrorState): Uint8Array {
+function bytesFromMirrorState(id: string, state: MirrorState): Uint8Array {
   const frameCount = state.present.length
   const bytes = Buffer.alloc(HEADER_BYTES + frameCount + CHECKSUM_BYTES)
   MAGIC.copy(bytes)
@@ -52,7 +52,7 @@ export function bytesFromMirrorState(id: string, state: MirrorState): Uint8Array
 }
 
 /** The state in these bytes; undefined when they are not a whole state of the mirror `id`. */
-export function mirrorStateFromBytes(id: string, bytes: Buffer): MirrorState | undefined {
+function mirrorStateFromBytes(id: string, bytes: Buffer): MirrorState | undefined {
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) return undefined
   const end = bytes.length - CHECKSUM_BYTES
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) return undefined
