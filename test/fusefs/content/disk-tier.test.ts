@@ -62,7 +62,7 @@ describe('ContentStore on disk', function () {
 
   /** Fills the cache with the first pack in another process, which is then killed. */
   async function fillAndKill(): Promise<void> {
-    const program = fileURLToPath(new URL('cache-filler.js', import.meta.url))
+    const program = fileURLToPath(new URL('cache-filler-process.js', import.meta.url))
     const child = spawn(process.execPath, [program, harness.cacheDir, harness.server.origin])
     const failure: Buffer[] = []
     child.stderr.on('data', (data: Buffer) => failure.push(data))
