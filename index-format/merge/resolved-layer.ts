@@ -56,6 +56,11 @@ export class ResolvedLayer implements Tree {
     return resolved
   }
 
+  /** Whether any attribute is another than it would be above other layers. */
+  get dependsOnBelow(): boolean {
+    return this.#overrides.size > 0
+  }
+
   inode(ino: number): Inode | undefined {
     const own = this.#layer.inode(ino)
     if (own?.implied !== true) return own
