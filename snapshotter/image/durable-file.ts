@@ -3,7 +3,7 @@
  * kill leaves at most a temporary file, whose name begins with a dot.
  */
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, chmod, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 /** Writes `path` with what `fill` puts into the file. An existing file is replaced. */
@@ -27,6 +27,25 @@ export async function writeDurably(
     throw error
   }
   await syncFolder(folder)
+}
+
+/** Moves a finished file to `path`. False, and nothing has happened: they are on different disks. */
+export async function moveDurably(from: string, path: string): Promise<boolean> {
+  const file = await open(from, 'r+')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  try {
+    await rename(from, path)
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EXDEV') return false
+    throw cause
+  }
+  await chmod(path, 0o644)
+  await syncFolder(dirname(path))
+  return true
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -68,9 +68,12 @@ export class RegistryConnection {
     )
   }
 
-  /** `registry` is host[:port] as in a reference. Nothing is sent. */
-  repository(registry: string, repository: string): Repository {
-    const plain = this.usesPlainHttp(registry)
+  /**
+   * `registry` is host[:port] as in a reference. `plainHttp` overrides the connection's rule, for
+   * URLs that say it. Nothing is sent.
+   */
+  repository(registry: string, repository: string, plainHttp?: boolean): Repository {
+    const plain = plainHttp ?? this.usesPlainHttp(registry)
     return new Repository(
       { registry, repository, origin: apiOrigin(registry, plain) },
       { transport: this.#transport },

@@ -2,6 +2,7 @@
  * One repository of an OCI registry (distribution-spec 1.1): manifests and blobs, read and written.
  * Whatever is read is verified against its digest before the caller may rely on it.
  */
+import type { Readable } from 'node:stream'
 import { type Digest, digestOf, isDigest } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { verifiedBlob } from './blob-stream.js'
@@ -13,7 +14,7 @@ import {
 } from './limits.js'
 import type { Descriptor } from './manifest.js'
 import { MANIFEST_TYPES } from './media-types.js'
-import type { ExchangeBody, Transport } from './transport.js'
+import type { Transport } from './transport.js'
 import { uploadChunks } from './upload.js'
 
 export interface RepositoryOptions {
@@ -30,11 +31,12 @@ export interface StoredManifest {
   readonly bytes: Uint8Array
 }
 
-/** A blob to be written whose digest is known. `open` is called once for each try. */
+/** A blob to be written whose digest is known. */
 export interface BlobContent {
   readonly digest: Digest
   readonly sizeBytes: number
-  readonly open: () => ExchangeBody
+  /** Called once for each try: the bytes as they are, or a stream of them. */
+  readonly open: () => Uint8Array | Readable
 }
 
 export class Repository {
