@@ -1,0 +1,167 @@
+/**
+ * An ordinary image becomes a thin one: its layers' content goes into the store, its recipe into an
+ * image at the destination. The order makes it safe to be killed at any moment: packs, indexes, the
+ * manifest that keeps them, the thin image, its name.
+ */
+import { availableParallelism } from 'node:os'
+import { type Digest, ThreadCompressor } from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import {
+  type ImageDestination,
+  type NewManifest,
+  openImageDestination,
+  openImageSource,
+} from '../image/index.js'
+import {
+  type ImageIndex,
+  OCI_INDEX,
+  type Platform,
+  type RegistryConnection,
+} from '../registry/index.js'
+import { BlobPublisher } from './blob-publisher.js'
+import type { ConvertResult, PlatformResult } from './convert-result.js'
+import { convertLayers } from './image-layers.js'
+import { mergeLayers } from './image-merger.js'
+import { LayerConverter, type LayerConverterModules } from './layer-converter.js'
+import type { ConvertProgress } from './progress.js'
+import { PublishDatabase } from './publish-database.js'
+import { type SourceImage, readSourceImages } from './source-images.js'
+import { StageClock } from './stage-clock.js'
+import { openContentStore } from './store-location.js'
+import { thinIndex } from './thin-image.js'
+import {
+  type PublishedPlatform,
+  type ThinPublisherModules,
+  publishPlatform,
+} from './thin-publisher.js'
+import { Workspace } from './workspace.js'
+
+/** zstd level of frames where none is asked for; docs/publishing.md has the measurements. */
+export const DEFAULT_LEVEL = 3
+
+export interface ConvertOptions {
+  /** See `openImageSource`. */
+  readonly source: string
+  /** See `openImageDestination`. */
+  readonly destination: string
+  /** None: all the source has. */
+  readonly platforms?: readonly Platform[]
+  /** Where content goes; see `openContentStore`. Default: where the image goes. */
+  readonly store?: string
+  /** Where nodes read it from, if not where it is written to. */
+  readonly storeUrl?: string
+  /** zstd level of frames, 1 to 19. Default 3. */
+  readonly level?: number
+  /** The publisher's database; `:memory:` remembers nothing. */
+  readonly database: string
+  /** A folder with room for the uncompressed files of two layers. */
+  readonly tempFolder: string
+  /** False: content that was published before is packed again. Default true. */
+  readonly reuse?: boolean
+  /** Threads that compress. Default: as many as there are processors. */
+  readonly threads?: number
+}
+
+export interface ConvertModules {
+  readonly progress: ConvertProgress
+  /** The caller closes it. */
+  readonly connection: RegistryConnection
+}
+
+/** Converts an image. Aborting `signal` ends it soon, with nothing half-done behind. */
+export async function convertImage(
+  options: ConvertOptions,
+  modules: ConvertModules,
+  signal: AbortSignal,
+): Promise<ConvertResult> {
+  const started = performance.now()
+  const { connection } = modules
+  const closers: (() => Promise<void> | void)[] = []
+  const opened = <Thing extends { close(): Promise<void> | void }>(thing: Thing): Thing => {
+    closers.push(() => thing.close())
+    return thing
+  }
+  try {
+    const { tempFolder } = options
+    const source = opened(await openImageSource(options.source, { tempFolder }, modules, signal))
+    const defaultImageName = source.imageName && `${source.imageName}-thin`
+    const target = await openImageDestination(options.destination, { defaultImageName }, modules)
+    const destination: ImageDestination = opened(target.destination)
+    const store = opened(
+      await openContentStore({ store: options.store, storeUrl: options.storeUrl }, target, {
+        connection,
+      }),
+    )
+    const workspace = opened(await Workspace.create(tempFolder))
+    const database = opened(PublishDatabase.open(options.database))
+    const compressor = opened(ThreadCompressor.start(options.threads ?? availableParallelism()))
+    const publisher = new BlobPublisher({ store, database, signal })
+    const clock = new StageClock()
+    const { progress } = modules
+    const { digest, platforms } = await convertSource(options, {
+      ...{ source, destination, store, database, publisher, compressor },
+      ...{ workspace, clock, progress, signal },
+    })
+    return {
+      source: source.name,
+      destination: destination.name,
+      store: store.url,
+      digest,
+      platforms,
+      published: { ...publisher.stats },
+      stageMs: clock.stageMs(),
+      elapsedMs: Math.round(performance.now() - started),
+      // getrusage(2) counts in KiB.
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    }
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
+
+type ConversionModules = LayerConverterModules & ThinPublisherModules
+
+async function convertSource(
+  options: ConvertOptions,
+  modules: ConversionModules,
+): Promise<{ digest: Digest; platforms: PlatformResult[] }> {
+  const { source, destination, clock, signal } = modules
+  const { images, index } = await clock.time('resolve', () =>
+    readSourceImages(source, options.platforms ?? [], signal),
+  )
+  const thin: PublishedPlatform[] = []
+  for (const image of images) thin.push(await convertPlatform(image, options, modules))
+  const root = rootOf(thin, index)
+  const digest = await clock.time('publish', () => destination.publish(root, signal))
+  return { digest, platforms: thin.map((one) => one.result) }
+}
+
+async function convertPlatform(
+  image: SourceImage,
+  options: ConvertOptions,
+  modules: ConversionModules,
+): Promise<PublishedPlatform> {
+  const { level = DEFAULT_LEVEL, reuse = true } = options
+  const converter = new LayerConverter({ level, reuse }, modules)
+  const opened = await convertLayers(image, { ...modules, converter })
+  try {
+    const layers = opened.map(({ layer }) => layer)
+    const indexes = opened.map(({ index }) => index)
+    const { clock } = modules
+    const merged = await clock.time('merge', () => mergeLayers(layers, indexes, modules, { reuse }))
+    return await clock.time('publish', () => publishPlatform(image, layers, merged, modules))
+  } finally {
+    for (const { index } of opened) index.close()
+  }
+}
+
+/** What the image's name will stand for: an index where the source had one. */
+function rootOf(thin: readonly PublishedPlatform[], index: ImageIndex | undefined): NewManifest {
+  if (index !== undefined) {
+    const descriptors = thin.map((one) => one.descriptor)
+    return { mediaType: OCI_INDEX, bytes: thinIndex(descriptors, index.annotations) }
+  }
+  const [only] = thin
+  if (only === undefined) throw new SnapshotterError('internal', 'convert: no image was made')
+  return only.manifest
+}

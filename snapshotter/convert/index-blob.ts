@@ -1,0 +1,72 @@
+/** An index as it travels: the SQLite file, zstd-compressed into a blob, and back. */
+import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import { CompressStream } from 'zstd-napi'
+import { type Digest, decompress } from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import type { BlobFile } from './blob-publisher.js'
+import type { ContentStore } from './content-store.js'
+import type { KnownIndex } from './publish-database.js'
+
+/** Indexes are read once by each node, and stored for good; level 9 costs a second per million files. */
+const INDEX_LEVEL = 9
+const CHUNK_BYTES = 256 * 1024
+
+/** Compresses the file at `indexPath` into a new file at `blobPath`. */
+export async function compressIndex(
+  indexPath: string,
+  blobPath: string,
+  signal: AbortSignal,
+): Promise<BlobFile> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  const compress = new CompressStream({ compressionLevel: INDEX_LEVEL })
+  await pipeline(
+    createReadStream(indexPath, { highWaterMark: CHUNK_BYTES }),
+    compress,
+    async function* (pieces: AsyncIterable<Uint8Array>) {
+      for await (const piece of pieces) {
+        hash.update(piece)
+        sizeBytes += piece.length
+        yield piece
+      }
+    },
+    createWriteStream(blobPath, { flags: 'wx', mode: 0o600 }),
+    { signal },
+  )
+  const digest: Digest = `sha256:${hash.digest('hex')}`
+  return { digest, sizeBytes, path: blobPath }
+}
+
+/** Fetches an index that was stored before into a new file at `path`, verified. */
+export async function fetchIndex(
+  index: KnownIndex,
+  path: string,
+  store: ContentStore,
+  signal: AbortSignal,
+): Promise<void> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  const raw = decompress(store.read(index.blob, signal), {
+    maxRawBytes: index.sizeBytes,
+    name: `index ${index.digest}`,
+  })
+  const file = await open(path, 'wx', 0o600)
+  try {
+    for await (const piece of raw) {
+      hash.update(piece)
+      sizeBytes += piece.length
+      await file.writeFile(piece)
+    }
+  } finally {
+    await file.close()
+  }
+  const found = `sha256:${hash.digest('hex')}`
+  if (found === index.digest && sizeBytes === index.sizeBytes) return
+  throw new SnapshotterError(
+    'invalid-content',
+    `index ${index.digest} of ${store.name}: its blob unpacks to ${found}`,
+  )
+}
