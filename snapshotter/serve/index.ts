@@ -1,0 +1,1 @@
+export { StoreServer, type StoreServerOptions } from './store-server.js'
