@@ -11,7 +11,17 @@ export {
   type RegistryConfig,
   type StoreMirror,
 } from './config/index.js'
+export { convertImage, type ConvertModules, type ConvertOptions } from './convert/index.js'
+export type { ConvertProgress, ConvertResult, ProgressTask } from './convert/index.js'
 export { SnapshotterError, type SnapshotterErrorCode } from './errors.js'
+export {
+  type CredentialSource,
+  DockerConfigCredentials,
+  dockerConfigPath,
+  RegistryAuthorizer,
+  RegistryConnection,
+} from './registry/index.js'
+export { StoreServer, type StoreServerOptions } from './serve/index.js'
 export {
   SnapshotsServer,
   type SnapshotsServerModules,
