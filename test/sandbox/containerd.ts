@@ -3,9 +3,10 @@
  * the Kubernetes plugin. Containers are started through stock `ctr`.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { processesNaming } from './processes.js'
 import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
 import { Service } from './service.js'
 
@@ -166,7 +167,8 @@ export class Containerd {
     }
     await this.#service.stop()
     this.#service = undefined
-    for (const pid of this.#shims()) process.kill(pid, 'SIGKILL')
+    // Shims outlive their containerd on purpose.
+    for (const pid of processesNaming(this.#options.directory)) process.kill(pid, 'SIGKILL')
   }
 
   async #hasStopped(id: string, timeoutMs: number): Promise<boolean> {
@@ -178,22 +180,6 @@ export class Containerd {
       await sleep(50)
     }
     return false
-  }
-
-  /** Shims outlive their containerd; theirs are the processes that were told our socket. */
-  #shims(): number[] {
-    return readdirSync('/proc')
-      .map(Number)
-      .filter((pid) => {
-        if (!Number.isInteger(pid)) return false
-        try {
-          const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-          return (args[0]?.includes('containerd-shim') ?? false) && args.includes(this.#socket)
-        } catch {
-          // The process has ended since it was listed.
-          return false
-        }
-      })
   }
 
   #ctrCommand(args: readonly string[]): string[] {

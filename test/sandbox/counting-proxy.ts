@@ -38,7 +38,7 @@ export class CountingProxy {
 
   private constructor(targetPort: number) {
     this.#targetPort = targetPort
-    this.#server = createServer((client) => {
+    this.#server = createServer({ allowHalfOpen: true }, (client) => {
       this.#accept(client)
     })
   }
@@ -68,7 +68,9 @@ export class CountingProxy {
     this.#lines = []
   }
 
+  /** Idempotent. */
   async close(): Promise<void> {
+    if (!this.#server.listening) return
     for (const socket of this.#sockets) socket.destroy()
     await new Promise<void>((resolve) => {
       this.#server.close(() => {
@@ -78,18 +80,29 @@ export class CountingProxy {
   }
 
   #accept(client: Socket): void {
-    const server = connect(this.#targetPort, '127.0.0.1')
-    for (const socket of [client, server]) {
+    const server = connect({
+      port: this.#targetPort,
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+    })
+    for (const [socket, peer] of [
+      [client, server],
+      [server, client],
+    ] as const) {
       socket.setNoDelay(true)
       this.#sockets.add(socket)
-      // Either end breaking off breaks the other; the client sees what it would see without us.
-      socket.on('error', () => undefined)
+      // What an end says last still reaches the other (pipe passes the end on); only an end that
+      // breaks off breaks the other, so that the client sees what it would see without us.
+      socket.on('error', () => {
+        peer.destroy()
+      })
       socket.on('close', () => {
         this.#sockets.delete(socket)
-        client.destroy()
-        server.destroy()
       })
     }
+    client.on('close', () => {
+      server.destroy()
+    })
     client.on('data', (chunk) => {
       this.#sentBytes += chunk.length
       const head = chunk.subarray(0, 2048).toString('latin1')

@@ -6,6 +6,7 @@ import { attributesImage } from './images/attributes-image.js'
 import { DEBIAN_IMAGES, debianImage } from './images/debian-image.js'
 import { ImageCache } from './images/image-cache.js'
 import { whiteoutsImage } from './images/whiteouts-image.js'
+import type { Machine } from './machine.js'
 import { mountsBelow } from './mounts.js'
 import { runProgram } from './program.js'
 import { Sandbox } from './sandbox.js'
@@ -14,11 +15,13 @@ import { compareTrees } from './tree-comparison.js'
 describe('Sandbox', function () {
   this.timeout(600_000)
   let sandbox: Sandbox
+  let machine: Machine
   let cache: ImageCache
 
   before(async () => {
     cache = await ImageCache.open()
-    sandbox = await Sandbox.start({ thin: false })
+    sandbox = await Sandbox.start()
+    machine = await sandbox.startMachine({ thin: false })
   })
 
   after(async () => {
@@ -29,11 +32,11 @@ describe('Sandbox', function () {
     const image = await debianImage(cache, DEBIAN_IMAGES.python)
     const reference = await sandbox.push(image, 'python:1')
     sandbox.proxy.reset()
-    await sandbox.containerd.pull(reference, 'overlayfs')
+    await machine.containerd.pull(reference, 'overlayfs')
     const { requests, receivedBytes } = sandbox.proxy.traffic
     assert.ok(requests >= 4, `a pull asks for manifest, config and two layers, not ${requests}`)
     assert.ok(receivedBytes > 20e6, `${receivedBytes} bytes are not an image`)
-    const { stdout } = await sandbox.containerd.run(reference, ['python3', '-c', 'print(6 * 7)'], {
+    const { stdout } = await machine.containerd.run(reference, ['python3', '-c', 'print(6 * 7)'], {
       snapshotter: 'overlayfs',
     })
     assert.equal(stdout, '42\n')
@@ -41,11 +44,11 @@ describe('Sandbox', function () {
 
   it('builds an image with every attribute, which containerd unpacks as it was', async () => {
     const reference = await sandbox.push(await attributesImage(cache), 'attributes:1')
-    await sandbox.containerd.pull(reference, 'overlayfs')
+    await machine.containerd.pull(reference, 'overlayfs')
     const target = join(sandbox.directory, 'attributes')
-    await sandbox.containerd.mountImage(reference, target, 'overlayfs')
+    await machine.containerd.mountImage(reference, target, 'overlayfs')
     const { stdout } = await runProgram(['getcap', join(target, 'a/capable-cat')])
-    assert.match(stdout, /cap_dac_read_search,cap_net_raw=ep/)
+    assert.match(stdout, /cap_dac_override,cap_net_raw=ep/)
     const stat = await runProgram([
       'stat',
       '-c',
@@ -56,14 +59,14 @@ describe('Sandbox', function () {
     assert.equal(stat.stdout, '4 0,0 644\n1 1,3 644\n1 0,0 4755\n')
     const raw = Buffer.concat([Buffer.from(`${target}/a/latin1-`), Buffer.of(0xe4, 0xff)])
     assert.ok(existsSync(raw))
-    await sandbox.containerd.unmountImage(target, 'overlayfs')
+    await machine.containerd.unmountImage(target, 'overlayfs')
   })
 
   it('builds an image with whiteouts and opaque directories, which containerd applies', async () => {
     const reference = await sandbox.push(await whiteoutsImage(cache), 'whiteouts:1')
-    await sandbox.containerd.pull(reference, 'overlayfs')
+    await machine.containerd.pull(reference, 'overlayfs')
     const target = join(sandbox.directory, 'whiteouts')
-    await sandbox.containerd.mountImage(reference, target, 'overlayfs')
+    await machine.containerd.mountImage(reference, target, 'overlayfs')
     const has = (name: string): boolean => existsSync(join(target, 'w', name))
     const present = ['opaque/kept', 'becomes-dir/inside', 'gone-and-back', 'dirs/d0/came-back']
     const absent = [
@@ -77,16 +80,17 @@ describe('Sandbox', function () {
     assert.deepEqual(absent.filter(has), [])
     // Mounted twice, by the same snapshotter: the comparison of a root filesystem with itself.
     const again = join(sandbox.directory, 'again')
-    await sandbox.containerd.mountImage(reference, again, 'overlayfs')
+    await machine.containerd.mountImage(reference, again, 'overlayfs')
     const { differences, comparedEntries } = await compareTrees(target, again)
     assert.deepEqual(differences, [])
     assert.ok(comparedEntries > 3000, `only ${comparedEntries} entries`)
-    await sandbox.containerd.unmountImage(again, 'overlayfs')
-    await sandbox.containerd.unmountImage(target, 'overlayfs')
+    await machine.containerd.unmountImage(again, 'overlayfs')
+    await machine.containerd.unmountImage(target, 'overlayfs')
   })
 
   it('leaves no mount and no file behind', async () => {
-    const short = await Sandbox.start({ thin: false })
+    const short = await Sandbox.start()
+    await short.startMachine({ thin: false })
     const mountPoint = mkdtempSync(join(short.directory, 'mount-'))
     await runProgram(['mount', '-t', 'tmpfs', 'tmpfs', mountPoint])
     await short.close()

@@ -1,8 +1,10 @@
 /** Our own daemon, run as an operator runs it: `thin-snapshotterd --config FILE`. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
+import { processesNaming } from './processes.js'
 import { Service } from './service.js'
 
 const cli = fileURLToPath(new URL('../../snapshotter/cli/', import.meta.url))
@@ -29,7 +31,7 @@ export class ThinDaemon {
   #service: Service | undefined
 
   /** Starts a daemon with everything it keeps in `directory`. The caller closes it. */
-  static async start(directory: string): Promise<ThinDaemon> {
+  static async start(directory: string, config: readonly string[] = []): Promise<ThinDaemon> {
     mkdirSync(directory, { recursive: true })
     const daemon = new ThinDaemon(directory)
     writeFileSync(
@@ -39,6 +41,7 @@ export class ThinDaemon {
         `state = ${JSON.stringify(join(directory, 'state'))}`,
         `address = ${JSON.stringify(daemon.socket)}`,
         `admin_address = ${JSON.stringify(join(directory, 'admin.sock'))}`,
+        ...config,
         '',
       ].join('\n'),
     )
@@ -65,7 +68,7 @@ export class ThinDaemon {
     this.#service = await Service.start({
       command: [process.execPath, join(cli, 'thin-snapshotterd.js'), '--config', this.config],
       logFile: join(this.directory, 'thin-snapshotterd.log'),
-      ready: () => Promise.resolve(existsSync(this.socket)),
+      ready: () => answers(this.socket),
     })
   }
 
@@ -79,8 +82,25 @@ export class ThinDaemon {
     if (this.#service === undefined) return
     await this.stopProgram()
     this.#service = undefined
-    await tryProgram(thinctlCommand(['shutdown', '--force', '--config', this.config]), {
-      timeoutMs: 30_000,
-    })
+    const command = thinctlCommand(['shutdown', '--force', '--config', this.config])
+    const { exitCode, stderr } = await tryProgram(command, { timeoutMs: 30_000 })
+    const left = processesNaming(this.directory)
+    for (const pid of left) process.kill(pid, 'SIGKILL')
+    if (exitCode !== 0) throw new Error(`thinctl shutdown: ${stderr}`)
+    if (left.length > 0) throw new Error(`thinctl shutdown left processes: ${left.join(', ')}`)
   }
+}
+
+/** Whether somebody accepts connections on a unix socket. */
+async function answers(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket)
+    connection.once('error', () => {
+      resolve(false)
+    })
+    connection.once('connect', () => {
+      connection.destroy()
+      resolve(true)
+    })
+  })
 }

@@ -22,11 +22,11 @@ import { DEBIAN_IMAGES, debianImage } from './debian-image.js'
 import type { ImageCache } from './image-cache.js'
 
 /** Change it whenever the image changes: it is what the cache knows the image by. */
-const REVISION = 'attributes 2'
+const REVISION = 'attributes 3'
 
 /** `layout:tag` of the image, which stands on the Debian base. Needs root. */
 export async function attributesImage(cache: ImageCache): Promise<string> {
-  const base = await debianImage(cache, { ...DEBIAN_IMAGES.python, packages: [] })
+  const base = await debianImage(cache, DEBIAN_IMAGES.tools)
   return cache.image({
     name: 'attributes',
     ingredients: [REVISION, base],
@@ -67,7 +67,7 @@ async function programs(at: (name: string) => string): Promise<void> {
   writeFileSync(at('root-only'), 'read by a setuid program\n')
   chmodSync(at('root-only'), 0o600)
   copyFileSync('/bin/cat', at('capable-cat'))
-  await runProgram(['setcap', 'cap_dac_read_search,cap_net_raw+ep', at('capable-cat')])
+  await runProgram(['setcap', 'cap_dac_override,cap_net_raw+ep', at('capable-cat')])
   mkdirSync(at('sticky'))
   chownSync(at('sticky'), 1000, 2000)
   chmodSync(at('sticky'), 0o3777)

@@ -21,8 +21,12 @@ export const DEBIAN_IMAGES = {
   python: { name: 'python', packages: ['python3'], command: ['python3'] },
   node: { name: 'node', packages: ['nodejs'], command: ['node'] },
   nginx: { name: 'nginx', packages: ['nginx-light'], command: ['nginx', '-g', 'daemon off;'] },
+  tools: { name: 'tools', packages: ['libcap2-bin'], command: ['/bin/sh'] },
   redis: { name: 'redis', packages: ['redis-server'], command: ['redis-server'] },
 } as const satisfies Record<string, DebianImage>
+
+/** Change it whenever images are built differently: it is part of what the cache knows them by. */
+const REVISION = 'debian 2'
 
 /** Bytes that differ from build to build and that no program needs. */
 const VOLATILE = [
@@ -43,7 +47,7 @@ export async function debianImage(cache: ImageCache, image: DebianImage): Promis
   if (image.packages.length === 0) return base
   return cache.image({
     name: image.name,
-    ingredients: ['debian', ...sources, ...image.packages, '--', ...image.command],
+    ingredients: [REVISION, ...sources, ...image.packages, '--', ...image.command],
     build: async (work) => {
       await work.from(base)
       await work.addChanges((rootfs) => installPackages(rootfs, image.packages))
@@ -55,7 +59,7 @@ export async function debianImage(cache: ImageCache, image: DebianImage): Promis
 function baseRecipe(sources: readonly string[]): ImageRecipe {
   return {
     name: 'debian',
-    ingredients: ['debian', ...sources],
+    ingredients: [REVISION, ...sources],
     build: async (work) => {
       const archive = join(work.directory, 'base.tar')
       await runProgram(['mmdebstrap', '--variant=apt', '--format=tar', codename(), archive, '-'], {
@@ -77,7 +81,7 @@ async function installPackages(rootfs: string, packages: readonly string[]): Pro
     'apt-get -q update',
     `apt-get -qy --no-install-recommends install ${packages.join(' ')}`,
     'apt-get clean',
-    'rm -rf /var/lib/apt/lists/*',
+    'find /var/lib/apt/lists -type f -delete',
   ]
   const proc = join(rootfs, 'proc')
   await runProgram(['mount', '-t', 'proc', 'proc', proc])
