@@ -8,6 +8,8 @@ import { VERSION } from '../version.js'
 import type { CommandContext } from './command-context.js'
 import { addConvertCommand } from './commands/convert.js'
 import { addServeCommand } from './commands/serve.js'
+import { addShutdownCommand } from './commands/shutdown.js'
+import { addStatusCommand } from './commands/status.js'
 import { errorReport } from './error-report.js'
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeFromError } from './exit-code.js'
 import { stderrLog } from './stderr-log.js'
@@ -25,6 +27,8 @@ const context: CommandContext = {
 }
 addConvertCommand(program, context)
 addServeCommand(program, context)
+addStatusCommand(program, context)
+addShutdownCommand(program)
 
 try {
   await program.parseAsync()

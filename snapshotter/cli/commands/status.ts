@@ -2,9 +2,10 @@
 import type { Command } from 'commander'
 import { askDaemon } from '../../admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
+import type { CommandContext } from '../command-context.js'
 import type { DaemonStatus, TreeStatus } from '../../daemon/status.js'
 
-export function addStatusCommand(program: Command): void {
+export function addStatusCommand(program: Command, { signal }: CommandContext): void {
   program
     .command('status')
     .description('trees that are served, the cache, and what was fetched')
@@ -12,7 +13,6 @@ export function addStatusCommand(program: Command): void {
     .option('--json', 'everything, for scripts')
     .action(async (options: { config?: string; json?: true }) => {
       const config = await loadConfig(options.config)
-      const signal = AbortSignal.timeout(30_000)
       const answer = await askDaemon(config.adminAddress, 'GET', '/v1/status', signal)
       if (options.json === true) process.stdout.write(answer + '\n')
       else process.stdout.write(statusText(JSON.parse(answer) as DaemonStatus))
