@@ -2,10 +2,11 @@
  * Opens an index file and makes sure that it is one: the right application, version and tables.
  * SQLite's own verdicts on damaged bytes become ours here.
  */
+import { statSync } from 'node:fs'
 import Database, { type Database as Connection } from 'better-sqlite3'
 import { IndexFormatError } from '../errors.js'
 import { type IndexMeta, metaFromRows } from './index-meta.js'
-import { APPLICATION_ID, INDEX_VERSION, TABLES } from './schema.js'
+import { APPLICATION_ID, INDEX_VERSION, PAGE_BYTES, TABLES } from './schema.js'
 
 /** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
 const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|IOERR_SHORT_READ)/
@@ -22,6 +23,7 @@ export function openConnection(path: string, cacheBytes: number): Connection {
     connection.pragma('locking_mode=EXCLUSIVE')
     connection.pragma(`cache_size=-${Math.max(16, Math.floor(cacheBytes / 1024))}`)
     refuseForeignFile(connection)
+    refuseOddSize(connection, statSync(path).size)
     return connection
   } catch (cause) {
     connection.close()
@@ -34,6 +36,16 @@ export function readMeta(connection: Connection): IndexMeta {
   return metaFromRows(
     connection.prepare<[], unknown[]>('SELECT key,value FROM meta LIMIT 100').raw().all(),
   )
+}
+
+/** SQLite reads the missing end of a last page as zeroes; here it counts as damage. */
+function refuseOddSize(connection: Connection, fileBytes: number): void {
+  const pages = connection.pragma('page_count', { simple: true })
+  const pageBytes = connection.pragma('page_size', { simple: true })
+  if (pageBytes !== PAGE_BYTES || pages !== fileBytes / PAGE_BYTES) {
+    const claim = `${String(pages)} pages of ${String(pageBytes)} bytes`
+    throw new IndexFormatError('invalid-index', `${fileBytes} bytes, where it claims ${claim}`)
+  }
 }
 
 function refuseForeignFile(connection: Connection): void {

@@ -8,6 +8,8 @@ import {
   type CheckOptions,
   digestOf,
   type FindingCode,
+  Index,
+  IndexFormatError,
   InlineCompressor,
   packFiles,
   packInputsOf,
@@ -15,6 +17,7 @@ import {
   type WrittenIndex,
 } from '../../../index-format/index.js'
 import { MemoryTree } from '../index/memory-tree.js'
+import { readAll } from '../index/read-all.js'
 import { accessOf, MemoryStore } from '../pack/buffer-access.js'
 import { Random } from '../pack/random.js'
 
@@ -162,6 +165,18 @@ describe('checkIndex', () => {
       change(sql)
       const found = await codes({ openPack })
       assert.ok(found.includes(code), `found ${found.join(', ') || 'nothing'}`)
+      // A reader gives exact values or an error of ours for the same file.
+      try {
+        const index = Index.open(path)
+        try {
+          readAll(index)
+        } finally {
+          index.close()
+        }
+      } catch (cause) {
+        if (!(cause instanceof IndexFormatError)) throw cause
+        assert.ok(['invalid-index', 'unsupported-version'].includes(cause.code), cause.code)
+      }
     })
   }
 
