@@ -45,6 +45,13 @@ export {
   setReadAhead,
   unmountFuse,
 } from './transport/kernel-mount.js'
+export {
+  type Mounted,
+  mountTree,
+  type MountTreeModules,
+  type MountTreeOptions,
+  type TransportName,
+} from './transport/mount-tree.js'
 export type { ServerCounts } from './transport/server-stats.js'
 export type { TreeSourceSpec } from './trees/source-spec.js'
 export { type TreeClass, type TreeRecord, TreeRegistry } from './trees/tree-registry.js'

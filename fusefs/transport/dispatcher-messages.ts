@@ -37,6 +37,8 @@ export interface Miss {
 }
 
 export type DispatcherMessage =
+  /** The thread has loaded everything it needs and reads requests from now on. */
+  | { readonly kind: 'ready' }
   | Miss
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }

@@ -22,6 +22,8 @@ const MAX_REPLACEMENTS = 16
 export class DispatcherPool {
   /** Resolves when the last thread has ended. */
   readonly ended: Promise<void>
+  /** Resolves when all threads read requests, or have ended. */
+  readonly ready: Promise<void>
   readonly wakePrefix: string
   readonly #options: DispatcherPoolOptions
   readonly #modules: DispatcherPoolModules
@@ -29,7 +31,9 @@ export class DispatcherPool {
   readonly #threads = new Set<Worker>()
   readonly #onExit = new Set<() => void>()
   #replacements = 0
+  #starting: number
   #finish: () => void = () => undefined
+  #started: () => void = () => undefined
 
   constructor(options: DispatcherPoolOptions, modules: DispatcherPoolModules) {
     this.#options = options
@@ -38,6 +42,11 @@ export class DispatcherPool {
     this.ended = new Promise((resolve) => {
       this.#finish = resolve
     })
+    this.#starting = options.count
+    const allStarted = new Promise<void>((resolve) => {
+      this.#started = resolve
+    })
+    this.ready = Promise.race([allStarted, this.ended])
     for (let row = 1; row <= options.count; row++) this.#start(row)
   }
 
@@ -109,6 +118,9 @@ export class DispatcherPool {
   #receive(message: DispatcherMessage): void {
     const { log, misses } = this.#modules
     switch (message.kind) {
+      case 'ready':
+        if (--this.#starting === 0) this.#started()
+        return
       case 'miss':
         misses.take(message)
         return

@@ -36,5 +36,6 @@ const handler = new RequestHandler(
     },
   },
 )
+post({ kind: 'ready' })
 new Dispatcher(data, { handler, stats, post }).run()
 trees.close()

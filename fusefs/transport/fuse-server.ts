@@ -3,6 +3,9 @@
  * not. The server owns neither the mount nor the descriptor, both outlive it: `stop` leaves the mount
  * as it is, and the next server continues with the descriptor and what INIT negotiated.
  *
+ * The serving process must never use the mount with synchronous calls, nor with so many asynchronous
+ * ones that none of libuv's threads is left for content: it would wait for itself.
+ *
  * A process with dispatchers that block in read(2) cannot exit: Node waits for its threads. So either
  * `stop` first, or unmount, or end the process with SIGKILL.
  */
@@ -127,7 +130,8 @@ export class FuseServer {
   /**
    * Starts serving. Without `negotiated` this waits for INIT and answers it; with it, requests that
    * an earlier server left unanswered are asked for again. Throws `protocol`, `tree-unavailable` or
-   * whatever `onInit` throws; then nothing was started and the mount is as it was.
+   * whatever `onInit` throws; then nothing was started and the mount is as it was. Resolves when all
+   * threads read requests.
    */
   static async start(options: FuseServerOptions, modules: FuseServerModules): Promise<FuseServer> {
     const { fd } = options
@@ -139,7 +143,11 @@ export class FuseServer {
       if (options.negotiated?.flags.includes('HAS_RESEND') === true) {
         await write(fd, encodeNotifyResend())
       }
-      return new FuseServer(options, modules, { negotiated, trees, changes })
+      const server = new FuseServer(options, modules, { negotiated, trees, changes })
+      // Threads load their code through libuv's pool: whoever here uses the mount before they have
+      // done so can fill that pool with calls that wait for them.
+      await server.#pool.ready
+      return server
     } catch (error) {
       trees.close()
       throw error

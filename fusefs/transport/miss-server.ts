@@ -10,8 +10,8 @@ import type { MirrorShared } from '../content/mirror-view.js'
 import { FusefsError } from '../errors.js'
 import { errnoOf, isFault } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
-import type { ReadPlan } from '../filesystem/read-plan.js'
 import type { Log } from '../log.js'
+import { PackTables } from '../trees/pack-tables.js'
 import { OUT_HEADER_BYTES } from '../wire/reply.js'
 import type { ContentReader } from './content-reader.js'
 import type { MirrorMessage, Miss, Unique } from './dispatcher-messages.js'
@@ -19,7 +19,6 @@ import type { StatsRow } from './server-stats.js'
 
 /** Buffers are up to 1 MiB each. */
 const MAX_CONCURRENT = 64
-const MAX_PACK_TABLES = 256
 const KILLED_POLL_MS = 250
 
 export interface MissServerModules {
@@ -42,7 +41,7 @@ export class MissServer {
   readonly #modules: MissServerModules
   readonly #running = new Map<bigint, Running>()
   readonly #waiting: Miss[] = []
-  readonly #tables = new LRUCache<string, PackTable>({ max: MAX_PACK_TABLES })
+  readonly #tables = new PackTables()
   readonly #announced = new LRUCache<string, MirrorShared>({ max: 16_384 })
   #idle: (() => void)[] = []
   #abandoned = false
@@ -132,7 +131,7 @@ export class MissServer {
     const { record } = plan.tree
     const reply = new Uint8Array(OUT_HEADER_BYTES + plan.lengthBytes)
     const reads = plan.runs.map(async (run) => {
-      const table = this.#packTable(plan, run.pack)
+      const table = this.#tables.get(plan.tree, run.pack)
       const at = OUT_HEADER_BYTES + run.targetOffset
       const target = reply.subarray(at, at + run.length)
       await this.#modules.content.read(record, table, run.rawOffset, target, signal)
@@ -143,15 +142,6 @@ export class MissServer {
     const failed = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     return reply
-  }
-
-  #packTable(plan: ReadPlan, pack: number): PackTable {
-    const key = `${plan.tree.record.indexDigest} ${pack}`
-    const known = this.#tables.get(key)
-    if (known !== undefined) return known
-    const table = plan.tree.index.packTable(pack)
-    this.#tables.set(key, table)
-    return table
   }
 
   #announce(slot: number, pack: number, table: PackTable): void {

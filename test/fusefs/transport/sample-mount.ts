@@ -6,7 +6,6 @@ import {
   FuseServer,
   type FuseServerOptions,
   type KernelMount,
-  type Log,
   type NegotiatedInit,
   type TreeClass,
   type TreeRecord,
@@ -18,26 +17,7 @@ import {
 import { writeIndex } from '../../../index-format/index.js'
 import { SampleContent } from '../filesystem/sample-content.js'
 import { type Member, SampleTree } from '../filesystem/sample-tree.js'
-
-/** Collects what was logged. */
-class SampleLog implements Log {
-  readonly errors: { fields: object; message: string }[] = []
-  readonly warnings: string[] = []
-  readonly lines: string[] = []
-
-  error(fields: object, message: string): void {
-    this.errors.push({ fields, message })
-  }
-  warn(_fields: object, message: string): void {
-    this.warnings.push(message)
-  }
-  info(): void {
-    // Life cycle: nothing a test looks at.
-  }
-  debug(_fields: object, message: string): void {
-    this.lines.push(message)
-  }
-}
+import { SampleLog } from './sample-log.js'
 
 /** Everything but a server: a folder, a registry with trees, content, and /dev/fuse mounted. */
 export class SampleMount {

@@ -1,0 +1,64 @@
+/** What is used of fuse-native 2.2, which brings no types. */
+declare module 'fuse-native' {
+  /** 0, or a negative errno. */
+  export type Done<Results extends unknown[] = []> = (error: number, ...results: Results) => void
+
+  /** As `getStatArray` of fuse-native reads it: times in milliseconds, `rdev` as the kernel encodes it. */
+  export interface NativeStat {
+    readonly mode: number
+    readonly uid: number
+    readonly gid: number
+    readonly size: number
+    readonly nlink: number
+    readonly rdev: number
+    readonly blksize: number
+    readonly blocks: number
+    readonly atime: number
+    readonly mtime: number
+    readonly ctime: number
+  }
+
+  /** Paths are absolute within the mount, decoded as UTF-8. */
+  export interface NativeOperations {
+    readonly getattr?: (path: string, done: Done<[NativeStat?]>) => void
+    readonly readdir?: (path: string, done: Done<[string[]?]>) => void
+    readonly readlink?: (path: string, done: Done<[string?]>) => void
+    readonly open?: (path: string, flags: number, done: Done<[number?]>) => void
+    /** `done` takes the number of bytes, or a negative errno. */
+    readonly read?: (
+      path: string,
+      fd: number,
+      target: Buffer,
+      length: number,
+      offset: number,
+      done: Done,
+    ) => void
+    readonly getxattr?: (
+      path: string,
+      name: string,
+      position: number,
+      done: Done<[Buffer?]>,
+    ) => void
+    readonly listxattr?: (path: string, done: Done<[string[]?]>) => void
+    readonly statfs?: (path: string, done: Done<[Readonly<Record<string, number>>?]>) => void
+  }
+
+  export interface NativeOptions {
+    readonly fsname?: string
+    readonly subtype?: string
+    /** Milliseconds per operation; false for none. Default 15 s. */
+    readonly timeout?: number | false
+    readonly kernelCache?: boolean
+    readonly entryTimeout?: number
+    readonly attrTimeout?: number
+  }
+
+  class Fuse {
+    constructor(mountpoint: string, operations: NativeOperations, options: NativeOptions)
+    mount(done: (error: Error | null) => void): void
+    unmount(done: (error: Error | null) => void): void
+  }
+
+  // eslint-disable-next-line import-x/no-default-export -- a CommonJS package: this is what it exports
+  export default Fuse
+}
