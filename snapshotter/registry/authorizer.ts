@@ -79,7 +79,11 @@ export class RegistryAuthorizer implements Authorizer {
         case 'basic': {
           if (credential?.kind !== 'password') break
           const header = basicHeader(credential)
-          if (this.#known.get(key)?.header === header) break
+          const known = this.#known.get(key)
+          if (known?.header === header) {
+            if (isFresh(known)) return true
+            break
+          }
           this.#remember(key, { header, obtainedAtMs: performance.now(), expiresAtMs: Infinity })
           return true
         }
