@@ -55,6 +55,7 @@ export class FailoverSource implements BlobSource {
     const failures: FusefsError[] = []
     let reached = 0
     for (const source of this.#inOrder(range.digest)) {
+      if (failures.length > 0) this.#stats.failovers++
       this.#lastUsed.set(range.digest, source)
       try {
         const rest = {
@@ -99,7 +100,6 @@ export class FailoverSource implements BlobSource {
   }
 
   #noteFailure(source: BlobSource, error: FusefsError): void {
-    this.#stats.failovers++
     // A store that merely lacks a blob answers as it should, and is right for the others.
     if (error.code === 'blob-not-found') return
     const now = performance.now()

@@ -196,6 +196,8 @@ export class CacheDirectory {
   /** Saves which frames are there, for packs where that changed. */
   save(options: { durable: boolean }): void {
     for (const slot of this.#slots.values()) {
+      // Takes the time of what dispatchers read since the last call; asked later it would be lost.
+      slot.mirror?.lastUsedMs()
       if (slot.mirror?.isUnsaved === true) this.#save(slot, slot.mirror, options)
     }
   }

@@ -1,11 +1,12 @@
 /** The connections to all HTTP stores: one pool per origin, kept alive, bounded. */
+import { rootCertificates } from 'node:tls'
 import { Agent } from 'undici'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../limits.js'
 
 /** An agent that several sources may share; whoever creates it closes it. */
 export function createHttpAgent(options: {
   limits?: Partial<HttpLimits>
-  /** Certificates, PEM, that are trusted instead of the system's. */
+  /** Certificates, PEM, that are trusted beside those that Node.js brings. */
   certificateAuthorities?: readonly string[]
 }): Agent {
   const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits }
@@ -20,7 +21,7 @@ export function createHttpAgent(options: {
     keepAliveMaxTimeout: limits.keepAliveMs,
     connect: {
       timeout: limits.connectTimeoutMs,
-      ...(ca === undefined ? {} : { ca: [...ca] }),
+      ...(ca === undefined ? {} : { ca: [...rootCertificates, ...ca] }),
     },
   })
 }

@@ -15,6 +15,11 @@ import { isContentRange } from './content-range.js'
 import { failureFromError, failureFromStatus, HttpFailure, shownUrl } from './http-failure.js'
 
 type Answer = Dispatcher.ResponseData
+/** An answer, and the credentials that its request carried. */
+interface Sent {
+  readonly answer: Answer
+  readonly credentials: Readonly<Record<string, string>>
+}
 interface Reply {
   readonly url: URL
   readonly answer: Answer
@@ -83,7 +88,7 @@ export class RangeClient {
   async #request(home: URL, range: BlobRange, signal: AbortSignal): Promise<Reply> {
     const remembered = this.#redirects.get(range.digest)
     if (remembered !== undefined) {
-      const answer = await this.#send(home, remembered, range, signal)
+      const { answer } = await this.#send(home, remembered, range, signal)
       if (isContent(answer.statusCode)) return this.#checked({ url: remembered, answer }, range)
       // A signed URL that has expired says so in many ways; the store knows a fresh one.
       this.forget(range.digest)
@@ -93,7 +98,8 @@ export class RangeClient {
     let challenged = false
     let redirects = 0
     for (;;) {
-      const answer = await this.#send(home, url, range, signal)
+      const sent = await this.#send(home, url, range, signal)
+      const { answer } = sent
       const status = answer.statusCode
       if (isContent(status)) {
         const reply = this.#checked({ url, answer }, range)
@@ -112,18 +118,26 @@ export class RangeClient {
         this.#modules.stats.httpRedirects++
         continue
       }
-      const challenge = header(answer, 'www-authenticate')
-      if (status !== 401 || challenged || !(await this.#challenge(home, url, challenge, signal))) {
+      if (
+        status !== 401 ||
+        challenged ||
+        !(await this.#isAuthorizedAnew(home, url, sent, signal))
+      ) {
         throw failureFromStatus(url, status, header(answer, 'retry-after'))
       }
       challenged = true
     }
   }
 
-  async #challenge(home: URL, url: URL, challenge: string, signal: AbortSignal): Promise<boolean> {
+  /** Whether there are other credentials now than those that were just refused. */
+  async #isAuthorizedAnew(home: URL, url: URL, sent: Sent, signal: AbortSignal): Promise<boolean> {
     const { authorizer } = this.#modules
     if (authorizer === undefined || url.origin !== home.origin) return false
-    return this.#authorized(url, signal, () => authorizer.challenge(url, challenge))
+    const challenge = header(sent.answer, 'www-authenticate')
+    if (await this.#authorized(url, signal, () => authorizer.challenge(url, challenge))) return true
+    // Another request may have been challenged, and have got them, while this one was under way.
+    const { authorization } = await this.#credentials(home, url, signal)
+    return authorization !== undefined && authorization !== sent.credentials['authorization']
   }
 
   async #credentials(home: URL, url: URL, signal: AbortSignal): Promise<Record<string, string>> {
@@ -144,12 +158,12 @@ export class RangeClient {
     }
   }
 
-  async #send(home: URL, url: URL, range: BlobRange, signal: AbortSignal): Promise<Answer> {
+  async #send(home: URL, url: URL, range: BlobRange, signal: AbortSignal): Promise<Sent> {
     const { agent, stats } = this.#modules
     const credentials = await this.#credentials(home, url, signal)
     stats.httpRequests++
     try {
-      return await agent.request({
+      const answer = await agent.request({
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
         method: 'GET',
@@ -163,6 +177,7 @@ export class RangeClient {
         bodyTimeout: this.#limits.bodyInactivityTimeoutMs,
         signal,
       })
+      return { answer, credentials }
     } catch (error) {
       throw failureFromError(url, error, false)
     }

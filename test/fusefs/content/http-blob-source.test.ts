@@ -285,6 +285,24 @@ describe('HttpBlobSource', function () {
     )
   })
 
+  it('sends a refused request again when another got credentials meanwhile', async () => {
+    server.faults.push(answerStatus(401), answerStatus(401))
+    const authorizer = bearer(undefined)
+    let first = true
+    const challenge: Authorizer['challenge'] = (url, wwwAuthenticate) => {
+      if (!first) return Promise.resolve(false)
+      first = false
+      return authorizer.challenge(url, wwwAuthenticate)
+    }
+    const source = open({
+      authorizer: { headersFor: (url) => authorizer.headersFor(url), challenge },
+    })
+    for (const bytes of await Promise.all([fetch(source), fetch(source)])) {
+      assert.ok(bytes.equals(wanted()))
+    }
+    assert.equal(server.requests.length, 4)
+  })
+
   it('fails when the new credentials are refused too', async () => {
     server.always = answerStatus(401, { 'www-authenticate': 'Bearer realm="x"' })
     const authorizer = bearer(undefined)

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
-  type Authorizer,
   type BlobSource,
   ContentStore,
   createContentStats,
@@ -15,20 +14,36 @@ import {
   sourceFromUrl,
 } from '../../../fusefs/index.js'
 import {
+  anonymous,
+  type CredentialSource,
+  RegistryAuthorizer,
+  RegistryConnection,
+} from '../../../snapshotter/registry/index.js'
+import {
   ACCOUNT,
   type DockerRegistry,
   startDockerRegistry,
 } from '../../snapshotter/registry/docker-registry.js'
+import { startTokenServer, type TokenServer } from '../../snapshotter/registry/token-server.js'
 import { Nginx } from './nginx.js'
 import { type PackFixture, packFixture, storePacks } from './pack-fixture.js'
 import { createTestLog } from './test-log.js'
 
 const KIB = 1024
 const NEVER = new AbortController().signal
-const BASIC = `Basic ${Buffer.from(`${ACCOUNT.username}:${ACCOUNT.password}`).toString('base64')}`
+/** The same account everywhere. */
+const account: CredentialSource = {
+  credentialFor: () => Promise.resolve({ kind: 'password', ...ACCOUNT }),
+}
 const packs = [1, 2].map((seed) =>
   packFixture({ frameSizes: [256 * KIB, 1024 * KIB, 100, 2048 * KIB, 256 * KIB], seed }),
 )
+
+interface StoreOptions {
+  readonly url: string
+  /** Without them, requests carry no credentials and no challenge is answered. */
+  readonly credentials?: CredentialSource
+}
 
 describe('ContentStore over real stores', function () {
   this.timeout(60_000)
@@ -37,6 +52,8 @@ describe('ContentStore over real stores', function () {
   let nginx: Nginx
   let open: DockerRegistry
   let guarded: DockerRegistry
+  let tokens: TokenServer
+  let withTokens: DockerRegistry
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), 'real-stores-'))
@@ -50,29 +67,30 @@ describe('ContentStore over real stores', function () {
     ])
     open = await startDockerRegistry()
     guarded = await startDockerRegistry({ auth: 'htpasswd' })
-    for (const pack of packs) {
-      await push(open, pack, {})
-      await push(guarded, pack, { authorization: BASIC })
-    }
+    tokens = await startTokenServer()
+    withTokens = await startDockerRegistry({ auth: tokens.auth })
+    for (const registry of [open, guarded, withTokens]) await push(registry)
   })
 
   after(async () => {
     await nginx.close()
     await open.stop()
     await guarded.stop()
+    await withTokens.stop()
+    await tokens.stop()
     rmSync(directory, { recursive: true })
   })
 
-  const authorizer: Authorizer = {
-    headersFor: () => Promise.resolve({ authorization: BASIC }),
-    challenge: () => Promise.resolve(false),
-  }
   const port = (i: number): string => `127.0.0.1:${nginx.ports[i] ?? 0}`
-  const stores: [string, () => { url: string; authorizer?: Authorizer }][] = [
+  const stores: [string, () => StoreOptions][] = [
     ['docker-registry', () => ({ url: `oci+http://${open.host}/some/app` })],
     [
       'docker-registry with a password',
-      () => ({ url: `oci+http://${guarded.host}/some/app`, authorizer }),
+      () => ({ url: `oci+http://${guarded.host}/some/app`, credentials: account }),
+    ],
+    [
+      'docker-registry behind a token server',
+      () => ({ url: `oci+http://${withTokens.host}/some/app`, credentials: anonymous }),
     ],
     ['nginx', () => ({ url: `http://${port(0)}` })],
     ['nginx without ranges', () => ({ url: `http://${port(1)}/` })],
@@ -82,14 +100,16 @@ describe('ContentStore over real stores', function () {
   ]
 
   async function withStore(
-    options: { url: string; authorizer?: Authorizer },
+    options: StoreOptions,
     body: (store: ContentStore, source: BlobSource) => Promise<void>,
   ): Promise<void> {
     const stats = createContentStats()
     const certificateAuthorities = [readFileSync(join(directory, 'certificate.pem'), 'utf8')]
     const agent = createHttpAgent({ certificateAuthorities })
     const limits = { backOffBaseMs: 5 }
-    const modules = { log, stats, agent, authorizer: options.authorizer }
+    const { credentials } = options
+    const authorizer = credentials && new RegistryAuthorizer({ credentials, dispatcher: agent })
+    const modules = { log, stats, agent, authorizer }
     const source = sourceFromUrl({ url: options.url, limits }, modules)
     const cacheDir = mkdtempSync(join(directory, 'cache-'))
     const store = await ContentStore.open({ cacheDir }, { log, stats })
@@ -133,7 +153,10 @@ describe('ContentStore over real stores', function () {
       const [pack] = packs
       assert.ok(pack !== undefined)
       const request = { pack: pack.table, rawOffset: 0, target: Buffer.alloc(10), source }
-      await assert.rejects(store.read(request, NEVER), { code: 'fetch-failed', message: /401/ })
+      await assert.rejects(store.read(request, NEVER), {
+        code: 'fetch-failed',
+        message: /answered 401/,
+      })
     })
   })
 
@@ -185,23 +208,14 @@ async function readPieces(
   await Promise.all(reads)
 }
 
-/** distribution-spec, "Pushing a blob monolithically". */
-async function push(
-  registry: DockerRegistry,
-  { table, stored }: PackFixture,
-  headers: Record<string, string>,
-): Promise<void> {
-  const base = `http://${registry.host}/v2/some/app/blobs/uploads/`
-  const started = await fetch(base, { method: 'POST', headers })
-  const location = new URL(started.headers.get('location') ?? '', base)
-  location.searchParams.set('digest', table.digest)
-  const type = { 'content-type': 'application/octet-stream' }
-  const done = await fetch(location, {
-    method: 'PUT',
-    headers: { ...headers, ...type },
-    body: new Uint8Array(stored),
-  })
-  assert.equal(done.status, 201)
+async function push({ host }: DockerRegistry): Promise<void> {
+  const connection = RegistryConnection.open({}, { credentials: account })
+  const repository = connection.repository(host, 'some/app')
+  for (const { table, stored } of packs) {
+    const { digest, sizeBytes } = table
+    await repository.putBlob({ digest, sizeBytes, open: () => stored }, NEVER)
+  }
+  await connection.close()
 }
 
 /** A certificate for 127.0.0.1 that nobody but its holder trusts. */
