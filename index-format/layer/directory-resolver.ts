@@ -9,6 +9,7 @@ import { MAX_MEMBER_PATH_BYTES, MAX_SYMLINKS_FOLLOWED, MAX_TREE_DEPTH } from '..
 import { ROOT_INO } from '../tree/tree.js'
 import { escapePath, linkedPath, pathBytes } from './member-path.js'
 import { inheritedXattrs } from './member-xattrs.js'
+import { WHITEOUT_MODE } from './whiteout.js'
 import type { Found, WorkTree } from './work-tree.js'
 
 /** Remembered paths; all are forgotten when there are more. */
@@ -58,9 +59,20 @@ export class DirectoryResolver {
     return this.#directory(path, { create: false, what, linksFollowed: 0, depth: 0 })
   }
 
-  /** What bears the path, a link in its last place followed too; `undefined` when nothing does. */
-  follow(path: string, what: string): Found | undefined {
-    const walk: Walk = { create: false, what, linksFollowed: 0, depth: 0 }
+  /**
+   * What bears the path, a link in its last place followed too; `undefined` when nothing does, or the
+   * path leads through a file or round in circles.
+   */
+  follow(path: string): Found | undefined {
+    try {
+      return this.#follow(path, { create: false, what: 'a directory', linksFollowed: 0, depth: 0 })
+    } catch (error) {
+      if (error instanceof IndexFormatError) return undefined
+      throw error
+    }
+  }
+
+  #follow(path: string, walk: Walk): Found | undefined {
     for (let at = path; ;) {
       if (at === '') return { ino: ROOT_INO, mode: this.#tree.inodeMode(ROOT_INO) }
       const slash = at.lastIndexOf('/')
@@ -112,6 +124,11 @@ export class DirectoryResolver {
     }
     if (isDirectory(found.mode)) return { ino: found.ino, path }
     if (isSymlink(found.mode)) return this.#directory(this.#linked(parent, found, walk), walk)
+    if (found.mode === WHITEOUT_MODE && walk.create) {
+      // A whiteout and then a name below it: the directory is made anew, as if it were named itself.
+      this.#tree.remove(parent.ino, pathBytes(name), found)
+      return { ino: this.#imply(parent.ino, name), path }
+    }
     throw new IndexFormatError(
       'invalid-layer',
       `${walk.what}: its parent "${escapePath(path)}" is no directory in this layer`,

@@ -29,7 +29,7 @@ import { changeXattrs, inheritedXattrs, type XattrMap } from './member-xattrs.js
 import { resolvePendingLinks } from './pending-links.js'
 import { DEFAULT_ACL } from './posix-acl.js'
 import { type SpooledFile, Spooler } from './spooler.js'
-import { OPAQUE_XATTRS, whiteoutOf } from './whiteout.js'
+import { OPAQUE_XATTRS, WHITEOUT_MODE, whiteoutOf } from './whiteout.js'
 import { type Found, type NewInode, WorkTree } from './work-tree.js'
 
 export interface LayerBuilderOptions {
@@ -166,7 +166,7 @@ export class LayerBuilder {
         if (text === '' || text === '.' || text === '..') {
           throw new IndexFormatError('invalid-layer', `${what}: a whiteout without a name`)
         }
-        this.#create(parent, name, { ...PLAIN, mode: S_IFCHR })
+        this.#create(parent, name, { ...PLAIN, mode: WHITEOUT_MODE })
         return true
       }
     }
@@ -291,11 +291,13 @@ export class LayerBuilder {
     if ((found.mode & S_IFMT) !== S_IFREG) this.#resolver.forget()
   }
 
-  /** containerd sets the times of directory members last, by path: whatever bears the path gets them. */
+  /**
+   * containerd sets the times of directory members last, by path: whatever bears the path gets them.
+   * It gives up where the path has since become one that leads nowhere; that is no reason to refuse.
+   */
   #applyDirectoryTimes(): void {
     for (const { path, sec, nsec } of this.#tree.directoryTimes()) {
-      const text = path.toString('latin1')
-      const found = this.#resolver.follow(text, `directory "${escapeBytes(path)}"`)
+      const found = this.#resolver.follow(path.toString('latin1'))
       if (found !== undefined) this.#tree.setTime(found.ino, sec, nsec)
     }
   }

@@ -17,6 +17,9 @@ export const USER_OPAQUE_XATTR = 'user.overlay.opaque'
 /** overlayfs keeps these to itself: nobody sees them through a mount. */
 const PRIVATE_PREFIX = Buffer.from('trusted.overlay.')
 
+/** The mode of the whiteouts that members ask for; devices 0:0 of an archive bring their own. */
+export const WHITEOUT_MODE = S_IFCHR
+
 const OPAQUE_VALUE = Buffer.from('y')
 
 /** The two attributes of an opaque directory, in byte order of name. */

@@ -31,9 +31,8 @@ interface Visit {
   readonly ino: number
   /** Latin1, without slashes at its ends. */
   readonly path: string
-  /** The mode and group it has, and the default list it got from below, for what is made in it. */
-  readonly mode: number
-  readonly gid: number
+  /** The group and the default list that it got from below and gives to what is made in it. */
+  readonly group: number | undefined
   readonly inherited: XattrMap | undefined
 }
 
@@ -97,7 +96,7 @@ export class ResolvedLayer implements Tree {
   }
 
   #resolve(below: readonly Tree[]): void {
-    const left: Visit[] = [{ ino: ROOT_INO, path: '', mode: 0, gid: 0, inherited: undefined }]
+    const left: Visit[] = [{ ino: ROOT_INO, path: '', group: undefined, inherited: undefined }]
     for (let visit = left.pop(); visit !== undefined; visit = left.pop()) {
       for (let cookie = 0; ;) {
         const entries = this.#layer.readdir(visit.ino, cookie, BATCH)
@@ -119,12 +118,11 @@ export class ResolvedLayer implements Tree {
     const own = this.#layer.inode(ino)
     if (own?.implied !== true) {
       const inherited = parent.inherited && this.#inherit(parent.inherited, entry)
-      return { ino, path, mode: entry.mode, gid: own?.gid ?? 0, inherited }
+      return { ino, path, group: undefined, inherited }
     }
     const found = sourceOf(path, below)
-    // mkdir(2) in a set-group-ID directory: the directory above may have become one only here.
-    const group = (parent.mode & S_ISGID) === 0 ? own.gid : parent.gid
-    const from = found?.inode ?? { ...own, gid: group }
+    // mkdir(2) in a set-group-ID directory: the directory above became one only here.
+    const from = found?.inode ?? { ...own, gid: parent.group ?? own.gid }
     const inherited = parent.inherited && inheritedXattrs(parent.inherited, from.mode)
     const xattrs = layered(found?.xattrs ?? [], inherited, this.#layer.xattrs(ino))
     this.#overrides.set(ino, { from, xattrs: listOf(xattrs) })
@@ -132,8 +130,7 @@ export class ResolvedLayer implements Tree {
     return {
       ino,
       path,
-      mode: from.mode,
-      gid: from.gid,
+      group: (from.mode & S_ISGID) === 0 ? undefined : from.gid,
       inherited: acl && new Map([[DEFAULT_ACL, acl]]),
     }
   }

@@ -1,5 +1,5 @@
 /** Every extended attribute in a directory tree, as getfattr(1) sees it: Node has no call for them. */
-import { tryProgram } from './program.js'
+import { runProgram, tryProgram } from './program.js'
 
 /**
  * Maps each path below `root` that has attributes ('' is the root itself; bytes as latin1) to its
@@ -12,8 +12,29 @@ export async function xattrsBelow(root: string): Promise<Map<string, string>> {
     { cwd: root, timeoutMs: 300_000, encoding: 'latin1' },
   )
   if (exitCode !== 0) throw new Error(`getfattr in ${root}: exit status ${exitCode}\n${stderr}`)
+  return attributesFrom(stdout)
+}
+
+/** The same for these paths below `root` only. */
+export async function xattrsAt(
+  root: string,
+  paths: readonly Buffer[],
+): Promise<Map<string, string>> {
+  const { stdout } = await runProgram(
+    ['xargs', '-0', 'getfattr', '-h', '-d', '-m', '-', '-e', 'hex', '--'],
+    {
+      cwd: root,
+      timeoutMs: 300_000,
+      encoding: 'latin1',
+      input: Buffer.concat(paths.flatMap((path) => [path, Buffer.of(0)])),
+    },
+  )
+  return attributesFrom(stdout)
+}
+
+function attributesFrom(listing: string): Map<string, string> {
   const attributes = new Map<string, string>()
-  for (const block of stdout.split('\n\n')) {
+  for (const block of listing.split('\n\n')) {
     const [head = '', ...lines] = block.split('\n').filter((line) => line !== '')
     if (!head.startsWith('# file: ')) continue
     const path = unescaped(head.slice('# file: '.length)).replace(/^\.\/?/, '')

@@ -2,19 +2,23 @@
 import { createHash } from 'node:crypto'
 import { type BigIntStats, readFileSync } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
-import { xattrsBelow } from '../../sandbox/xattrs-below.js'
+import { xattrsAt } from '../../sandbox/xattrs-below.js'
 import type { Dump, DumpedPath } from './tree-dump.js'
 
-/** Everything below `root` and `root` itself; directories get the size that trees give them. */
+/**
+ * Everything below `root` and `root` itself; directories get the size that trees give them. Where
+ * overlayfs reads a directory that only one layer has, it lists the whiteouts in it, which then are
+ * not there: such names are left out.
+ */
 export async function dumpDirectory(root: string): Promise<Dump> {
-  const xattrs = await xattrsBelow(root)
-  const found: [path: string, stats: BigIntStats, dumped: DumpedPath][] = []
+  const found: [path: string, stats: BigIntStats][] = []
   const firstPaths = new Map<bigint, string>()
   const left = ['.']
   for (let path = left.pop(); path !== undefined; path = left.pop()) {
-    const place = Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, 'latin1')])
-    const stats = await lstat(place, { bigint: true })
-    found.push([path, stats, await dumpPath(place, path, stats, xattrs)])
+    const place = placeOf(root, path)
+    const stats = await lstatIfThere(place)
+    if (stats === undefined) continue
+    found.push([path, stats])
     if (!stats.isDirectory()) {
       const first = firstPaths.get(stats.ino)
       if (first === undefined || path < first) firstPaths.set(stats.ino, path)
@@ -25,11 +29,29 @@ export async function dumpDirectory(root: string): Promise<Dump> {
       left.push(path === '.' ? text : `${path}/${text}`)
     }
   }
+  const xattrs = await xattrsAt(
+    root,
+    found.map(([path]) => Buffer.from(path, 'latin1')),
+  )
   const dump: Dump = {}
-  for (const [path, stats, dumped] of found.sort(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [path, stats] of found.sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const dumped = await dumpPath(placeOf(root, path), path, stats, xattrs)
     dump[path] = { ...dumped, sameAs: firstPaths.get(stats.ino) ?? path }
   }
   return dump
+}
+
+function placeOf(root: string, path: string): Buffer {
+  return Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, 'latin1')])
+}
+
+async function lstatIfThere(place: Buffer): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(place, { bigint: true })
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 async function dumpPath(

@@ -3,11 +3,18 @@
  * real containerd and mounted by the kernel, against our merged tree, attribute by attribute.
  */
 import assert from 'node:assert/strict'
+import { ProgramError } from '../../sandbox/program.js'
 import type { Dump } from '../layer/tree-dump.js'
 import { type FixtureMember, tarOf } from '../tar/tar-fixture.js'
 import { ContainerdView } from './containerd-view.js'
 import { EVERYTHING } from './everything-stack.js'
 import { LayerStack } from './layer-stack.js'
+import { randomStack } from './random-stack.js'
+
+/** The first seed and how many follow it; a failure names its seed. */
+const FIRST_SEED = Number(process.env['THIN_LAYER_SEED'] ?? 1)
+const STACKS = Number(process.env['THIN_LAYER_STACKS'] ?? 12)
+const GIVEN_UP = /not a directory|too many links|no such file or directory/
 
 describe('MergedTree against containerd and the kernel', function () {
   this.timeout(120_000)
@@ -50,6 +57,21 @@ describe('MergedTree against containerd and the kernel', function () {
     // Over one layer there is no overlay but a bind mount, which shows a device 0:0 as one.
     const [lowest = []] = EVERYTHING
     await assertSame([lowest.filter(({ path }) => path !== 'dev/zero-zero')])
+  })
+
+  it('sees random stacks the same', async function () {
+    this.timeout(STACKS * 5_000 + 60_000)
+    let refused = 0
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + STACKS; seed++) {
+      try {
+        await assertSame(randomStack(seed))
+      } catch (error) {
+        // Where a path leads through what is no directory, or in circles, containerd gives up.
+        if (error instanceof ProgramError && GIVEN_UP.test(error.message)) refused++
+        else throw new Error(`seed ${seed}`, { cause: error })
+      }
+    }
+    assert.ok(refused <= STACKS / 2, `containerd took only ${STACKS - refused} of ${STACKS} stacks`)
   })
 })
 
