@@ -9,7 +9,7 @@ import { status } from '@grpc/grpc-js'
 import { nsFromTimestamp, type SnapshotInfo } from '../../../proto/index.js'
 import { runProgram } from '../../sandbox/program.js'
 import { compareTrees } from '../../sandbox/tree-comparison.js'
-import { withMounts } from './real-mounts.js'
+import { withMounts } from '../../sandbox/snapshot-mounts.js'
 import type { SnapshotsClient } from './snapshots-client.js'
 
 /** A running snapshotter, alone with the test. */

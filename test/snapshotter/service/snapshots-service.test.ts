@@ -3,7 +3,7 @@ import { link, mkdir, open, readdir, stat, symlink, truncate, writeFile } from '
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { runProgram } from '../../sandbox/program.js'
-import { withMounts } from './real-mounts.js'
+import { withMounts } from '../../sandbox/snapshot-mounts.js'
 import { RunningService } from './running-service.js'
 import type { SnapshotsClient } from './snapshots-client.js'
 

@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, readdir, rm, symlink, truncate, writeFile } fro
 import { join } from 'node:path'
 import { status } from '@grpc/grpc-js'
 import { runProgram } from '../../sandbox/program.js'
-import { withMounts } from './real-mounts.js'
+import { withMounts } from '../../sandbox/snapshot-mounts.js'
 import { RunningService } from './running-service.js'
 
 const HEX = 'a'.repeat(64)

@@ -1,8 +1,8 @@
 /** mount(8) and umount(8), as containerd uses the mounts that a snapshotter answers. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join, posix } from 'node:path'
-import type { Mount } from '../../../proto/index.js'
-import { runProgram } from '../../sandbox/program.js'
+import type { Mount } from '../../proto/index.js'
+import { runProgram } from './program.js'
 
 /** containerd changes the directory when the options would not fit in a page otherwise. */
 const LONG_OPTIONS_BYTES = 3072
