@@ -58,6 +58,9 @@ export interface UpdateOptions {
   readonly paths: readonly string[]
 }
 
+/** What the kernel takes: `OVL_MAX_STACK` of fs/overlayfs. */
+const MAX_LOWER_DIRECTORIES = 500
+
 /** The lower directories of a parent's chain, and the id they belong to. */
 interface ParentLowers {
   readonly parentId: number | undefined
@@ -366,6 +369,10 @@ export class SnapshotStore {
         const paths = await this.#thinLayers.lowerdirs(thin, signal)
         lowers.push(...paths.map((path): Lower => ({ kind: 'thin', path })))
       }
+    }
+    if (lowers.length > MAX_LOWER_DIRECTORIES) {
+      const message = `${lowers.length} layers: overlayfs takes ${MAX_LOWER_DIRECTORIES}`
+      throw new SnapshotterError('failed-precondition', message)
     }
     return { parentId: chain[0]?.id, lowers }
   }
