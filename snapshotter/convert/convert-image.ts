@@ -114,6 +114,10 @@ export async function convertImage(
       // getrusage(2) counts in KiB.
       peakRssBytes: process.resourceUsage().maxRSS * 1024,
     }
+  } catch (cause) {
+    if (!signal.aborted) throw cause
+    const message = `convert ${options.source}: cancelled; what is stored is used by the next run`
+    throw new SnapshotterError('cancelled', message, { cause })
   } finally {
     for (const close of closers.reverse()) await close()
   }

@@ -257,7 +257,6 @@ function pieceFromRow(row: PieceRow): StoredPiece {
   return { pack: digestFromBytes(row.digest), rawOffset: row.raw_offset, length: row.length }
 }
 
- 
 function prepared(db: Database.Database) {
   return {
     packId: db.prepare<[Uint8Array], { id: number }>('SELECT id FROM pack WHERE digest = ?'),

@@ -75,14 +75,14 @@ export class UnpackedLayer {
   }
 }
 
-/** What went wrong with a layer, with the layer's name in front; other errors pass as they are. */
+/** What went wrong with a layer, with the layer's name in front; errors of ours only. */
 export function layerError(task: LayerTask, cause: unknown): unknown {
-  if (!(cause instanceof IndexFormatError)) return cause
-  return new SnapshotterError(
-    'invalid-content',
-    `${task.name} (${task.blob.digest}): ${cause.message}`,
-    { cause },
-  )
+  const format = cause instanceof IndexFormatError
+  if (!format && !(cause instanceof SnapshotterError)) return cause
+  if (cause.message.startsWith(task.name)) return cause
+  const code = format ? 'invalid-content' : cause.code
+  const message = `${task.name} (${task.blob.digest}): ${cause.message}`
+  return new SnapshotterError(code, message, { cause })
 }
 
 async function* countedBlob(
