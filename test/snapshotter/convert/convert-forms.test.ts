@@ -149,7 +149,7 @@ describe('convertImage between folders and archives', () => {
     })
     const assertRefused = async (code: string, message: RegExp): Promise<void> => {
       await assert.rejects(convert(`oci:${layout}:1`, `oci:${temp}/out:t`), (error: Error) => {
-        assert.ok('code' in error && error.code === code, `${String(error)}`)
+        assert.ok('code' in error && error.code === code, String(error))
         assert.match(error.message, message)
         return true
       })

@@ -67,7 +67,7 @@ describe('convertImage on docker-registry', () => {
       original.layers.map((layer) => layer.digest),
     )
     assert.deepEqual(recipe.thin?.stores, [`oci+http://${registry.host}/app`])
-    const merged = recipe.thin?.merged
+    const merged = recipe.thin.merged
     assert.ok(merged !== undefined)
     const index = await thin.index(merged, temp)
     try {
