@@ -17,6 +17,7 @@ import {
   MAX_XATTRS_PER_INODE,
 } from '../limits.js'
 import type { Inode, Xattr } from '../tree/tree.js'
+import { hasFileType } from './row.js'
 
 const SLASH = 0x2f
 const DOT = 0x2e
@@ -24,6 +25,9 @@ const DOT = 0x2e
 export function checkedInode(inode: Inode): Inode {
   const { ino } = inode
   within(inode.mode, 0, 0o177777, ino, 'mode')
+  if (!hasFileType(inode.mode)) {
+    throw refused('invalid-index', ino, `mode 0${inode.mode.toString(8)} is of no known file type`)
+  }
   within(inode.uid, 0, MAX_U32, ino, 'uid')
   within(inode.gid, 0, MAX_U32, ino, 'gid')
   within(inode.nlink, 1, MAX_U32, ino, 'nlink')

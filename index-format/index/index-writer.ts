@@ -98,6 +98,8 @@ class IndexWriter {
   readonly #insertExtent: Insert
   /** Directories in the order of their new inode numbers: [ino in the tree, new ino] alternating. */
   readonly #directories: number[] = []
+  /** The directories of the tree that have been numbered. */
+  readonly #seen = new Set<number>()
   /** New inode numbers of non-directories that may have further names. */
   readonly #linked = new Map<number, number>()
   /** Position in `options.packs` to key in the index, by first use. */
@@ -169,7 +171,7 @@ class IndexWriter {
       throw new IndexFormatError('limit-exceeded', `write index: more than ${MAX_INO} inodes`)
     }
     const regular = isRegular(inode.mode)
-    if (isDirectory(inode.mode)) this.#directories.push(inode.ino, ino)
+    if (isDirectory(inode.mode)) this.#addDirectory(inode.ino, ino)
     else if (inode.nlink > 1) this.#linked.set(inode.ino, ino)
     const target = isSymlink(inode.mode)
       ? checkedTarget(this.#tree.readlink(inode.ino), inode)
@@ -200,6 +202,13 @@ class IndexWriter {
     }
     this.#writeXattrs(inode.ino, ino)
     return ino
+  }
+
+  #addDirectory(treeIno: number, ino: number): void {
+    if (this.#seen.has(treeIno))
+      throw refused(treeIno, 'a directory with two names, or below itself')
+    this.#seen.add(treeIno)
+    this.#directories.push(treeIno, ino)
   }
 
   /** The file's extents with the pack keys of this index. */

@@ -68,10 +68,15 @@ export function digestFromRow(value: unknown, table: string, key: Key): Digest {
   return digestFromBytes(bytesFromRow(value, 32, 32, table, key, 'digest'))
 }
 
+/** Whether a mode has one of the seven file types that Linux knows. */
+export function hasFileType(mode: number): boolean {
+  return FILE_TYPES.has(mode & S_IFMT)
+}
+
 /** `st_mode` of a known file type. */
 export function modeFromRow(value: unknown, key: Key): number {
   const mode = integerFromRow(value, 0, 0o177777, 'inode', key, 'mode')
-  if (FILE_TYPES.has(mode & S_IFMT)) return mode
+  if (hasFileType(mode)) return mode
   throw invalidRow('inode', key, `mode 0${mode.toString(8)} is of no known file type`)
 }
 

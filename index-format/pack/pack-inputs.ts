@@ -13,13 +13,15 @@ const BATCH = 1024
 
 /**
  * Each regular file of `tree` with content, once, at its first name. `digestOf` gives the digest of
- * an inode's stored bytes, as `LayerTree.contentDigest` does. Memory grows with the depth and with the files that have several names.
+ * an inode's stored bytes, as `LayerTree.contentDigest` does. Memory grows with the directories and with the files that have
+ * several names.
  */
 export function* packInputsOf(
   tree: Tree,
   digestOf: (ino: number) => Digest | undefined,
 ): Iterable<PackInput> {
   const linked = new Set<number>()
+  const directories = new Set([ROOT_INO])
   const stack = [entriesOf(tree, ROOT_INO)]
   for (;;) {
     const next = stack.at(-1)?.next()
@@ -29,7 +31,14 @@ export function* packInputsOf(
       continue
     }
     const { ino, mode } = next.value
-    if (isDirectory(mode)) stack.push(entriesOf(tree, ino))
+    if (isDirectory(mode)) {
+      if (directories.has(ino)) {
+        const message = `pack files: inode ${ino}: a directory with two names, or below itself`
+        throw new IndexFormatError('invalid-layer', message)
+      }
+      directories.add(ino)
+      stack.push(entriesOf(tree, ino))
+    }
     if (!isRegular(mode) || linked.has(ino)) continue
     if ((tree.inode(ino)?.nlink ?? 1) > 1) linked.add(ino)
     const runs = tree.extents(ino)

@@ -44,7 +44,7 @@ export function tailFromFrames(frames: readonly Frame[]): Uint8Array {
 }
 
 /** Bytes of the tail of a pack of this many frames. */
-export function tailBytesOf(frames: number): number {
+function tailBytesOf(frames: number): number {
   return SKIPPABLE_HEADER_BYTES + frames * ROW_BYTES + FOOTER_BYTES
 }
 
