@@ -184,11 +184,11 @@ export class ContentStore {
     let failure: PromiseRejectedResult | undefined
     try {
       for (let start = frames.first; start < end; start += PREFETCH_WINDOW_FRAMES) {
-        const wanted: Promise<unknown>[] = []
+        const wanted: Promise<void>[] = []
         for (let i = start; i < Math.min(end, start + PREFETCH_WINDOW_FRAMES); i++) {
           if (this.#inMemory(entry, i) !== undefined || this.#disk?.holds(entry, i)) continue
           this.stats.framesPrefetched++
-          wanted.push(this.#fetch(entry, i, { source, signal: scope.signal, priority: 'prefetch' }))
+          wanted.push(this.#prefetchFrame(entry, i, source, scope.signal))
         }
         for (const result of await Promise.allSettled(wanted)) {
           if (result.status === 'rejected') failure ??= result
@@ -278,6 +278,16 @@ export class ContentStore {
     }
     this.stats.misses++
     copyPart(await this.#fetch(entry, frameIndex, { source, signal, priority: 'read' }), part)
+  }
+
+  /** Drops the bytes: a window of results would hold hundreds of megabytes. */
+  async #prefetchFrame(
+    entry: PackEntry,
+    frameIndex: number,
+    source: BlobSource,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#fetch(entry, frameIndex, { source, signal, priority: 'prefetch' })
   }
 
   async #fetch(

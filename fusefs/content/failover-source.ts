@@ -11,14 +11,20 @@ import type { BlobRange, BlobSource } from './blob-source.js'
 import type { ContentStats } from './content-stats.js'
 import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './limits.js'
 
+/** A store that failed lately. */
+interface Penalty {
+  readonly failuresInARow: number
+  /** When it may be asked in its turn again, in `performance.now()` milliseconds. */
+  readonly endsAtMs: number
+}
+
 export class FailoverSource implements BlobSource {
   readonly name: string
   readonly #sources: readonly BlobSource[]
   readonly #limits: FailoverLimits
   readonly #log: Log
   readonly #stats: ContentStats
-  /** When a store may be asked in its turn again, in `performance.now()` milliseconds. */
-  readonly #penaltyEnds = new Map<BlobSource, number>()
+  readonly #penalties = new Map<BlobSource, Penalty>()
   readonly #distrusted: LRUCache<Digest, Set<BlobSource>>
   readonly #lastUsed: LRUCache<Digest, BlobSource>
 
@@ -67,6 +73,7 @@ export class FailoverSource implements BlobSource {
           reached += piece.length
           yield piece
         }
+        this.#penalties.delete(source)
         return
       } catch (error) {
         if (!(error instanceof FusefsError) || error.code === 'aborted') throw error
@@ -95,7 +102,7 @@ export class FailoverSource implements BlobSource {
     const distrusted = this.#distrusted.get(digest)
     const rank = (source: BlobSource): number =>
       (distrusted?.has(source) === true ? 2 : 0) +
-      ((this.#penaltyEnds.get(source) ?? 0) > now ? 1 : 0)
+      ((this.#penalties.get(source)?.endsAtMs ?? 0) > now ? 1 : 0)
     return [...this.#sources].sort((a, b) => rank(a) - rank(b))
   }
 
@@ -103,10 +110,14 @@ export class FailoverSource implements BlobSource {
     // A store that merely lacks a blob answers as it should, and is right for the others.
     if (error.code === 'blob-not-found') return
     const now = performance.now()
-    if ((this.#penaltyEnds.get(source) ?? 0) <= now) {
+    const previous = this.#penalties.get(source)
+    if ((previous?.endsAtMs ?? 0) <= now) {
       this.#log.warn({ store: source.name, err: error }, 'store failed, asked last for a while')
     }
-    this.#penaltyEnds.set(source, now + this.#limits.penaltyMs)
+    const failuresInARow = (previous?.failuresInARow ?? 0) + 1
+    const { penaltyMs, maxPenaltyMs } = this.#limits
+    const endsAtMs = now + Math.min(maxPenaltyMs, penaltyMs * 2 ** Math.min(failuresInARow - 1, 30))
+    this.#penalties.set(source, { failuresInARow, endsAtMs })
   }
 }
 

@@ -60,14 +60,17 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
 
 /** How several stores of the same content are chosen from. */
 export interface FailoverLimits {
-  /** How long a store that failed is asked last. Default 30,000. */
+  /** How long a store that failed is asked last; doubles with each failure in a row. Default 30,000. */
   readonly penaltyMs: number
+  /** Default 600,000. */
+  readonly maxPenaltyMs: number
   /** Blobs for which a store that sent wrong bytes is remembered. Default 1,024. */
   readonly maxDistrustedBlobs: number
 }
 
 export const DEFAULT_FAILOVER_LIMITS: FailoverLimits = {
   penaltyMs: 30_000,
+  maxPenaltyMs: 600_000,
   maxDistrustedBlobs: 1_024,
 }
 
@@ -89,6 +92,8 @@ export interface ContentLimits {
   readonly maxPrefetchRangeBytes: number
   /** Frames waiting to be fetched; above it prefetch and reads are refused. Default 65,536. */
   readonly maxQueuedFrames: number
+  /** Packs kept on disk, however small: each takes an inode and a few blocks. Default 65,536. */
+  readonly maxPacks: number
   /** Mirrors with an open descriptor; beyond it the least recently used are closed. Default 4,096. */
   readonly maxOpenMirrors: number
   /** Decoded bytes waiting to be written to disk; above it fetching pauses. Default 64 MiB. */
@@ -112,6 +117,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   maxReadRangeBytes: 8 * 1024 * 1024,
   maxPrefetchRangeBytes: 16 * 1024 * 1024,
   maxQueuedFrames: 65_536,
+  maxPacks: 65_536,
   maxOpenMirrors: 4_096,
   maxUnwrittenBytes: 64 * 1024 * 1024,
   diskRetryMs: 15_000,

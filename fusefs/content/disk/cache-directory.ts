@@ -128,6 +128,7 @@ export class CacheDirectory {
       slot.mirror.touch()
       return slot.mirror
     }
+    if (this.#slots.size > this.#limits.maxPacks) this.evictOne()
     this.#closeSurplus()
     try {
       mkdirSync(join(this.#root, id.slice(0, 2)), { recursive: true, mode: 0o700 })

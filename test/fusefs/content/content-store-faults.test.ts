@@ -146,6 +146,30 @@ describe('ContentStore over a store with faults', () => {
     assert.equal(harness.server.requests.length, 2)
   })
 
+  it('fetches nothing for a reader that gave up while it waited for its turn', async () => {
+    await store.close()
+    store = await harness.open({ maxConcurrentFetches: 1, maxGapBytes: 1 })
+    harness.server.faults.push(answerLater(100))
+    const running = read(0, 10)
+    await sleep(30)
+    const stop = new AbortController()
+    const waiting = read(200 * KIB, 10, { signal: stop.signal })
+    await sleep(10)
+    assert.equal(store.load().queuedFrames, 1)
+    stop.abort()
+    await assert.rejects(waiting, { code: 'aborted' })
+    assert.equal(store.load().queuedFrames, 0)
+    assertRight(await running, 0)
+    assert.equal(harness.server.requests.length, 1)
+  })
+
+  it('refuses more frames than may wait', async () => {
+    await store.close()
+    store = await harness.open({ maxQueuedFrames: 5 })
+    await assert.rejects(read(0, pack.raw.length), { code: 'fetch-failed', message: /too many/ })
+    assertRight(await read(0, 10), 0)
+  })
+
   it('does not fail a reader because of the store of another', async () => {
     const dead = harness.sourceAt(await harness.secondServer([]))
     const wrong = read(0, 10, { source: dead })
@@ -238,10 +262,14 @@ describe('ContentStore over a store with faults', () => {
 
   it('fails what is under way when it is closed, and every read after that', async () => {
     harness.server.always = neverAnswer
+    await store.close()
+    store = await harness.open({ maxConcurrentFetches: 1, maxGapBytes: 1 })
     const running = read(0, 10)
     await sleep(30)
+    const waiting = read(200 * KIB, 10)
     const closing = store.close()
     await assert.rejects(running, { code: 'aborted' })
+    await assert.rejects(waiting, { code: 'aborted' })
     await closing
     await assert.rejects(read(0, 10), { code: 'aborted' })
   })

@@ -339,6 +339,19 @@ describe('ContentStore on disk', function () {
     }
   })
 
+  it('fetches no faster than it can write', async () => {
+    const store = await harness.open({ maxUnwrittenBytes: 1 })
+    await Promise.all(packs.map((pack) => fill(store, pack)))
+    assert.equal(store.usageBytes(), packs.length * PACK_BYTES)
+    for (const pack of packs) await readAll(store, pack)
+  })
+
+  it('keeps no more packs than it may, however small', async () => {
+    const store = await harness.open({ maxPacks: 2 })
+    for (const pack of packs) await readAll(store, pack)
+    assert.ok(store.packs().length <= 3, `${store.packs().length} packs`)
+  })
+
   it('keeps going without a disk tier', async () => {
     assert.ok(first !== undefined)
     const store = await harness.open({ cacheDir: undefined })

@@ -240,6 +240,17 @@ describe('HttpBlobSource', function () {
     assert.equal(server.openConnections, 0)
   })
 
+  it('ends at once when the caller gives up during a back-off', async () => {
+    server.always = answerStatus(503, { 'retry-after': '10' })
+    const stop = new AbortController()
+    setTimeout(() => {
+      stop.abort()
+    }, 50)
+    const start = performance.now()
+    await assertFails(fetch(open(), undefined, stop.signal), 'aborted')
+    assert.ok(performance.now() - start < 1000)
+  })
+
   it('follows a redirect to another origin without credentials, and remembers it', async () => {
     server.always = answerStatus(307, { location: `${elsewhere.origin}/signed?key=1` })
     const source = open({ authorizer: bearer('secret') })
