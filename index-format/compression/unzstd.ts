@@ -7,6 +7,8 @@ import binding from 'zstd-napi/binding.js'
 import { IndexFormatError } from '../errors.js'
 
 const OUTPUT_CHUNK_BYTES = 256 * 1024
+/** Less room than this is not worth a step. */
+const MIN_OUTPUT_BYTES = 32 * 1024
 /** zstd's own default: a frame that needs a window over 128 MiB is refused. */
 const MAX_WINDOW_LOG = 27
 
@@ -21,11 +23,15 @@ export async function* unzstd(
   const context = new binding.DCtx()
   context.setParameter(binding.DParameter.windowLogMax, MAX_WINDOW_LOG)
   let insideFrame = false
+  let slab = Buffer.alloc(0)
   for await (const chunk of source) {
     let input = chunk
     for (;;) {
-      const output = Buffer.allocUnsafeSlow(OUTPUT_CHUNK_BYTES)
+      // What was handed out is never written again: the rest of the slab serves the next step.
+      if (slab.length < MIN_OUTPUT_BYTES) slab = Buffer.allocUnsafeSlow(OUTPUT_CHUNK_BYTES)
+      const output = slab
       const [hint, produced, consumed] = step(context, output, input, name)
+      slab = slab.subarray(produced)
       if (produced > 0) yield output.subarray(0, produced)
       if (consumed > 0 || produced > 0) insideFrame = hint !== 0
       input = input.subarray(consumed)
