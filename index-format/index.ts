@@ -57,7 +57,7 @@ export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'
 export type { RandomAccess } from './random-access.js'
-export { directoryOfLayerUrl, type LayerUrl } from './recipe/layer-url.js'
+export { directoryOfLayerUrl, type LayerUrl, textFromLayerUrl } from './recipe/layer-url.js'
 export {
   type BlobRef,
   bytesFromRecipe,

@@ -3,13 +3,13 @@
  * once, however many files share it. Bytes are compared with bytes, so that no digest of ours has
  * to be right for the proof to hold.
  */
-import type { Extent } from '../../index-format/index.js'
+import type { Extent, RandomAccess } from '../../index-format/index.js'
 import type { ContentPlan, PackPlan, PlannedExtent, PlannedFile } from './content-plan.js'
 import type { Difference } from './difference.js'
 import { readFileBytes } from './file-bytes.js'
 import { InoMap } from './ino-map.js'
 import type { FailedPiece, ReadableTree, ReadPiece, TreePair } from './readable-tree.js'
-import { pathsOf } from './tree-walk.js'
+import { pathsOf } from '../inspect/tree-walk.js'
 
 export interface CompareContentOptions {
   readonly signal: AbortSignal
@@ -59,10 +59,7 @@ export class ContentComparison {
       for (let extent = extents[next]; extent !== undefined; extent = extents[++next]) {
         if (extent.rawOffset >= end) break
         const { expectedIno, trees } = this.#plan.file(extent.file)
-        const original = {
-          source: trees.expected,
-          extents: trees.expected.tree.extents(expectedIno),
-        }
+        const original = originalFile(trees.expected, expectedIno)
         live.push({ ...extent, done: 0, original })
       }
       this.#comparePiece(piece, live)
@@ -104,7 +101,7 @@ export class ContentComparison {
     for (let at = 0; at < bytes.length; at += COMPARE_BYTES) {
       const actual = bytes.subarray(at, at + COMPARE_BYTES)
       const expected = this.#buffer.subarray(0, actual.length)
-      readFileBytes(extent.original.source, extent.original.extents, expected, start + at)
+      readFileBytes(extent.original.content, extent.original.extents, expected, start + at)
       if (Buffer.compare(expected, actual) === 0) continue
       const first = actual.findIndex((byte, index) => byte !== expected[index])
       this.addDifference(extent.file, start + at + first)
@@ -157,13 +154,24 @@ function placesOf(files: readonly PlannedFile[]): (file: PlannedFile) => Place {
 
 function byteWords({ trees, expectedIno }: PlannedFile, offset: number): string {
   const byte = new Uint8Array(1)
-  readFileBytes(trees.expected, trees.expected.tree.extents(expectedIno), byte, offset)
+  const { content, extents } = originalFile(trees.expected, expectedIno)
+  readFileBytes(content, extents, byte, offset)
   return `0x${(byte[0] ?? 0).toString(16).padStart(2, '0')}`
+}
+
+/** A file of the original: its extents, and where they lie. */
+interface OriginalFile {
+  readonly content: RandomAccess
+  readonly extents: readonly Extent[]
+}
+
+function originalFile(source: ReadableTree, ino: number): OriginalFile {
+  return { content: source.content(ino), extents: source.tree.extents(ino) }
 }
 
 interface LiveExtent extends PlannedExtent {
   /** Bytes compared so far. */
   done: number
   /** The original's file. */
-  readonly original: { readonly source: ReadableTree; readonly extents: readonly Extent[] }
+  readonly original: OriginalFile
 }

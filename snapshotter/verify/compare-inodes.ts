@@ -1,6 +1,7 @@
 /** Compares what stat(2), readlink(2) and listxattr(2) say about two files. */
 import type { Inode, Tree, Xattr } from '../../index-format/index.js'
 import { escapeName } from '../inspect/escape-name.js'
+import { deviceNumbers } from '../inspect/listed-file.js'
 import type { Difference } from './difference.js'
 
 /** A file in its tree. */
@@ -109,9 +110,9 @@ function octal(mode: number): string {
   return (mode & 0o7777).toString(8).padStart(4, '0')
 }
 
-/** Major and minor number out of the kernel's 32-bit form (linux/kdev_t.h, new_decode_dev). */
-export function device(rdev: number): string {
-  return `${(rdev >>> 8) & 0xfff}:${(rdev & 0xff) | ((rdev >>> 12) & 0xfff00)}`
+function device(rdev: number): string {
+  const { major, minor } = deviceNumbers(rdev)
+  return `${major}:${minor}`
 }
 
 function time(inode: Inode): string {

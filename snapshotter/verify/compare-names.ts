@@ -8,7 +8,7 @@ import { compareInodes, typeName } from './compare-inodes.js'
 import type { Difference } from './difference.js'
 import { InoMap } from './ino-map.js'
 import type { TreePair } from './readable-tree.js'
-import { DirectoryCursor, isDirectory, isRegular, joinPath, pathsOf } from './tree-walk.js'
+import { DirectoryCursor, isDirectory, isRegular, joinPath, pathsOf } from '../inspect/tree-walk.js'
 
 /** Two inodes that the same name stands for. */
 export interface InodePair {

@@ -73,7 +73,11 @@ function fileHook(
   return (pair) => {
     const extents = actual.tree.extents(pair.actualIno)
     const file = plan.addFile(pair, extents)
-    const offset = firstByteInHoles(expected, expected.tree.extents(pair.expectedIno), extents)
+    const offset = firstByteInHoles(
+      expected.content(pair.expectedIno),
+      expected.tree.extents(pair.expectedIno),
+      extents,
+    )
     if (offset !== undefined) content.addDifference(file, offset)
   }
 }

@@ -49,6 +49,8 @@ export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number]
 
 export interface Difference {
   readonly kind: DifferenceKind
+  /** Of the image that differs; absent where trees are compared, not images. */
+  readonly platform?: string
   /** Which of the trees that were compared; absent where the difference is not in a tree. */
   readonly tree?: string
   /** Raw bytes, from the root of the tree, without a slash in front; empty for the root and where no path applies. */
@@ -66,23 +68,30 @@ export interface Difference {
 /** A difference as JSON has it; the path is escaped, since JSON has no bytes. */
 export interface DifferenceJson {
   readonly kind: DifferenceKind
+  readonly platform?: string
   readonly tree?: string
-  readonly path: string
+  /** Absent where the difference is not in a tree. */
+  readonly path?: string
   readonly name?: string
   readonly offset?: number
   readonly expected: string
   readonly actual: string
 }
 
-export function jsonFromDifference(difference: Difference): DifferenceJson {
-  return { ...difference, path: `/${escapePath(difference.path)}` }
+export function jsonFromDifference({ path, ...rest }: Difference): DifferenceJson {
+  return rest.tree === undefined ? rest : { ...rest, path: `/${escapePath(path)}` }
 }
 
 /** One line for people. */
 export function textFromDifference(difference: Difference): string {
-  const name = difference.name === undefined ? '' : ` ${difference.name}`
-  const offset = difference.offset === undefined ? '' : ` at offset ${difference.offset}`
-  const path = `/${escapePath(difference.path)}`
-  const where = difference.tree === undefined ? '' : `${difference.tree} `
-  return `${difference.kind}: ${where}${path}${name}${offset}: expected ${difference.expected}, found ${difference.actual}`
+  const { actual, expected, kind, name, offset, path, platform, tree } = difference
+  const place = [
+    platform,
+    tree,
+    tree === undefined ? undefined : `/${escapePath(path)}`,
+    name,
+    offset === undefined ? undefined : `at offset ${offset}`,
+  ]
+  const where = place.filter((part) => part !== undefined).join(' ')
+  return `${kind}: ${where}: expected ${expected}, found ${actual}`
 }

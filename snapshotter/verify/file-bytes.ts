@@ -1,12 +1,11 @@
 /** Bytes of the original's files, read anywhere; holes read as zeros. */
-import type { Extent } from '../../index-format/index.js'
-import type { ReadableTree } from './readable-tree.js'
+import type { Extent, RandomAccess } from '../../index-format/index.js'
 
 const CHUNK_BYTES = 1024 * 1024
 
 /** Fills `target` with the bytes from `offset` on of the file that has these extents. */
 export function readFileBytes(
-  source: ReadableTree,
+  content: RandomAccess,
   extents: readonly Extent[],
   target: Uint8Array,
   offset: number,
@@ -19,7 +18,7 @@ export function readFileBytes(
     const from = Math.max(extent.offset, offset)
     const to = Math.min(extent.offset + extent.length, end)
     const rawOffset = extent.rawOffset + (from - extent.offset)
-    source.content(extent.pack).readSync(target.subarray(from - offset, to - offset), rawOffset)
+    content.readSync(target.subarray(from - offset, to - offset), rawOffset)
   }
 }
 
@@ -28,7 +27,7 @@ export function readFileBytes(
  * has `others`; undefined when it never does.
  */
 export function firstByteInHoles(
-  source: ReadableTree,
+  content: RandomAccess,
   extents: readonly Extent[],
   others: readonly Extent[],
 ): number | undefined {
@@ -37,7 +36,7 @@ export function firstByteInHoles(
     for (const hole of uncovered(extent.offset, extent.offset + extent.length, others)) {
       for (let offset = hole.from; offset < hole.to; offset += chunk.length) {
         const part = chunk.subarray(0, Math.min(chunk.length, hole.to - offset))
-        readFileBytes(source, [extent], part, offset)
+        readFileBytes(content, [extent], part, offset)
         const at = part.findIndex((byte) => byte !== 0)
         if (at >= 0) return offset + at
       }

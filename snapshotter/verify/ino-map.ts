@@ -1,12 +1,12 @@
 /**
- * A map from inode numbers to inode numbers for trees of millions of files: four bytes an entry
- * where numbers are dense, as every tree of ours has them.
+ * A map from inode numbers to inode numbers for trees of millions of files: eight bytes an entry
+ * where numbers are dense, as every layer has them.
  */
 const PAGE_BITS = 6
 const PAGE_ENTRIES = 1 << PAGE_BITS
 
 export class InoMap {
-  readonly #pages = new Map<number, Uint32Array>()
+  readonly #pages = new Map<number, Float64Array>()
 
   get(ino: number): number | undefined {
     const value = this.#pages.get(pageOf(ino))?.[ino % PAGE_ENTRIES]
@@ -18,14 +18,14 @@ export class InoMap {
     const number = pageOf(ino)
     let page = this.#pages.get(number)
     if (page === undefined) {
-      page = new Uint32Array(PAGE_ENTRIES)
+      page = new Float64Array(PAGE_ENTRIES)
       this.#pages.set(number, page)
     }
     page[ino % PAGE_ENTRIES] = value
   }
 }
 
-/** Inode numbers go up to 2^32, where JavaScript's shifts would wrap. */
+/** Inode numbers go beyond 2^32, where JavaScript's shifts would wrap. */
 function pageOf(ino: number): number {
   return Math.floor(ino / PAGE_ENTRIES)
 }

@@ -8,8 +8,8 @@ import type { RandomAccess, Tree } from '../../index-format/index.js'
 /** A tree whose content is local. */
 export interface ReadableTree {
   readonly tree: Tree
-  /** The bytes that extents of this `pack` name. Throws where the tree has no such pack. */
-  content(pack: number): RandomAccess
+  /** Where the extents of this regular file lie; their `pack` says nothing more. */
+  content(ino: number): RandomAccess
 }
 
 /** A run of a pack's uncompressed address space. */

@@ -1,0 +1,14 @@
+/** Standard output as a sink that waits for a slow reader and does not mind one that leaves. */
+import { pipeline } from 'node:stream/promises'
+
+/** Writes everything. A reader that went away (`| head`) ends it without an error. */
+export async function writeOut(
+  chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await pipeline(chunks, process.stdout, { end: false, signal })
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+  }
+}

@@ -1,0 +1,77 @@
+/** The options of every command that looks into one tree, and what they open. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { ImageAccess } from '../inspect/image-access.js'
+import { openTree, type OpenedTree } from '../inspect/opened-tree.js'
+import type { CommandContext } from './command-context.js'
+import { openRegistryConnection } from './registry-access.js'
+
+export interface AccessOptions {
+  readonly plainHttp?: true
+}
+
+export interface TreeOptions extends AccessOptions {
+  readonly store?: string[]
+  readonly platform?: string
+  readonly layer?: number
+}
+
+/** Adds the options that `TreeOptions` describes. */
+export function addTreeOptions(command: Command): Command {
+  return addAccessOptions(command)
+    .option('--store <url>', 'read packs from there; may be given more than once', collect)
+    .option('--platform <os/arch>', 'which of the image; default: that of this machine')
+    .option(
+      '--layer <number>',
+      'one layer, from 0 at the bottom; default: all, merged',
+      wholeNumber,
+    )
+}
+
+/** Adds the options that `AccessOptions` describes. */
+export function addAccessOptions(command: Command): Command {
+  return command.option('--plain-http', 'speak HTTP without TLS to every registry')
+}
+
+/** Gives `use` what it needs to reach images and stores, and takes it away afterwards. */
+export async function withAccess<Result>(
+  options: AccessOptions,
+  context: CommandContext,
+  use: (access: ImageAccess) => Promise<Result>,
+): Promise<Result> {
+  const connection = openRegistryConnection({ plainHttp: options.plainHttp === true })
+  const access = await ImageAccess.open({}, { log: context.log, connection })
+  try {
+    return await use(access)
+  } finally {
+    await access.close()
+  }
+}
+
+/** Opens the tree of `what` for `use`, and closes it afterwards. */
+export function withTree<Result>(
+  what: string,
+  options: TreeOptions,
+  context: CommandContext,
+  use: (tree: OpenedTree) => Promise<Result>,
+): Promise<Result> {
+  const { layer, platform, store: stores } = options
+  return withAccess(options, context, async (access) => {
+    const tree = await openTree({ what, layer, platform, stores }, { access }, context.signal)
+    try {
+      return await use(tree)
+    } finally {
+      tree.close()
+    }
+  })
+}
+
+/** Parses a whole number from 0; Commander adds which option it was. */
+export function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('expected a whole number from 0.')
+}
+
+/** Gathers the values of an option that may be given more than once. */
+export function collect(url: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), url]
+}

@@ -1,0 +1,96 @@
+/**
+ * What every command that looks into images needs: one registry connection, sources for stores, and a folder for what has to be on the disk for a while.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type BlobSource,
+  type ContentStats,
+  createContentStats,
+  createHttpAgent,
+  DEFAULT_HTTP_LIMITS,
+  FailoverSource,
+  type Log,
+  sourceFromUrl,
+} from '../../fusefs/index.js'
+import { SnapshotterError } from '../errors.js'
+import { type ImageSource, openImageSource } from '../image/index.js'
+import type { RegistryConnection } from '../registry/index.js'
+
+export interface ImageAccessOptions {
+  /** Where the temporary folder is made. Default: the system's. */
+  readonly tempParent?: string
+}
+
+export interface ImageAccessModules {
+  /** Taken over: closed with this. */
+  readonly connection: RegistryConnection
+  readonly log: Log
+}
+
+export class ImageAccess {
+  /** Removed with everything in it by `close`. */
+  readonly tempFolder: string
+  readonly stats: ContentStats
+  readonly #log: Log
+  readonly #connection: RegistryConnection
+  readonly #agent = createHttpAgent({ limits: DEFAULT_HTTP_LIMITS })
+  readonly #closers: (() => Promise<void>)[] = []
+  #closing: Promise<void> | undefined
+
+  private constructor(tempFolder: string, { connection, log }: ImageAccessModules) {
+    this.tempFolder = tempFolder
+    this.stats = createContentStats()
+    this.#connection = connection
+    this.#log = log
+  }
+
+  /** The caller closes it. */
+  static async open(
+    options: ImageAccessOptions,
+    modules: ImageAccessModules,
+  ): Promise<ImageAccess> {
+    const folder = await mkdtemp(join(options.tempParent ?? tmpdir(), 'thinctl-'))
+    return new ImageAccess(folder, modules)
+  }
+
+  /** Opens what a person names an image by. Closed with this. */
+  async image(text: string, signal: AbortSignal): Promise<ImageSource> {
+    const { tempFolder } = this
+    const modules = { connection: this.#connection }
+    const source = await openImageSource(text, { tempFolder }, modules, signal)
+    this.#closers.push(() => source.close())
+    return source
+  }
+
+  /** One source over all of `urls`, tried in order. Closed with this. */
+  stores(urls: readonly string[]): BlobSource {
+    if (urls.length === 0) {
+      throw new SnapshotterError('invalid-argument', 'no store is known; name one with --store URL')
+    }
+    const modules = {
+      authorizer: this.#connection.authorizer,
+      log: this.#log,
+      stats: this.stats,
+      agent: this.#agent,
+    }
+    const sources = urls.map((url) => sourceFromUrl({ url }, modules))
+    const source = FailoverSource.create({ sources }, modules)
+    this.#closers.push(() => source.close())
+    return source
+  }
+
+  /** Closes connections and sources, and deletes the temporary folder. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    for (const close of this.#closers) await close()
+    await this.#connection.close()
+    await this.#agent.destroy()
+    await rm(this.tempFolder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,90 @@
+/** Opens a thin image's layer: the recipe, and the index that travels beside it. */
+import { createHash, type Hash } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import {
+  decompress,
+  type Digest,
+  MAX_RECIPE_BYTES,
+  readTar,
+  type Recipe,
+  RECIPE_FILE_NAME,
+  recipeFromBytes,
+  type TarMember,
+} from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import type { ImageSource } from '../image/index.js'
+import { boundedBody, type ImageManifest } from '../registry/index.js'
+
+export interface ThinLayerFiles {
+  readonly recipe: Recipe
+  /** Of the layer's tar archive, as the image's configuration must name it. */
+  readonly diffId: Digest
+  /** The path on the local disk of each other file of the layer, by its name. Not verified. */
+  readonly files: ReadonlyMap<string, string>
+}
+
+/** A thin layer has a handful of files; more are not ours. */
+const MAX_FILES = 16
+/** What a thin layer may expand to: the largest index is a few hundred megabytes compressed. */
+const MAX_LAYER_RAW_BYTES = 4 * 1024 ** 3
+const PLAIN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/
+
+/**
+ * Reads the only layer of a thin image; the files beside the recipe go to `folder`, which is made.
+ * Throws `invalid-argument` where the image is not a thin one, and what source and recipe throw.
+ */
+export async function readThinLayer(
+  source: ImageSource,
+  manifest: ImageManifest,
+  folder: string,
+  signal: AbortSignal,
+): Promise<ThinLayerFiles> {
+  const [layer, second] = manifest.layers
+  if (layer === undefined || second !== undefined) {
+    throw notThin(source, `it has ${manifest.layers.length} layers, a thin image has one`)
+  }
+  await mkdir(folder, { recursive: true })
+  const files = new Map<string, string>()
+  let recipe: Recipe | undefined
+  const raw = decompress(source.blob(layer, signal), { maxRawBytes: MAX_LAYER_RAW_BYTES })
+  const hash = createHash('sha256')
+  for await (const member of readTar(hashed(raw, hash), { globalHeaders: 'ignore' })) {
+    const name = rootFileName(member)
+    if (name === RECIPE_FILE_NAME) {
+      const what = `${name} of ${source.name}`
+      recipe = recipeFromBytes(await boundedBody(member.body, MAX_RECIPE_BYTES, what))
+    } else if (name !== undefined && files.size < MAX_FILES) {
+      const path = join(folder, name)
+      await pipeline(member.body, createWriteStream(path, { mode: 0o600 }), { signal })
+      files.set(name, path)
+    }
+  }
+  if (recipe === undefined) throw notThin(source, `its layer holds no ${RECIPE_FILE_NAME}`)
+  return { recipe, files, diffId: `sha256:${hash.digest('hex')}` }
+}
+
+async function* hashed(bytes: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    hash.update(chunk)
+    yield chunk
+  }
+}
+
+/** The name of a regular file in the layer's root directory. */
+function rootFileName(member: TarMember): string | undefined {
+  if (member.kind !== 'file' || member.sparse !== undefined) return undefined
+  const name = Buffer.from(member.path)
+    .toString('latin1')
+    .replace(/^(?:\.?\/)+/, '')
+  return PLAIN_NAME.test(name) ? name : undefined
+}
+
+function notThin(source: ImageSource, why: string): SnapshotterError {
+  return new SnapshotterError(
+    'invalid-argument',
+    `${source.name} is not a thin image: ${why}; make one with thinctl convert`,
+  )
+}
