@@ -6,10 +6,15 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.js'
 import type { CommandContext } from './command-context.js'
+import { addCatCommand } from './commands/cat.js'
+import { addCheckCommand } from './commands/check.js'
 import { addConvertCommand } from './commands/convert.js'
+import { addInspectCommand } from './commands/inspect.js'
+import { addLsCommand } from './commands/ls.js'
 import { addServeCommand } from './commands/serve.js'
 import { addShutdownCommand } from './commands/shutdown.js'
 import { addStatusCommand } from './commands/status.js'
+import { addVerifyCommand } from './commands/verify.js'
 import { errorReport } from './error-report.js'
 import { EXIT_BAD_INPUT, EXIT_OK, exitCodeFromError } from './exit-code.js'
 import { stderrLog } from './stderr-log.js'
@@ -26,6 +31,11 @@ const context: CommandContext = {
   signal: interruptSignal(),
 }
 addConvertCommand(program, context)
+addVerifyCommand(program, context)
+addInspectCommand(program, context)
+addLsCommand(program, context)
+addCatCommand(program, context)
+addCheckCommand(program, context)
 addServeCommand(program, context)
 addStatusCommand(program, context)
 addShutdownCommand(program)
