@@ -31,9 +31,9 @@ export function firstByteInHoles(
   extents: readonly Extent[],
   others: readonly Extent[],
 ): number | undefined {
-  const chunk = new Uint8Array(CHUNK_BYTES)
   for (const extent of extents) {
     for (const hole of uncovered(extent.offset, extent.offset + extent.length, others)) {
+      const chunk = new Uint8Array(Math.min(CHUNK_BYTES, hole.to - hole.from))
       for (let offset = hole.from; offset < hole.to; offset += chunk.length) {
         const part = chunk.subarray(0, Math.min(chunk.length, hole.to - offset))
         readFileBytes(content, [extent], part, offset)

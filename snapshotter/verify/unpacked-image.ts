@@ -3,7 +3,13 @@
  * merged as overlayfs would. Nothing here goes through what made the thin image but the unpacking.
  */
 import { join } from 'node:path'
-import { decompress, LayerBuilder, type LayerTree, MergedTree } from '../../index-format/index.js'
+import {
+  decompress,
+  LayerBuilder,
+  type LayerTree,
+  MergedTree,
+  ResolvedLayer,
+} from '../../index-format/index.js'
 import type { ImageSource } from '../image/index.js'
 import type { Descriptor } from '../registry/index.js'
 import { FileSpool } from './file-spool.js'
@@ -20,7 +26,10 @@ export interface UnpackOptions {
 }
 
 interface UnpackedLayer {
+  /** As it was unpacked. */
   readonly tree: LayerTree
+  /** Above the layers below it. */
+  readonly resolved: ResolvedLayer
   readonly spool: FileSpool
 }
 
@@ -47,9 +56,9 @@ export class UnpackedImage {
     }
   }
 
-  /** Each layer, bottom first. */
+  /** Each layer as containerd unpacks it above the ones below, bottom first. */
   get layers(): ReadableTree[] {
-    return this.#layers.map(({ tree, spool }) => ({ tree, content: () => spool }))
+    return this.#layers.map(({ resolved, spool }) => ({ tree: resolved, content: () => spool }))
   }
 
   /** All layers as one tree. */
@@ -92,7 +101,9 @@ export class UnpackedImage {
     try {
       const name = `layer ${number} of ${source.name}`
       await builder.addArchive(decompress(source.blob(layer, signal), { name }), signal)
-      this.#layers.push({ tree: builder.finish(), spool })
+      const tree = builder.finish()
+      const below = this.#layers.map((other) => other.resolved)
+      this.#layers.push({ tree, resolved: ResolvedLayer.create(tree, below), spool })
     } catch (error) {
       spool.close()
       throw error
