@@ -75,7 +75,7 @@ export class Keeper {
     if (!this.#server.listening) return
     await this.#socket?.close()
     this.#server.close()
-    this.#owner?.destroy()
+    this.#owner?.end()
   }
 
   #serve(socket: Socket): void {
@@ -117,6 +117,8 @@ export class Keeper {
       case 'shutdown':
         await this.#shutdown(request.force)
         send(socket, { event: 'done' })
+        // The front that runs the daemon ends with it, in order.
+        if (this.#owner !== undefined && this.#owner !== socket) send(this.#owner, { event: 'done' })
         await this.close()
         this.#onEmpty()
     }

@@ -77,6 +77,8 @@ export class Supervisor {
       const startedAtMs = performance.now()
       const ending = await this.#oneLife(client)
       if (ending.kind === 'stopped' || stopping()) return
+      // It ended in order without our asking: somebody shuts the keeper down.
+      if (ending.kind === 'exited' && ending.code === 0) return
       if (ending.kind === 'failed') throw new SnapshotterError('unavailable', ending.message)
       if (ending.code === this.#options.refusalStatus) {
         throw new SnapshotterError(
