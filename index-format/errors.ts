@@ -16,6 +16,8 @@ export type IndexFormatErrorCode =
   | 'invalid-pack'
   /** A recipe that is not the JSON we know. */
   | 'invalid-recipe'
+  /** A profile that is not the JSON we know. */
+  | 'invalid-profile'
   /** An index, pack or recipe of a version this build does not read. */
   | 'unsupported-version'
   /** Well-formed, but over a limit of `limits.ts`. */

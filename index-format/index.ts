@@ -56,6 +56,21 @@ export type { Frame, PackTable } from './pack/pack-table.js'
 export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'
+export { AccessOrder, mergedProfile } from './profile/access-order.js'
+export {
+  bytesFromProfile,
+  type Profile,
+  PROFILE_PAGE_BYTES,
+  profileFromBytes,
+  type ProfileRange,
+} from './profile/profile.js'
+export {
+  extentsWithStartup,
+  startupContent,
+  type StartupContent,
+  type StartupPiece,
+  type StartupPlace,
+} from './profile/startup-content.js'
 export type { RandomAccess } from './random-access.js'
 export { directoryOfLayerUrl, type LayerUrl, textFromLayerUrl } from './recipe/layer-url.js'
 export {

@@ -78,3 +78,8 @@ export const MAX_SYMLINKS_FOLLOWED = 255
 export const MAX_TREE_DEPTH = MAX_MEMBER_PATH_BYTES / 2
 /** Attributes of one inode: their names must fit in one listxattr(2) answer anyway. */
 export const MAX_XATTRS_PER_INODE = 1024
+
+/** A profile: 30 bytes for each range. */
+export const MAX_PROFILE_BYTES = 32 * MIB
+/** Ranges of one profile: a start that reads a million different places is not a start. */
+export const MAX_PROFILE_RANGES = 1_000_000

@@ -5,12 +5,17 @@
 import { type Digest, digestFromString } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 
+/** What kind of document this is: the first word of every complaint, and the end of its code. */
+type Document = 'recipe' | 'profile'
+
 export class JsonCursor {
   readonly path: string
   readonly #value: unknown
+  readonly #document: Document
 
-  constructor(value: unknown, path = '$') {
+  constructor(value: unknown, path = '$', document: Document = 'recipe') {
     this.#value = value
+    this.#document = document
     this.path = path
   }
 
@@ -26,7 +31,7 @@ export class JsonCursor {
     }
     const own = Object.hasOwn(this.#value, key)
     const members: Readonly<Record<string, unknown>> = { ...this.#value }
-    return new JsonCursor(own ? members[key] : undefined, `${this.path}.${key}`)
+    return new JsonCursor(own ? members[key] : undefined, `${this.path}.${key}`, this.#document)
   }
 
   /** The elements of an array of `min` to `max`. */
@@ -35,7 +40,9 @@ export class JsonCursor {
     if (!Array.isArray(value) || value.length < min || value.length > max) {
       throw this.refused(`an array of ${min} to ${max} elements`)
     }
-    return value.map((element: unknown, at) => new JsonCursor(element, `${this.path}[${at}]`))
+    return value.map(
+      (element: unknown, at) => new JsonCursor(element, `${this.path}[${at}]`, this.#document),
+    )
   }
 
   /** A string of 1 to `maxBytes` bytes of UTF-8 without control characters. */
@@ -83,7 +90,11 @@ export class JsonCursor {
   /** The error for a value that is not what was `expected`. */
   refused(expected: string, cause?: unknown): IndexFormatError {
     const shown = this.present ? JSON.stringify(this.#value).slice(0, 120) : 'missing'
-    const message = `recipe: ${this.path} is ${shown}; expected ${expected}`
-    return new IndexFormatError('invalid-recipe', message, cause === undefined ? {} : { cause })
+    const message = `${this.#document}: ${this.path} is ${shown}; expected ${expected}`
+    return new IndexFormatError(
+      `invalid-${this.#document}`,
+      message,
+      cause === undefined ? {} : { cause },
+    )
   }
 }
