@@ -54,6 +54,11 @@ export class DispatcherPool {
     return this.#threads.size
   }
 
+  /** Whether nobody serves any more because threads kept breaking, not because they were to end. */
+  get broken(): boolean {
+    return this.#threads.size === 0 && this.#replacements === MAX_REPLACEMENTS
+  }
+
   /** From now on a dispatcher that reads a wake-up ends. */
   askToEnd(): void {
     Atomics.store(new Int32Array(this.#stopping), 0, 1)

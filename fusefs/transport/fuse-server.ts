@@ -147,6 +147,13 @@ export class FuseServer {
       // Threads load their code through libuv's pool: whoever here uses the mount before they have
       // done so can fill that pool with calls that wait for them.
       await server.#pool.ready
+      if (server.#pool.broken) {
+        await server.ended
+        throw new FusefsError(
+          'tree-unavailable',
+          `serve ${options.mountpoint}: no dispatcher thread could start; the log says why`,
+        )
+      }
       return server
     } catch (error) {
       trees.close()
