@@ -21,7 +21,7 @@ export async function mountAt(mounts: readonly Mount[], target: string): Promise
   }
 }
 
-export async function unmount(target: string): Promise<void> {
+async function unmount(target: string): Promise<void> {
   await runProgram(['umount', target])
 }
 
