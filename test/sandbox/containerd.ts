@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Mount } from '../../proto/index.js'
 import { chainIdOf } from './chain-id.js'
-import { processesNaming } from './processes.js'
+import { processesUsing } from './processes.js'
 import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
 import { Service } from './service.js'
 import { mountAt } from './snapshot-mounts.js'
@@ -185,7 +185,7 @@ export class Containerd {
     await this.#service.stop()
     this.#service = undefined
     // Shims outlive their containerd on purpose.
-    for (const pid of processesNaming(this.#options.directory)) process.kill(pid, 'SIGKILL')
+    for (const pid of processesUsing(this.#options.directory)) process.kill(pid, 'SIGKILL')
   }
 
   async #hasStopped(id: string, timeoutMs: number): Promise<boolean> {

@@ -30,13 +30,19 @@ export async function unmountBelow(directory: string): Promise<void> {
   for (let round = 0; round < 5; round++) {
     const mounts = mountsBelow(directory).reverse()
     if (mounts.length === 0) return
-    for (const { target } of mounts) {
-      const { exitCode } = await tryProgram(['umount', target], { timeoutMs: 20_000 })
-      if (exitCode !== 0) await tryProgram(['umount', '-l', target], { timeoutMs: 20_000 })
-    }
+    for (const mount of mounts) await unmount(mount)
   }
   const left = mountsBelow(directory).map(({ target }) => target)
   if (left.length > 0) throw new Error(`cannot unmount ${left.join(', ')}`)
+}
+
+/** -c: asking a FUSE mount whose server is gone for its real path would never end. */
+async function unmount({ target, type }: Mount): Promise<void> {
+  // MNT_FORCE ends a FUSE connection, and with it the requests that nobody answers any more.
+  const force = type.startsWith('fuse') ? ['-f'] : []
+  const umount = ['umount', '-c', ...force]
+  const { exitCode } = await tryProgram([...umount, target], { timeoutMs: 20_000 })
+  if (exitCode !== 0) await tryProgram([...umount, '-l', target], { timeoutMs: 20_000 })
 }
 
 /** mountinfo writes space, tab, newline and backslash in octal. */

@@ -1,21 +1,46 @@
-/** Processes found by what they were started with: the ones that outlive their parent on purpose. */
-import { readFileSync, readdirSync } from 'node:fs'
+/** Processes found by the files they work with: the ones that outlive their parent on purpose. */
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
-/** PIDs of the processes with an argument that is `directory` or a path below it; never our own. */
-export function processesNaming(directory: string): number[] {
+/**
+ * PIDs of the processes that have `directory` or a path below it among their arguments, or hold a
+ * unix socket bound below it; never our own.
+ */
+export function processesUsing(directory: string): number[] {
+  const sockets = socketsBelow(directory)
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
-    .filter((pid) =>
-      argumentsOf(pid).some((word) => word === directory || word.includes(`${directory}/`)),
-    )
+    .filter((pid) => names(pid, directory) || openFiles(pid).some((file) => sockets.has(file)))
 }
 
-function argumentsOf(pid: number): string[] {
+/** `socket:[INODE]` of the unix sockets below a directory; proc_net(5): inode is field 7, path field 8. */
+function socketsBelow(directory: string): Set<string> {
+  const lines = readFileSync('/proc/net/unix', 'utf8').split('\n')
+  return new Set(
+    lines
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[7]?.startsWith(`${directory}/`) ?? false)
+      .map((fields) => `socket:[${fields[6] ?? ''}]`),
+  )
+}
+
+function names(pid: number, directory: string): boolean {
+  const words = orNothing(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'))
+  return words.some((word) => word === directory || word.includes(`${directory}/`))
+}
+
+function openFiles(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`
+  return orNothing(() => readdirSync(folder)).flatMap((fd) =>
+    orNothing(() => [readlinkSync(`${folder}/${fd}`)]),
+  )
+}
+
+/** Processes and their files come and go while they are listed. */
+function orNothing(read: () => string[]): string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+    return read()
   } catch {
-    // The process has ended since it was listed.
     return []
   }
 }

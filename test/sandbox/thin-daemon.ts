@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
-import { processesNaming } from './processes.js'
+import { processesUsing } from './processes.js'
 import { Service } from './service.js'
 
 const cli = fileURLToPath(new URL('../../snapshotter/cli/', import.meta.url))
@@ -84,7 +84,7 @@ export class ThinDaemon {
     this.#service = undefined
     const command = thinctlCommand(['shutdown', '--force', '--config', this.config])
     const { exitCode, stderr } = await tryProgram(command, { timeoutMs: 30_000 })
-    const left = processesNaming(this.directory)
+    const left = processesUsing(this.directory)
     for (const pid of left) process.kill(pid, 'SIGKILL')
     if (exitCode !== 0) throw new Error(`thinctl shutdown: ${stderr}`)
     if (left.length > 0) throw new Error(`thinctl shutdown left processes: ${left.join(', ')}`)

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { withFileLock } from '../file-lock.js'
 import { unmountBelow } from '../mounts.js'
 import { runProgram } from '../program.js'
 
@@ -53,13 +54,17 @@ export class ImageCache {
 
   async #build(recipe: ImageRecipe, tag: string): Promise<void> {
     const directory = mkdtempSync(join(tmpdir(), 'thin-image-'))
-    const draft = `draft-${process.pid}-${tag}`
+    const draft = `draft-${tag}`
     const work = new ImageBuild(directory, `${this.layout}:${draft}`)
     try {
-      await recipe.build(work)
-      await runProgram(['umoci', 'tag', '--image', work.image, tag])
+      // umoci rewrites the layout's index.json as a whole: one build at a time, whoever builds.
+      await withFileLock(join(this.layout, 'lock'), async () => {
+        if (this.#tags().includes(tag)) return
+        await recipe.build(work)
+        await runProgram(['umoci', 'tag', '--image', work.image, tag])
+        await runProgram(['umoci', 'rm', '--image', work.image])
+      })
     } finally {
-      if (this.#tags().includes(draft)) await runProgram(['umoci', 'rm', '--image', work.image])
       await unmountBelow(directory)
       rmSync(directory, { recursive: true, force: true })
     }
