@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Machine } from '../sandbox/machine.js'
 import { runProgram } from '../sandbox/program.js'
 import { Sandbox } from '../sandbox/sandbox.js'
-import { compareTrees } from '../sandbox/tree-comparison.js'
+import { compareTrees, textOfDifferences } from '../sandbox/tree-comparison.js'
 import { publish } from './thin-images.js'
 
 describe('an image built from a thin image', function () {
@@ -36,7 +36,7 @@ describe('an image built from a thin image', function () {
     await containerd.mountImage(ordinary, left, 'overlayfs')
     await containerd.mountImage(thin, right, 'thin')
     const { differences, comparedEntries } = await compareTrees(left, right)
-    assert.deepEqual(differences.slice(0, 20), [], `${differences.length} differences`)
+    assert.equal(textOfDifferences(differences), '')
     assert.ok(comparedEntries > 5000, `only ${comparedEntries} entries`)
     await containerd.unmountImage(right, 'thin')
     await containerd.unmountImage(left, 'overlayfs')

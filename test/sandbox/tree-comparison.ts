@@ -175,3 +175,12 @@ function printable(bytes: Buffer): string {
       (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
     )
 }
+
+/** The first differences for a person to read, one a line; empty where there are none. */
+export function textOfDifferences(differences: readonly TreeDifference[]): string {
+  const lines = differences
+    .slice(0, 30)
+    .map(({ path, attribute, left, right }) => `${path} ${attribute}: ${left} / ${right}`)
+  const more = differences.length - lines.length
+  return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n')
+}

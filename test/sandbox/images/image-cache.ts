@@ -60,6 +60,8 @@ export class ImageCache {
       // umoci rewrites the layout's index.json as a whole: one build at a time, whoever builds.
       await withFileLock(join(this.layout, 'lock'), async () => {
         if (this.#tags().includes(tag)) return
+        // What an interrupted build has left.
+        if (this.#tags().includes(draft)) await runProgram(['umoci', 'rm', '--image', work.image])
         await recipe.build(work)
         await runProgram(['umoci', 'tag', '--image', work.image, tag])
         await runProgram(['umoci', 'rm', '--image', work.image])

@@ -1,0 +1,84 @@
+/** What a benchmark hands back, and how it is printed: a table, the claims it supports, the conditions. */
+import { type Summary, summaryOf } from './statistics.js'
+
+/** One contender, or one size, with its measurements by column. */
+export interface ReportRow {
+  readonly name: string
+  /** By column: every single measurement, in order. */
+  readonly samples: Readonly<Record<string, readonly number[]>>
+}
+
+/** A figure that the project promises. */
+export interface Claim {
+  readonly text: string
+  readonly value: number
+  readonly limit: number
+  readonly relation: 'at least' | 'at most'
+}
+
+export interface Report {
+  readonly name: string
+  /** What was done, for somebody who wants to do it again. */
+  readonly method: string
+  readonly rows: readonly ReportRow[]
+  readonly claims: readonly Claim[]
+}
+
+export function isMet({ value, limit, relation }: Claim): boolean {
+  return relation === 'at least' ? value >= limit : value <= limit
+}
+
+/** A markdown table of medians with their spread, and under it the claims. */
+export function textOf(report: Report): string {
+  const columns = [...new Set(report.rows.flatMap(({ samples }) => Object.keys(samples)))]
+  const table = markdownTable(
+    ['', ...columns],
+    report.rows.map(({ name, samples }) => [
+      name,
+      ...columns.map((column) => cellOf(column, samples[column])),
+    ]),
+  )
+  const claims = report.claims.map((claim) => {
+    const { text, value, limit, relation } = claim
+    const verdict = isMet(claim) ? 'met' : 'NOT MET'
+    return `- ${text}: ${significant(value)} (${relation} ${significant(limit)}: ${verdict})`
+  })
+  return [`## ${report.name}`, '', report.method, '', table, '', ...claims, ''].join('\n')
+}
+
+/** Columns padded to one width each; numbers to the right. */
+export function markdownTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = head.map((title, i) =>
+    Math.max(3, title.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  )
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' | ')} |`
+  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  return [line(head), line(rule), ...rows.map(line)].join('\n')
+}
+
+/** Three significant digits, without an exponent. */
+export function significant(value: number): string {
+  if (value === 0) return '0'
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
+  return value.toFixed(Math.min(digits, 6))
+}
+
+function cellOf(column: string, samples: readonly number[] | undefined): string {
+  if (samples === undefined || samples.length === 0) return '-'
+  const summary = summaryOf(samples)
+  return summary.count === 1 ? show(column, summary.median) : spread(column, summary)
+}
+
+function spread(column: string, { median, min, max }: Summary): string {
+  if (min === max) return show(column, median)
+  return `${show(column, median)} (${show(column, min)}–${show(column, max)})`
+}
+
+/** Counts are whole; everything else is rounded to what a measurement can say. */
+function show(column: string, value: number): string {
+  return column.startsWith('requests') ? String(Math.round(value)) : significant(value)
+}

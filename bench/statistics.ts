@@ -1,0 +1,25 @@
+/** What several measurements of the same thing say together. */
+export interface Summary {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+  readonly count: number
+}
+
+/** Throws for an empty list: a measurement that did not happen has no median. */
+export function summaryOf(values: readonly number[]): Summary {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted[Math.floor(sorted.length / 2)]
+  const below = sorted[Math.floor((sorted.length - 1) / 2)]
+  const [min] = sorted
+  const max = sorted.at(-1)
+  if (middle === undefined || below === undefined || min === undefined || max === undefined) {
+    throw new Error('there is no median of nothing')
+  }
+  return { median: (middle + below) / 2, min, max, count: sorted.length }
+}
+
+/** Just the median. */
+export function medianOf(values: readonly number[]): number {
+  return summaryOf(values).median
+}

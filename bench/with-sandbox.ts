@@ -1,0 +1,25 @@
+import { Sandbox } from '../test/sandbox/sandbox.js'
+
+/** Lends a sandbox to `work` and takes it away in any case: at the end, on an error, on a signal. */
+export async function withSandbox(work: (sandbox: Sandbox) => Promise<void>): Promise<void> {
+  const sandbox = await Sandbox.start()
+  const interrupted = (): void => {
+    console.error('interrupted: cleaning up')
+    sandbox.close().then(
+      () => process.exit(130),
+      (error: unknown) => {
+        console.error(error)
+        process.exit(1)
+      },
+    )
+  }
+  process.once('SIGINT', interrupted)
+  process.once('SIGTERM', interrupted)
+  try {
+    await work(sandbox)
+  } finally {
+    process.off('SIGINT', interrupted)
+    process.off('SIGTERM', interrupted)
+    await sandbox.close()
+  }
+}
