@@ -42,7 +42,10 @@ export async function coldStart(sandbox: Sandbox, options: ColdStartOptions): Pr
     const pull = await machine.containerd.pull(reference, snapshotter)
     const create = await machine.containerd.ctr([
       ...['containers', 'create', '--snapshotter', snapshotter],
-      ...[reference, id, ...command],
+      '--',
+      reference,
+      id,
+      ...command,
     ])
     const run = await machine.containerd.ctr(['tasks', 'start', id])
     const { receivedBytes, requests } = sandbox.proxy.traffic
