@@ -1,11 +1,12 @@
 /** The daemon as a process: its log, its signals, and its channel to the keeper. */
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import type { NegotiatedInit, TreeClass } from '../../fusefs/index.js'
 import type { Config } from '../config/index.js'
 import { Daemon } from '../daemon/daemon.js'
 import type { InheritedFuse } from '../daemon/fuse-servers.js'
 import { TREE_CLASSES } from '../daemon/mountpoints.js'
 import { SnapshotterError } from '../errors.js'
+import { createLog } from '../log/create-log.js'
 
 export interface DaemonProcessOptions {
   readonly config: Config
@@ -17,7 +18,7 @@ export interface DaemonProcessOptions {
 /** Runs the daemon until a signal ends it. Throws when it does not start. */
 export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   const { config, trace } = options
-  const log = pino({ level: trace ? 'debug' : config.log.level, base: null })
+  const log = createLog(trace ? { ...config.log, level: 'debug' } : config.log)
   const daemon = await Daemon.start(
     { config, inherited: options.fuse.map(inheritedFromArgument), trace },
     { log, onInit: tellKeeper },

@@ -18,7 +18,7 @@ export interface Config {
   readonly cache: CacheConfig
   readonly fetch: FetchConfig
   readonly fuse: FuseConfig
-  /** In the order of the file; the first whose prefix fits counts. */
+  /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
   readonly mirrors: readonly StoreMirror[]
   /** By host or host:port, as in an image reference. */
   readonly registries: ReadonlyMap<string, RegistryConfig>
@@ -74,8 +74,4 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** A PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
-  /** Whether certificates are not checked. */
-  readonly insecure: boolean
-  /** Whether to speak HTTP without TLS; registries on loopback are spoken to so in any case. */
-  readonly plainHttp: boolean
 }

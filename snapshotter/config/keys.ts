@@ -98,6 +98,5 @@ export const REGISTRY_KEYS = {
   username: optionalTextKey({ path: 'username', fallback: '' }),
   passwordFile: optionalPathKey({ path: 'password_file', fallback: '' }),
   ca: optionalPathKey({ path: 'ca', fallback: '' }),
-  insecure: switchKey({ path: 'insecure', fallback: false }),
   plainHttp: switchKey({ path: 'plain_http', fallback: false }),
 } as const

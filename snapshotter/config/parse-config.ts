@@ -64,14 +64,20 @@ function configFrom(reader: TableReader): Config {
       dispatchers: reader.get(KEYS.fuseDispatchers),
       readAheadKib: reader.get(KEYS.fuseReadAhead),
     },
-    mirrors: reader.tables('store').map(mirrorFrom),
-    registries: new Map(
-      [...reader.namedTables('registry')].map(([host, table]) => [
-        host,
-        registryFrom(host, table, reader),
-      ]),
-    ),
+    ...storesAndRegistriesFrom(reader),
   }
+}
+
+function storesAndRegistriesFrom(reader: TableReader): Pick<Config, 'mirrors' | 'registries'> {
+  const mirrors = reader.tables('store').map(mirrorFrom)
+  const registries = new Map<string, RegistryConfig>()
+  for (const [host, table] of reader.namedTables('registry')) {
+    if (table.get(REGISTRY_KEYS.plainHttp)) {
+      mirrors.push({ prefix: `oci+https://${host}/`, replacements: [`oci+http://${host}/`] })
+    }
+    registries.set(host, registryFrom(host, table, reader))
+  }
+  return { mirrors, registries }
 }
 
 function mirrorFrom(reader: TableReader): StoreMirror {
@@ -91,8 +97,6 @@ function registryFrom(host: string, reader: TableReader, document: TableReader):
     username: reader.get(REGISTRY_KEYS.username),
     passwordFile: reader.get(REGISTRY_KEYS.passwordFile),
     ca: reader.get(REGISTRY_KEYS.ca),
-    insecure: reader.get(REGISTRY_KEYS.insecure),
-    plainHttp: reader.get(REGISTRY_KEYS.plainHttp),
   }
   reader.reportUnknown()
   if ((registry.username === undefined) !== (registry.passwordFile === undefined)) {

@@ -66,7 +66,6 @@ describe('configFromToml', () => {
         username = "u"
         password_file = "/p"
         ca = "/ca.pem"
-        insecure = true
         plain_http = true
       `,
       'c.toml',
@@ -96,12 +95,10 @@ describe('configFromToml', () => {
           prefix: 'https://b.example/x',
           replacements: ['http://c.example/', 'https://d.example/'],
         },
+        { prefix: 'oci+https://a.example:5000/', replacements: ['oci+http://a.example:5000/'] },
       ],
       registries: new Map([
-        [
-          'a.example:5000',
-          { username: 'u', passwordFile: '/p', ca: '/ca.pem', insecure: true, plainHttp: true },
-        ],
+        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem' }],
       ]),
     })
   })

@@ -1,0 +1,46 @@
+/** From a line of pino's JSON to a line for people: time, level, message, fields; then the stack. */
+
+/** pino's numbers of levels. */
+const LEVELS: ReadonlyMap<unknown, string> = new Map([
+  [10, 'TRACE'],
+  [20, 'DEBUG'],
+  [30, 'INFO'],
+  [40, 'WARN'],
+  [50, 'ERROR'],
+  [60, 'FATAL'],
+])
+
+/** One line with its newline; several if an error has a stack. What is not pino's JSON stays as it is. */
+export function textLine(json: string): string {
+  const record = recordFrom(json)
+  if (record === undefined) return json
+  const { level, time, msg, err, ...fields } = record
+  const words = [plain(time), (LEVELS.get(level) ?? plain(level)).padEnd(5), plain(msg)]
+  for (const [name, value] of Object.entries(fields)) words.push(`${name}=${shown(value)}`)
+  const stack = isRecord(err) ? (err['stack'] ?? err['message']) : err
+  const indented = stack === undefined ? '' : `\n    ${plain(stack).replaceAll('\n', '\n    ')}`
+  return `${words.join(' ')}${indented}\n`
+}
+
+function recordFrom(json: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(json)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : shown(value)
+}
+
+/** A text that could be taken for several words is quoted. */
+function shown(value: unknown): string {
+  if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return value
+  return value === undefined ? '' : JSON.stringify(value)
+}
