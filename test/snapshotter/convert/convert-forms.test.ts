@@ -27,7 +27,7 @@ describe('convertImage between folders and archives', () => {
   let sample: SampleImage
   let connection: RegistryConnection
   let temp: string
-  const signal = AbortSignal.timeout(110_000)
+  let signal: AbortSignal
 
   before(async () => {
     sample = await makeSampleImage()
@@ -38,6 +38,7 @@ describe('convertImage between folders and archives', () => {
     sample.remove()
   })
   beforeEach(() => {
+    signal = AbortSignal.timeout(110_000)
     temp = mkdtempSync(join(tmpdir(), 'test-convert-'))
   })
   afterEach(() => {

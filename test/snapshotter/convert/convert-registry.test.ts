@@ -22,7 +22,7 @@ describe('convertImage on docker-registry', () => {
   let connection: RegistryConnection
   let temp: string
   let database: string
-  const signal = AbortSignal.timeout(110_000)
+  let signal: AbortSignal
 
   before(async () => {
     registry = await startDockerRegistry()
@@ -36,6 +36,7 @@ describe('convertImage on docker-registry', () => {
     await registry.stop()
   })
   beforeEach(() => {
+    signal = AbortSignal.timeout(110_000)
     temp = mkdtempSync(join(tmpdir(), 'test-convert-'))
     database = join(temp, 'publish.db')
   })

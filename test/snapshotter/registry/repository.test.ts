@@ -16,11 +16,12 @@ import {
 import { ACCOUNT, type DockerRegistry, startDockerRegistry } from './docker-registry.js'
 import { type TokenServer, startTokenServer } from './token-server.js'
 
-const signal = AbortSignal.timeout(60_000)
+/** Made anew for each call: one made at load time would be over before its test begins. */
+const inTime = (): AbortSignal => AbortSignal.timeout(60_000)
 
 async function putBytes(repository: Repository, bytes: Buffer): Promise<void> {
   const digest = digestOf(bytes)
-  await repository.putBlob({ digest, sizeBytes: bytes.length, open: () => bytes }, signal)
+  await repository.putBlob({ digest, sizeBytes: bytes.length, open: () => bytes }, inTime())
 }
 
 function describeBlob(bytes: Buffer): {
@@ -56,10 +57,10 @@ function pushesAndPulls(
     const repository = connection.repository(host, 'team/app')
     const blob = randomBytes(3_000_000)
     const config = Buffer.from('{}')
-    assert.equal(await repository.blobSize(digestOf(blob), signal), undefined)
+    assert.equal(await repository.blobSize(digestOf(blob), inTime()), undefined)
     await putBytes(repository, blob)
     await putBytes(repository, config)
-    assert.equal(await repository.blobSize(digestOf(blob), signal), blob.length)
+    assert.equal(await repository.blobSize(digestOf(blob), inTime()), blob.length)
     const bytes = Buffer.from(
       JSON.stringify({
         schemaVersion: 2,
@@ -70,15 +71,15 @@ function pushesAndPulls(
         ],
       }),
     )
-    const digest = await repository.putManifest('1', { mediaType: OCI_MANIFEST, bytes }, signal)
-    assert.equal(await repository.resolve('1', signal), digest)
-    assert.equal(await repository.resolve('absent', signal), undefined)
+    const digest = await repository.putManifest('1', { mediaType: OCI_MANIFEST, bytes }, inTime())
+    assert.equal(await repository.resolve('1', inTime()), digest)
+    assert.equal(await repository.resolve('absent', inTime()), undefined)
     for (const name of ['1', digest]) {
-      const stored = await repository.manifest(name, signal)
+      const stored = await repository.manifest(name, inTime())
       assert.deepEqual(Buffer.from(stored.bytes), bytes)
       assert.equal(stored.descriptor.mediaType, OCI_MANIFEST)
     }
-    const read = await boundedBody(repository.blob(describeBlob(blob), signal), 4_000_000, 'blob')
+    const read = await boundedBody(repository.blob(describeBlob(blob), inTime()), 4_000_000, 'blob')
     assert.ok(read.equals(blob))
   })
 
@@ -90,9 +91,9 @@ function pushesAndPulls(
       await Promise.resolve()
       yield* pieces
     }
-    const { digest, sizeBytes } = await repository.putStream(content(), signal)
+    const { digest, sizeBytes } = await repository.putStream(content(), inTime())
     assert.equal(digest, digestOf(Buffer.concat(pieces)))
-    assert.equal(await repository.blobSize(digest, signal), sizeBytes)
+    assert.equal(await repository.blobSize(digest, inTime()), sizeBytes)
   })
 
   it('mounts a blob from another repository', async () => {
@@ -100,10 +101,10 @@ function pushesAndPulls(
     const blob = randomBytes(1000)
     await putBytes(connection.repository(host, 'team/one'), blob)
     const other = connection.repository(host, 'team/two')
-    assert.equal(await other.mountBlob(digestOf(blob), 'team/one', signal), true)
-    assert.equal(await other.blobSize(digestOf(blob), signal), blob.length)
+    assert.equal(await other.mountBlob(digestOf(blob), 'team/one', inTime()), true)
+    assert.equal(await other.blobSize(digestOf(blob), inTime()), blob.length)
     const absent = digestOf(randomBytes(10))
-    assert.equal(await other.mountBlob(absent, 'team/one', signal), false)
+    assert.equal(await other.mountBlob(absent, 'team/one', inTime()), false)
   })
 }
 
@@ -126,22 +127,22 @@ describe('Repository on docker-registry', () => {
     const blob = randomBytes(10)
     const digest = digestOf(randomBytes(10))
     await assert.rejects(
-      repository.putBlob({ digest, sizeBytes: 10, open: () => blob }, signal),
+      repository.putBlob({ digest, sizeBytes: 10, open: () => blob }, inTime()),
       (error) => error instanceof SnapshotterError && /DIGEST_INVALID/.test(error.message),
     )
   })
 
   it('says not-found for a manifest and a blob that are not there', async () => {
     const repository = connection.repository(registry.host, 'team/none')
-    await assert.rejects(repository.manifest('1', signal), { code: 'not-found' })
-    const blob = repository.blob(describeBlob(randomBytes(5)), signal)
+    await assert.rejects(repository.manifest('1', inTime()), { code: 'not-found' })
+    const blob = repository.blob(describeBlob(randomBytes(5)), inTime())
     await assert.rejects(boundedBody(blob, 10, 'blob'), { code: 'not-found' })
   })
 
   it('says unavailable, naming the registry, when nobody listens', async () => {
     const repository = connection.repository('127.0.0.1:1', 'team/none')
     await assert.rejects(
-      repository.manifest('1', signal),
+      repository.manifest('1', inTime()),
       (error) =>
         error instanceof SnapshotterError &&
         error.code === 'unavailable' &&
@@ -181,7 +182,7 @@ describe('Repository behind htpasswd', () => {
     const wrong = Buffer.from('builder:wrong').toString('base64')
     for (const auths of [{}, { [registry.host]: { auth: wrong } }]) {
       const other = connectionWith({ auths })
-      const asked = other.repository(registry.host, 'team/app').manifest('1', signal)
+      const asked = other.repository(registry.host, 'team/app').manifest('1', inTime())
       await assert.rejects(asked, { code: 'unauthorized' })
       await other.close()
     }
@@ -241,7 +242,7 @@ describe('Repository behind a token server', () => {
     const other = RegistryConnection.open()
     const repository = other.repository(registry.host, 'team/open')
     tokens.questions.length = 0
-    const many = Array.from({ length: 8 }, () => repository.blobSize(digestOf(blob), signal))
+    const many = Array.from({ length: 8 }, () => repository.blobSize(digestOf(blob), inTime()))
     assert.deepEqual(await Promise.all(many), Array(8).fill(100))
     assert.equal(tokens.questions.length, 1)
     assert.equal(tokens.questions[0]?.authorization, undefined)
@@ -254,9 +255,9 @@ describe('Repository behind a token server', () => {
     const repository = other.repository(registry.host, 'team/open')
     tokens.lifeSeconds = 1
     tokens.questions.length = 0
-    await repository.resolve('1', signal)
+    await repository.resolve('1', inTime())
     await new Promise((resolve) => setTimeout(resolve, 700))
-    await repository.resolve('1', signal)
+    await repository.resolve('1', inTime())
     tokens.lifeSeconds = 300
     assert.equal(tokens.questions.length, 2)
     await other.close()
