@@ -8,8 +8,9 @@ import { isDirectory } from '../file-mode.js'
 import { ROOT_INO, type Extent } from '../tree/tree.js'
 import type { XattrMap } from './member-xattrs.js'
 
-/** SQLite's page cache: what a layer of 200,000 members needs before it spills to disk. */
-const CACHE_KIB = 64 * 1024
+/** SQLite's page cache while the layer is unpacked, and once its tree is only read. */
+const CACHE_KIB = 16 * 1024
+const FINISHED_CACHE_KIB = 2 * 1024
 
 const SCHEMA = `
   CREATE TABLE inode (
@@ -232,6 +233,8 @@ export class WorkTree {
   /** Ends the transaction: from now on the tree is only read. */
   finish(): void {
     this.#db.exec('COMMIT')
+    this.#db.pragma(`cache_size = -${FINISHED_CACHE_KIB}`)
+    this.#db.pragma('shrink_memory')
   }
 
   close(): void {

@@ -40,7 +40,7 @@ export interface Origin {
 
 /** Inode numbers of a layer are below this: layer and number make one exact number together. */
 const LAYER_STRIDE = 2 ** 32
-const CACHE_KIB = 32 * 1024
+const CACHE_KIB = 16 * 1024
 
 const SCHEMA = `
   CREATE TABLE directory (ino INTEGER PRIMARY KEY) STRICT;

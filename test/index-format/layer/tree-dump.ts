@@ -23,10 +23,12 @@ export interface DumpedPath {
 /** By path in latin1, `.` for the root. */
 export type Dump = Record<string, DumpedPath>
 
-/** `contentOf` answers the bytes of the run at `rawOffset` of the spool. */
+/** Answers the bytes of the run at `rawOffset` of the spool, or of `pack` where there are packs. */
+export type ContentOf = (ino: number, rawOffset: number, length: number, pack: number) => Uint8Array
+
 export function dumpTree(
   tree: Tree,
-  contentOf: (ino: number, rawOffset: number, length: number) => Uint8Array,
+  contentOf: ContentOf,
   options: { readonly pageEntries?: number } = {},
 ): Dump {
   const dump: Dump = {}
@@ -100,16 +102,12 @@ function inoAt(tree: Tree, path: string): number {
   return ino
 }
 
-function contentDigest(
-  tree: Tree,
-  ino: number,
-  contentOf: (ino: number, rawOffset: number, length: number) => Uint8Array,
-): string {
+function contentDigest(tree: Tree, ino: number, contentOf: ContentOf): string {
   const hash = createHash('sha256')
   let at = 0
-  for (const { offset, length, rawOffset } of tree.extents(ino)) {
+  for (const { offset, length, rawOffset, pack } of tree.extents(ino)) {
     hash.update(Buffer.alloc(offset - at))
-    hash.update(contentOf(ino, rawOffset, length))
+    hash.update(contentOf(ino, rawOffset, length, pack))
     at = offset + length
   }
   hash.update(Buffer.alloc((tree.inode(ino)?.sizeBytes ?? 0) - at))
