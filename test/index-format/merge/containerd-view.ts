@@ -1,10 +1,11 @@
 /** What a real containerd makes of a stack of layers, seen through its overlayfs snapshotter. */
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Containerd } from '../../sandbox/containerd.js'
 import { unmountBelow } from '../../sandbox/mounts.js'
+import { runProgram } from '../../sandbox/program.js'
 import { dumpDirectory } from '../layer/directory-dump.js'
 import type { Dump } from '../layer/tree-dump.js'
 import { tarOf } from '../tar/tar-fixture.js'
@@ -35,12 +36,31 @@ export class ContainerdView {
     writeFileSync(archive, ociArchive(name, layers))
     await this.#containerd.ctr(['images', 'import', '--snapshotter', SNAPSHOTTER, archive])
     const target = join(this.#directory, `root-${this.#images}`)
-    await this.#containerd.mountImage(name, target, SNAPSHOTTER)
+    mkdirSync(target)
+    await this.#mount(chainIdOf(layers), target)
     try {
       return await dumpDirectory(target)
     } finally {
-      await this.#containerd.unmountImage(target, SNAPSHOTTER)
+      await unmountBelow(target)
     }
+  }
+
+  /**
+   * Mounts the layers as a view of them is mounted. The view itself would be left to containerd's
+   * garbage collector, which may be quicker than the next command; what `ctr snapshots prepare` makes
+   * is a root of it.
+   */
+  async #mount(chainId: string, target: string): Promise<void> {
+    const snapshots = ['snapshots', '--snapshotter', SNAPSHOTTER]
+    await this.#containerd.ctr([...snapshots, 'prepare', target, chainId])
+    const { stdout } = await this.#containerd.ctr([...snapshots, 'mounts', target, target])
+    const lower = /lowerdir=([^,\s]+)/.exec(stdout)?.[1]
+    if (lower === undefined) throw new Error(`ctr snapshots mounts says "${stdout}"`)
+    await runProgram(
+      lower.includes(':')
+        ? ['mount', '-t', 'overlay', '-o', `ro,index=off,lowerdir=${lower}`, 'overlay', target]
+        : ['mount', '-o', 'ro,bind', lower, target],
+    )
   }
 
   /** Ends containerd and removes everything. Idempotent. */
@@ -49,6 +69,15 @@ export class ContainerdView {
     await unmountBelow(this.#directory)
     rmSync(this.#directory, { recursive: true, force: true })
   }
+}
+
+/** The name of the snapshot of all layers: OCI image-spec, config.md, "Layer ChainID". */
+function chainIdOf(layers: readonly Uint8Array[]): string {
+  return layers.map(diffIdOf).reduce((below, diffId) => diffIdOf(Buffer.from(`${below} ${diffId}`)))
+}
+
+function diffIdOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
 /** An OCI image layout in a tar archive, as `ctr images import` takes it. */
