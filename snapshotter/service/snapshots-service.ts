@@ -94,7 +94,7 @@ function unaryHandlers(log: Logger) {
     return (call, callback) => {
       const answer = async (): Promise<void> => {
         try {
-          const response = await method(call.request, signalOf(call))
+          const response = await withSignal(call, (signal) => method(call.request, signal))
           callback(null, response)
         } catch (error) {
           callback(statusOf(error, name, call.request, log))
@@ -112,18 +112,25 @@ function listHandler(
   return (call) => {
     const answer = async (): Promise<void> => {
       try {
-        const signal = signalOf(call)
-        const snapshots = store.list(call.request.filters)
-        for (let start = 0; start < snapshots.length && !signal.aborted; start += LIST_BATCH) {
-          const batch = snapshots.slice(start, start + LIST_BATCH)
-          if (!call.write({ info: batch.map(infoFromSnapshot) })) await drained(call, signal)
-        }
+        await withSignal(call, (signal) => sendList(call, store, signal))
         call.end()
       } catch (error) {
         call.emit('error', statusOf(error, 'List', call.request, log))
       }
     }
     void answer()
+  }
+}
+
+async function sendList(
+  call: ServerWritableStream<ListRequest, ListResponse>,
+  store: SnapshotStore,
+  signal: AbortSignal,
+): Promise<void> {
+  const snapshots = store.list(call.request.filters)
+  for (let start = 0; start < snapshots.length && !signal.aborted; start += LIST_BATCH) {
+    const batch = snapshots.slice(start, start + LIST_BATCH)
+    if (!call.write({ info: batch.map(infoFromSnapshot) })) await drained(call, signal)
   }
 }
 
@@ -144,16 +151,29 @@ async function drained(
   })
 }
 
-/** Fires when the caller hangs up or its deadline passes, both of which grpc-js reports alike. */
-function signalOf(
+/**
+ * Runs `work` with a signal that fires when the caller hangs up, when its deadline passes (grpc-js
+ * reports both alike) or when ours does. Nothing of it is left when `work` has ended.
+ */
+async function withSignal<T>(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
-): AbortSignal {
-  const cancelled = new AbortController()
-  call.once('cancelled', () => {
-    cancelled.abort(new Error('the caller hung up, or its deadline has passed'))
-  })
-  if (call.cancelled) cancelled.abort(new Error('the caller has hung up'))
-  return AbortSignal.any([cancelled.signal, AbortSignal.timeout(MAX_CALL_MS)])
+  work: (signal: AbortSignal) => T | Promise<T>,
+): Promise<T> {
+  const controller = new AbortController()
+  const onCancelled = (): void => {
+    controller.abort(new Error('the caller hung up, or its deadline has passed'))
+  }
+  const timer = setTimeout(() => {
+    controller.abort(new Error(`not done after ${MAX_CALL_MS / 60_000} minutes`))
+  }, MAX_CALL_MS)
+  call.once('cancelled', onCancelled)
+  if (call.cancelled) onCancelled()
+  try {
+    return await work(controller.signal)
+  } finally {
+    clearTimeout(timer)
+    call.off('cancelled', onCancelled)
+  }
 }
 
 /** What containerd asks and tries on purpose is no news; what failed here is. */
