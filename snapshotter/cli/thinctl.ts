@@ -11,6 +11,7 @@ import { addCheckCommand } from './commands/check.js'
 import { addConvertCommand } from './commands/convert.js'
 import { addInspectCommand } from './commands/inspect.js'
 import { addLsCommand } from './commands/ls.js'
+import { addMountCommand } from './commands/mount.js'
 import { addServeCommand } from './commands/serve.js'
 import { addShutdownCommand } from './commands/shutdown.js'
 import { addStatusCommand } from './commands/status.js'
@@ -36,6 +37,7 @@ addInspectCommand(program, context)
 addLsCommand(program, context)
 addCatCommand(program, context)
 addCheckCommand(program, context)
+addMountCommand(program, context)
 addServeCommand(program, context)
 addStatusCommand(program, context)
 addShutdownCommand(program)

@@ -1,0 +1,153 @@
+/** `thinctl mount`: shows a tree as a directory, without containerd, until it is unmounted. */
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { type Command, Option } from 'commander'
+import {
+  type BlobSource,
+  type ContentReader,
+  ContentStore,
+  FusefsError,
+  mountTree,
+  type TransportName,
+} from '../../../fusefs/index.js'
+import { SnapshotterError } from '../../errors.js'
+import type { ImageAccess } from '../../inspect/image-access.js'
+import { openTree } from '../../inspect/opened-tree.js'
+import type { CommandContext } from '../command-context.js'
+import { addTreeOptions, type TreeOptions, withAccess } from '../tree-options.js'
+
+interface MountCommandOptions extends TreeOptions {
+  readonly cacheDir?: string
+  readonly transport?: TransportName
+  readonly trace?: true
+}
+
+/** How often the list of mounts is looked at. */
+const POLL_INTERVAL_MS = 1000
+
+export function addMountCommand(program: Command, context: CommandContext): void {
+  const command = program
+    .command('mount')
+    .description('show a tree as a read-only directory until Ctrl-C or umount')
+    .argument('<image>', 'thin image, unpacked thin layer, or path of an index file')
+    .argument('<mountpoint>', 'an existing directory')
+    .option('--cache-dir <dir>', 'keep what was read there; default: a temporary folder')
+    .option('--trace', 'log the FUSE protocol (with --verbose; kernel transport only)')
+    .addOption(
+      new Option('--transport <name>', 'default: kernel for root, native for others').choices([
+        'kernel',
+        'native',
+      ]),
+    )
+  addTreeOptions(command).action((what: string, mountpoint: string, options: MountCommandOptions) =>
+    withAccess(options, context, (access) => mount({ what, mountpoint }, options, access, context)),
+  )
+}
+
+async function mount(
+  { mountpoint, what }: { readonly what: string; readonly mountpoint: string },
+  options: MountCommandOptions,
+  access: ImageAccess,
+  { log, signal }: CommandContext,
+): Promise<void> {
+  const { layer, platform, store: stores, trace = false } = options
+  await refuseUnusable(mountpoint)
+  const tree = await openTree({ what, layer, platform, stores }, { access }, signal)
+  try {
+    if (tree.store === undefined) {
+      throw new SnapshotterError(
+        'invalid-argument',
+        `${what}: say with --store where its packs are`,
+      )
+    }
+    const cacheDir = options.cacheDir ?? join(access.tempFolder, 'cache')
+    const store = await ContentStore.open({ cacheDir }, { log })
+    try {
+      const mounted = await mountTree(
+        {
+          indexPath: tree.index.path,
+          indexDigest: tree.digest,
+          stores: tree.storeUrls,
+          mountpoint,
+          transport: options.transport ?? (process.geteuid?.() === 0 ? 'kernel' : 'native'),
+          fsName: fsNameOf(tree.name),
+          trace,
+        },
+        { content: contentOf(store, tree.store), log },
+      )
+      const watching = new AbortController()
+      try {
+        process.stderr.write(`${tree.name} is mounted at ${mounted.mountpoint}; Ctrl-C ends it\n`)
+        const gone = unmounted(mounted.mountpoint, watching.signal)
+        await Promise.race([mounted.ended, aborted(signal), gone])
+      } finally {
+        watching.abort()
+        await mounted.unmount().catch(async (error: unknown) => {
+          // Somebody else was faster: what was to be done is done.
+          if (await isMounted(mounted.mountpoint)) throw error
+        })
+      }
+    } finally {
+      await store.close()
+    }
+  } finally {
+    tree.close()
+  }
+}
+
+async function refuseUnusable(mountpoint: string): Promise<void> {
+  const found = await stat(mountpoint).catch((cause: unknown) => {
+    throw new SnapshotterError('not-found', `${mountpoint}: no such directory; make it first`, {
+      cause,
+    })
+  })
+  if (found.isDirectory()) return
+  throw new SnapshotterError('invalid-argument', `${mountpoint}: not a directory`)
+}
+
+function contentOf(store: ContentStore, source: BlobSource): ContentReader {
+  return {
+    shared: (pack) => {
+      try {
+        return store.mirror(pack)
+      } catch (error) {
+        // Without a mirror every read of this pack comes to us, which the store has logged.
+        if (error instanceof FusefsError && error.code === 'cache-io') return undefined
+        throw error
+      }
+    },
+    read: (_tree, pack, rawOffset, target, signal) =>
+      store.read({ pack, rawOffset, target, source }, signal),
+  }
+}
+
+/** Commas would end the option it is given in. */
+function fsNameOf(name: string): string {
+  return `thin:${name}`.replaceAll(/[^A-Za-z0-9._:/@+-]/g, '_').slice(0, 200)
+}
+
+/** libfuse does not say when somebody else unmounts; the kernel's list of mounts does. */
+async function unmounted(mountpoint: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && (await isMounted(mountpoint))) {
+    await setTimeout(POLL_INTERVAL_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+/** Looks into the list of mounts (proc(5), /proc/pid/mountinfo: the fifth field, with escapes). */
+async function isMounted(mountpoint: string): Promise<boolean> {
+  const escaped = mountpoint.replaceAll(/[ \t\n\\]/g, (character) => {
+    return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`
+  })
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8')
+  return mounts.split('\n').some((line) => line.split(' ')[4] === escaped)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => {
+      resolve()
+    })
+  })
+}
