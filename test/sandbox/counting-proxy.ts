@@ -20,6 +20,7 @@ export class CountingProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #targetPort: number
+  #refusing = false
   #requests = 0
   #receivedBytes = 0
   #sentBytes = 0
@@ -68,6 +69,12 @@ export class CountingProxy {
     this.#lines = []
   }
 
+  /** While `refusing`, open connections are broken off and new ones, too. */
+  refuse(refusing: boolean): void {
+    this.#refusing = refusing
+    if (refusing) for (const socket of this.#sockets) socket.destroy()
+  }
+
   /** Idempotent. */
   async close(): Promise<void> {
     if (!this.#server.listening) return
@@ -80,6 +87,10 @@ export class CountingProxy {
   }
 
   #accept(client: Socket): void {
+    if (this.#refusing) {
+      client.resetAndDestroy()
+      return
+    }
     const server = connect({
       port: this.#targetPort,
       host: '127.0.0.1',

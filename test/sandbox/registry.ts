@@ -40,6 +40,18 @@ export class Registry {
     this.storage = storage
   }
 
+  /** The file in which the registry keeps a blob. */
+  blobPath(digest: string): string {
+    const hex = digest.replace('sha256:', '')
+    const blobs = 'docker/registry/v2/blobs/sha256'
+    return join(this.storage, blobs, hex.slice(0, 2), hex, 'data')
+  }
+
+  /** Sends a signal: SIGSTOP makes a registry that accepts connections and never answers. */
+  kill(signal: NodeJS.Signals): void {
+    this.#service.kill(signal)
+  }
+
   async close(): Promise<void> {
     await this.#service.stop(5_000)
   }
