@@ -36,8 +36,10 @@ export {
   FuseServer,
   type FuseServerModules,
   type FuseServerOptions,
+  type ReadListener,
   type StopOptions,
 } from './transport/fuse-server.js'
+export type { KernelCache } from './transport/kernel-cache.js'
 export {
   type KernelMount,
   type KernelMountOptions,

@@ -12,6 +12,8 @@ export interface DispatcherData {
   readonly stopping: SharedArrayBuffer
   /** A LOOKUP of a name that begins like this, in the root, while stopping, is for one dispatcher to end. */
   readonly wakePrefix: string
+  /** See `RecordedSlots`. */
+  readonly recorded: SharedArrayBuffer
   readonly stats: SharedArrayBuffer
   readonly statsRow: number
   /** Whether to post a `trace` line for every request and reply. */
@@ -36,10 +38,20 @@ export interface Miss {
   readonly pid: number
 }
 
+/** A READ of a tree that is being recorded, as the kernel asked it. */
+export interface RecordedRead {
+  readonly kind: 'read'
+  readonly slot: number
+  readonly ino: number
+  readonly offset: number
+  readonly size: number
+}
+
 export type DispatcherMessage =
   /** The thread has loaded everything it needs and reads requests from now on. */
   | { readonly kind: 'ready' }
   | Miss
+  | RecordedRead
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }
   /** An index, content or this program is at fault; the reader got an errno. */

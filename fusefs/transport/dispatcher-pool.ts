@@ -1,7 +1,12 @@
 /** The dispatcher threads of one server: started, listened to, replaced when one breaks, counted out. */
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../log.js'
-import type { DispatcherData, DispatcherMessage, MirrorMessage } from './dispatcher-messages.js'
+import type {
+  DispatcherData,
+  DispatcherMessage,
+  MirrorMessage,
+  RecordedRead,
+} from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
 
 export interface DispatcherPoolOptions {
@@ -14,6 +19,8 @@ export interface DispatcherPoolOptions {
 export interface DispatcherPoolModules {
   readonly log: Log
   readonly misses: MissServer
+  /** Told each READ of a tree that is being recorded. */
+  readonly onRead: (read: RecordedRead) => void
 }
 
 /** A thread that breaks is replaced, but not for ever: something is wrong with the program then. */
@@ -128,6 +135,9 @@ export class DispatcherPool {
         return
       case 'miss':
         misses.take(message)
+        return
+      case 'read':
+        this.#modules.onRead(message)
         return
       case 'interrupt':
         misses.interrupt(message.unique)

@@ -12,6 +12,7 @@ import { printReply, printRequest } from '../wire/print.js'
 import { OUT_HEADER_BYTES, Reply } from '../wire/reply.js'
 import { Request } from '../wire/request.js'
 import type { DispatcherMessage, Unique } from './dispatcher-messages.js'
+import { RecordedSlots } from './recorded-slots.js'
 import { type RequestHandler, readRange } from './request-handler.js'
 import type { StatsRow } from './server-stats.js'
 
@@ -28,6 +29,7 @@ const ORDINARY_ERRNOS: ReadonlySet<number> = new Set([
 export interface DispatcherOptions {
   readonly fd: number
   readonly stopping: SharedArrayBuffer
+  readonly recorded: SharedArrayBuffer
   readonly wakePrefix: string
   readonly trace: boolean
 }
@@ -41,6 +43,7 @@ export interface DispatcherModules {
 export class Dispatcher {
   readonly #fd: number
   readonly #stopping: Int32Array
+  readonly #recorded: RecordedSlots
   readonly #wakePrefix: Buffer
   readonly #trace: boolean
   readonly #handler: RequestHandler
@@ -52,6 +55,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions, modules: DispatcherModules) {
     this.#fd = options.fd
     this.#stopping = new Int32Array(options.stopping)
+    this.#recorded = new RecordedSlots(options.recorded)
     this.#wakePrefix = Buffer.from(options.wakePrefix, 'latin1')
     this.#trace = options.trace
     this.#handler = modules.handler
@@ -111,6 +115,7 @@ export class Dispatcher {
       this.#write()
       return true
     }
+    if (opcode === OPCODES.READ && this.#recorded.has(request.slot)) this.#postRead(lengthBytes)
     switch (this.#handler.handle(request, reply)) {
       case 'none':
         return false
@@ -140,6 +145,13 @@ export class Dispatcher {
     const { slot, ino, pid } = request
     this.#stats.countMiss()
     this.#post({ kind: 'miss', unique, slot, ino, offset, size, pid })
+  }
+
+  #postRead(lengthBytes: number): void {
+    const request = this.#request
+    const { slot, ino } = request
+    this.#post({ kind: 'read', slot, ino, ...readRange(request) })
+    request.load(lengthBytes)
   }
 
   #write(): void {

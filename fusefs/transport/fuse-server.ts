@@ -34,7 +34,9 @@ import { Reply } from '../wire/reply.js'
 import { Request } from '../wire/request.js'
 import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
+import { KernelCache } from './kernel-cache.js'
 import { MissServer } from './miss-server.js'
+import { RecordedSlots } from './recorded-slots.js'
 import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
 
 export interface FuseServerOptions {
@@ -65,6 +67,9 @@ export interface StopOptions {
   readonly timeoutMs?: number
 }
 
+/** A READ: `sizeBytes` from `offset` of the file, which may reach beyond its end. */
+export type ReadListener = (ino: number, offset: number, sizeBytes: number) => void
+
 const read = promisify(readCallback)
 const write = promisify(writeCallback)
 const DEFAULT_DISPATCHERS = 2
@@ -75,6 +80,8 @@ export class FuseServer {
   /** Resolves when the last dispatcher has ended: after `stop`, or because the mount is gone. */
   readonly ended: Promise<void>
   readonly negotiated: NegotiatedInit
+  /** For whoever knows better than the kernel what is read next. */
+  readonly kernelCache: KernelCache
   readonly #fd: number
   readonly #mountpoint: string
   readonly #log: Log
@@ -82,6 +89,8 @@ export class FuseServer {
   readonly #changes: SharedArrayBuffer
   readonly #stats: ServerStats
   readonly #misses: MissServer
+  readonly #recorded = new RecordedSlots()
+  readonly #listeners = new Map<number, ReadListener>()
   readonly #pool: DispatcherPool
   /** Set by `stop`: until when. */
   #deadline: number | undefined
@@ -102,13 +111,15 @@ export class FuseServer {
     this.#trees = parts.trees
     this.#changes = parts.changes
     this.#stats = new ServerStats(count)
+    const own = new StatsRow(this.#stats.shared, 0)
+    this.kernelCache = new KernelCache({ fd }, { stats: own, log })
     const root = spec.kind === 'registry' ? 'trees' : 'tree'
     this.#misses = new MissServer(
       { fd },
       {
         filesystem: new Filesystem({ root }, { trees: parts.trees }),
         content,
-        stats: new StatsRow(this.#stats.shared, 0),
+        stats: own,
         log,
         announce: (message) => {
           this.#pool.announce(message)
@@ -119,10 +130,19 @@ export class FuseServer {
     const wakePrefix = `.thin-wake-${randomBytes(12).toString('hex')}-`
     this.#pool = new DispatcherPool(
       {
-        data: { fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace },
+        data: {
+          ...{ fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace },
+          recorded: this.#recorded.shared,
+        },
         count,
       },
-      { log, misses: this.#misses },
+      {
+        log,
+        misses: this.#misses,
+        onRead: ({ slot, ino, offset, size }) => {
+          this.#listeners.get(slot)?.(ino, offset, size)
+        },
+      },
     )
     this.ended = this.#pool.ended.then(() => this.#finish())
   }
@@ -172,6 +192,20 @@ export class FuseServer {
   }
 
   /**
+   * Tells `listener` each READ of the tree in `slot`, as the kernel asks it, until the function that
+   * is returned has been called. One listener for each tree: a later one replaces it.
+   */
+  recordReads(slot: number, listener: ReadListener): () => void {
+    this.#listeners.set(slot, listener)
+    this.#recorded.add(slot)
+    return () => {
+      if (this.#listeners.get(slot) !== listener) return
+      this.#listeners.delete(slot)
+      this.#recorded.delete(slot)
+    }
+  }
+
+  /**
    * To be called after the registry changed: threads look again, and the kernel drops its listing of
    * the root. Name the slots that were removed; the kernel then drops their names, too.
    */
@@ -197,6 +231,7 @@ export class FuseServer {
 
   async #stop(timeoutMs: number): Promise<boolean> {
     this.#deadline = Date.now() + timeoutMs
+    await Promise.race([this.kernelCache.close(), sleep(timeoutMs)])
     this.#pool.askToEnd()
     for (let turn = 0; this.#pool.running > 0 && this.#leftMs() > 0; turn++) {
       // One wake-up ends one dispatcher, whichever reads it; the others go on answering meanwhile.

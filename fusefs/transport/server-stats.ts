@@ -9,13 +9,16 @@ const BYTES_READ = OPCODE_LIMIT
 const MISSES = OPCODE_LIMIT + 1
 const ERRORS = OPCODE_LIMIT + 2
 const FAULTS = OPCODE_LIMIT + 3
-const COLUMNS = OPCODE_LIMIT + 4
+const BYTES_STORED = OPCODE_LIMIT + 4
+const COLUMNS = OPCODE_LIMIT + 5
 
 export interface ServerCounts {
   /** Requests by opcode; opcodes this build does not know count as `other`. */
   readonly requests: Readonly<Partial<Record<OpcodeName | 'other', number>>>
   /** Bytes answered to READ. */
   readonly bytesRead: number
+  /** Bytes put into the kernel's page cache before they were asked for. */
+  readonly bytesStored: number
   /** Reads that had to wait for content. */
   readonly misses: number
   /** Replies with an errno that no healthy mount gives: EIO, ESTALE, EINVAL and their like. */
@@ -38,6 +41,10 @@ export class StatsRow {
 
   countBytesRead(sizeBytes: number): void {
     this.#add(BYTES_READ, sizeBytes)
+  }
+
+  countBytesStored(sizeBytes: number): void {
+    this.#add(BYTES_STORED, sizeBytes)
   }
 
   countMiss(): void {
@@ -79,6 +86,7 @@ export class ServerStats {
     return {
       requests,
       bytesRead: this.#sum(BYTES_READ),
+      bytesStored: this.#sum(BYTES_STORED),
       misses: this.#sum(MISSES),
       errors: this.#sum(ERRORS),
       faults: this.#sum(FAULTS),

@@ -30,8 +30,9 @@ export interface TreeRecord {
   readonly stores: readonly string[]
 }
 
-/** Node ids are `slot * 2^32 + ino` and must stay below 2^53. */
-const MAX_SLOT = 2 ** 21 - 1
+/** Slots are below this: node ids are `slot * 2^32 + ino` and must stay below 2^53. */
+export const SLOT_LIMIT = 2 ** 21
+const MAX_SLOT = SLOT_LIMIT - 1
 
 /** "THTR": SQLite's `application_id` of `trees.db`. */
 const APPLICATION_ID = 0x54485452

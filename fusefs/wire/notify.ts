@@ -7,6 +7,7 @@ import { OUT_HEADER_BYTES } from './reply.js'
 
 const FUSE_NOTIFY_INVAL_INODE = 2
 const FUSE_NOTIFY_INVAL_ENTRY = 3
+const FUSE_NOTIFY_STORE = 4
 const FUSE_NOTIFY_RESEND = 7
 
 /** Asks for every request again that was read but not answered (protocol 7.40, HAS_RESEND). */
@@ -19,6 +20,16 @@ export function encodeNotifyInvalidateInode(nodeId: number): Uint8Array {
   const { bytes, view } = message(FUSE_NOTIFY_INVAL_INODE, 24)
   view.setBigUint64(OUT_HEADER_BYTES, BigInt(nodeId), true)
   return bytes
+}
+
+/** Puts `bytes` into the page cache of a node, from `offset` on (`struct fuse_notify_store_out`). */
+export function encodeNotifyStore(nodeId: number, offset: number, bytes: Uint8Array): Uint8Array {
+  const { bytes: whole, view } = message(FUSE_NOTIFY_STORE, 24 + bytes.length)
+  view.setBigUint64(OUT_HEADER_BYTES, BigInt(nodeId), true)
+  view.setBigUint64(OUT_HEADER_BYTES + 8, BigInt(offset), true)
+  view.setUint32(OUT_HEADER_BYTES + 16, bytes.length, true)
+  whole.set(bytes, OUT_HEADER_BYTES + 24)
+  return whole
 }
 
 /** Drops the name `name` of the directory `parentNodeId`. */

@@ -14,8 +14,11 @@ export interface AdminAnswer {
   readonly body: string
 }
 
-/** `GET /v1/status` and the like. The signal aborts when the client goes. */
-export type AdminRoutes = Readonly<Record<string, (signal: AbortSignal) => Promise<AdminAnswer>>>
+/** Answers a request. The signal aborts when the client goes; `query` is what stands behind the `?`. */
+export type AdminRoute = (signal: AbortSignal, query: URLSearchParams) => Promise<AdminAnswer>
+
+/** By `GET /v1/status` and the like. */
+export type AdminRoutes = Readonly<Record<string, AdminRoute>>
 
 /** Where to listen: a unix socket's path, or a host and a port. */
 export type AdminAddress =
@@ -83,7 +86,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const name = `${request.method ?? ''} ${(request.url ?? '').split('?', 1)[0] ?? ''}`
+  const [path = '', ...query] = (request.url ?? '').split('?')
+  const name = `${request.method ?? ''} ${path}`
   const route = Object.hasOwn(routes, name) ? routes[name] : undefined
   const gone = new AbortController()
   response.on('close', () => {
@@ -99,7 +103,7 @@ async function answer(
       )
       return
     }
-    const { contentType, body } = await route(gone.signal)
+    const { contentType, body } = await route(gone.signal, new URLSearchParams(query.join('?')))
     respond(response, 200, contentType, body)
   } catch (error) {
     respond(

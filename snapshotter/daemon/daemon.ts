@@ -29,6 +29,8 @@ import { StatusReporter } from './status-reporter.js'
 import { StoreSources, type StoreSourcesOptions } from './store-sources.js'
 import { ThinTrees } from './thin-trees.js'
 import { TreeContent } from './tree-content.js'
+import { recordRoutes } from './record-routes.js'
+import { Recorder } from './recorder.js'
 import { mountpointsUnder } from './mountpoints.js'
 
 export interface DaemonOptions {
@@ -145,8 +147,13 @@ export class Daemon {
       { log, thinLayers: trees },
     )
     this.#closers.push(() => store.close())
+    const recorder = new Recorder(
+      { readAheadKib: config.fuse.readAheadKib },
+      { registry, fuse, log },
+    )
+    this.#closers.push(() => recorder.close())
     const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
-    await this.#serve(config, { store, reporter, log })
+    await this.#serve(config, { store, reporter, recorder, log })
   }
 
   async #startFuse(
@@ -180,9 +187,9 @@ export class Daemon {
   /** The doors are opened last: whoever comes in finds everything there. */
   async #serve(
     config: Config,
-    parts: { store: SnapshotStore; reporter: StatusReporter; log: Logger },
+    parts: { store: SnapshotStore; reporter: StatusReporter; recorder: Recorder; log: Logger },
   ): Promise<void> {
-    const { store, reporter, log } = parts
+    const { store, reporter, recorder, log } = parts
     const metrics = new DaemonMetrics(reporter.metricSources())
     const metricsRoute = async (): Promise<{ contentType: string; body: string }> => {
       return { contentType: metrics.registry.contentType, body: await metrics.text() }
@@ -191,7 +198,11 @@ export class Daemon {
       return { contentType: 'application/json', body: JSON.stringify(await reporter.status()) }
     }
     const admin: AdminAddress = { kind: 'unix', path: config.adminAddress }
-    await this.#listen(admin, { 'GET /v1/status': status, 'GET /metrics': metricsRoute })
+    await this.#listen(admin, {
+      'GET /v1/status': status,
+      'GET /metrics': metricsRoute,
+      ...recordRoutes(recorder),
+    })
     if (config.metricsAddress !== undefined) {
       await this.#listen(
         { kind: 'tcp', ...config.metricsAddress },

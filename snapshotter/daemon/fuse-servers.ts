@@ -5,6 +5,7 @@
 import {
   type ContentReader,
   FuseServer,
+  FusefsError,
   type Log,
   type NegotiatedInit,
   type ServerCounts,
@@ -40,9 +41,14 @@ export interface FuseServersModules {
 
 export class FuseServers {
   readonly #servers: ReadonlyMap<TreeClass, FuseServer>
+  readonly #mountpoints: Readonly<Record<TreeClass, string>>
 
-  private constructor(servers: ReadonlyMap<TreeClass, FuseServer>) {
+  private constructor(
+    servers: ReadonlyMap<TreeClass, FuseServer>,
+    mountpoints: Readonly<Record<TreeClass, string>>,
+  ) {
     this.#servers = servers
+    this.#mountpoints = mountpoints
   }
 
   /** Starts a server on each descriptor. Throws what the first that fails throws; the others are stopped. */
@@ -51,7 +57,7 @@ export class FuseServers {
     modules: FuseServersModules,
   ): Promise<FuseServers> {
     const servers = new Map<TreeClass, FuseServer>()
-    const started = new FuseServers(servers)
+    const started = new FuseServers(servers, options.mountpoints)
     try {
       for (const inherited of options.inherited) {
         servers.set(inherited.class, await startOne(inherited, options, modules))
@@ -65,6 +71,17 @@ export class FuseServers {
 
   counts(): Record<TreeClass, ServerCounts> {
     return { plain: this.#countsOf('plain'), xattr: this.#countsOf('xattr') }
+  }
+
+  /** The server of a class's superblock. Throws `tree-unavailable` where the keeper has none. */
+  server(treeClass: TreeClass): FuseServer {
+    const server = this.#servers.get(treeClass)
+    if (server !== undefined) return server
+    throw new FusefsError('tree-unavailable', `no superblock of class ${treeClass} is served`)
+  }
+
+  mountpoint(treeClass: TreeClass): string {
+    return this.#mountpoints[treeClass]
   }
 
   /** Lets threads and kernel forget trees that were removed. */
@@ -91,7 +108,7 @@ export class FuseServers {
   }
 
   #countsOf(treeClass: TreeClass): ServerCounts {
-    const none = { requests: {}, bytesRead: 0, misses: 0, errors: 0, faults: 0 }
+    const none = { requests: {}, bytesRead: 0, bytesStored: 0, misses: 0, errors: 0, faults: 0 }
     return this.#servers.get(treeClass)?.counts() ?? none
   }
 }

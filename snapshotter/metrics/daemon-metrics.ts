@@ -110,6 +110,7 @@ export class DaemonMetrics {
     })
     const counters = [
       ['bytesRead', 'read_bytes', 'Bytes answered to READ'],
+      ['bytesStored', 'stored_bytes', 'Bytes put into the page cache before they were read'],
       ['misses', 'misses', 'Reads that had to wait for content'],
       ['errors', 'errors', 'Replies with an errno'],
       ['faults', 'faults', 'Replies with an errno because of an index, a store or a bug'],

@@ -1,0 +1,99 @@
+/** The page cache seen and changed from our side: READs recorded, pages dropped, pages put in. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { lstat, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { setReadAhead } from '../../../fusefs/index.js'
+import { BIG_FILE, PLAIN_MEMBERS } from '../filesystem/sample-members.js'
+import { patternBytes } from '../filesystem/sample-tree.js'
+import { SampleMount } from './sample-mount.js'
+
+const run = promisify(execFile)
+const PAGE = 4096
+
+describe('the page cache of a mount', () => {
+  let mount: SampleMount
+  let slot: number
+
+  beforeEach(async () => {
+    mount = new SampleMount('plain', [PLAIN_MEMBERS, PLAIN_MEMBERS.slice(0, 6)])
+    await mount.mount()
+    await mount.serve()
+    slot = mount.records[0]?.slot ?? 0
+  })
+
+  afterEach(async () => {
+    await mount.close()
+  })
+
+  it('is filled page by page while nothing is read ahead, and each READ of the tree is told', async () => {
+    await setReadAhead(mount.mountpoint, 0)
+    const reads: [number, number, number][] = []
+    const stop = server().recordReads(slot, (...read) => reads.push(read))
+    const { ino } = await fileAt('big')
+    await readPages(join(mount.root(), 'big'), [300, 2, 3])
+    await readFile(join(mount.root(1), 'etc/hostname'))
+    assert.deepEqual(reads, [
+      [ino, 300 * PAGE, PAGE],
+      [ino, 2 * PAGE, PAGE],
+      [ino, 3 * PAGE, PAGE],
+    ])
+    stop()
+    await readPages(join(mount.root(), 'big'), [500])
+    assert.equal(reads.length, 3)
+  })
+
+  it('loses the pages of a file that are dropped', async () => {
+    const { ino } = await fileAt('big')
+    await readFile(join(mount.root(), 'big'))
+    const before = readsAnswered()
+    await readFile(join(mount.root(), 'big'))
+    assert.equal(readsAnswered(), before)
+    assert.equal(await server().kernelCache.drop(slot, ino), true)
+    assert.deepEqual(await readFile(join(mount.root(), 'big')), BIG_FILE)
+    assert.ok(readsAnswered() > before)
+  })
+
+  it('holds the bytes that were put there: no READ arrives for them', async () => {
+    const { ino } = await fileAt('big')
+    const other = patternBytes(BIG_FILE.length, 'other')
+    const { kernelCache } = server()
+    for (let at = 0; at < other.length; at += 64 * PAGE) {
+      const stored = await kernelCache.store(slot, ino, at, other.subarray(at, at + 64 * PAGE))
+      assert.equal(stored, true)
+    }
+    assert.deepEqual(await readFile(join(mount.root(), 'big')), other)
+    assert.equal(readsAnswered(), 0)
+    assert.equal((await lstat(join(mount.root(), 'big'))).size, BIG_FILE.length)
+    assert.equal(server().counts().bytesStored, BIG_FILE.length)
+  })
+
+  it('takes nothing for an inode that nobody has looked at', async () => {
+    assert.equal(await server().kernelCache.store(slot, 12_345, 0, new Uint8Array(PAGE)), false)
+    assert.equal(await server().kernelCache.drop(slot, 12_345), false)
+    assert.equal(server().counts().bytesStored, 0)
+  })
+
+  function server(): NonNullable<SampleMount['server']> {
+    assert.ok(mount.server)
+    return mount.server
+  }
+
+  function readsAnswered(): number {
+    return server().counts().requests.READ ?? 0
+  }
+
+  /** An inode number as trees have it; the mount's have the slot above. */
+  async function fileAt(path: string): Promise<{ ino: number }> {
+    const { ino } = await lstat(join(mount.root(), path))
+    return { ino: ino % 2 ** 32 }
+  }
+
+  /** In a process of its own, which opens the file after read-ahead was set. */
+  async function readPages(path: string, pages: readonly number[]): Promise<void> {
+    for (const page of pages) {
+      await run('dd', [`if=${path}`, `bs=${PAGE}`, `skip=${page}`, 'count=1', 'of=/dev/null'])
+    }
+  }
+})
