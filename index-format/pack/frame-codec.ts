@@ -64,6 +64,9 @@ function refused(frame: Frame, complaint: string, cause?: unknown): IndexFormatE
   return new IndexFormatError('invalid-pack', message, cause === undefined ? {} : { cause })
 }
 
+/** zstd's levels above need more memory to decompress. */
+const MAX_LEVEL = 19
+
 /**
  * Compresses frames, one after the other, in the calling thread. The output depends on input, level
  * and the zstd library alone, not on what was compressed before.
@@ -72,9 +75,14 @@ export class FrameEncoder {
   readonly #context = new zstd.CCtx()
   #level: number | undefined
 
-  /** The result has an ArrayBuffer of its own, so that it can be transferred to another thread. */
+  /** At zstd `level`, 1 to 19. The result has an ArrayBuffer of its own, so that it can be transferred to another thread. */
   encode(raw: Uint8Array, level: number): Uint8Array {
     if (this.#level !== level) {
+      // zstd would take another level, and say nothing.
+      if (!Number.isInteger(level) || level < 1 || level > MAX_LEVEL) {
+        const message = `compress frame: zstd level ${level}, expected 1 to ${MAX_LEVEL}`
+        throw new IndexFormatError('limit-exceeded', message)
+      }
       // contentSizeFlag: a reader checks the size before it decompresses. checksumFlag: the table's
       // SHA-256 says more than zstd's own 32 bits.
       this.#context.setParameter(zstd.CParameter.compressionLevel, level)
