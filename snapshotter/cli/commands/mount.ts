@@ -15,6 +15,7 @@ import { SnapshotterError } from '../../errors.js'
 import type { ImageAccess } from '../../inspect/image-access.js'
 import { openTree } from '../../inspect/opened-tree.js'
 import type { CommandContext } from '../command-context.js'
+import { EXIT_OK } from '../exit-code.js'
 import { addTreeOptions, type TreeOptions, withAccess } from '../tree-options.js'
 
 interface MountCommandOptions extends TreeOptions {
@@ -40,17 +41,25 @@ export function addMountCommand(program: Command, context: CommandContext): void
         'native',
       ]),
     )
-  addTreeOptions(command).action((what: string, mountpoint: string, options: MountCommandOptions) =>
-    withAccess(options, context, (access) => mount({ what, mountpoint }, options, access, context)),
+  addTreeOptions(command).action(
+    async (what: string, mountpoint: string, options: MountCommandOptions) => {
+      const place = { what, mountpoint }
+      const isHeld = await withAccess(options, context, (access) =>
+        mount(place, options, access, context),
+      )
+      if (isHeld) process.exit(EXIT_OK)
+    },
   )
 }
 
+/** True when libfuse, which did not unmount by itself, holds the process back. */
 async function mount(
   { mountpoint, what }: { readonly what: string; readonly mountpoint: string },
   options: MountCommandOptions,
   access: ImageAccess,
   { log, signal }: CommandContext,
-): Promise<void> {
+): Promise<boolean> {
+  let isHeld = false
   const { layer, platform, store: stores, trace = false } = options
   await refuseUnusable(mountpoint)
   const tree = await openTree({ what, layer, platform, stores }, { access }, signal)
@@ -86,6 +95,7 @@ async function mount(
         await mounted.unmount().catch(async (error: unknown) => {
           // Somebody else was faster: what was to be done is done.
           if (await isMounted(mounted.mountpoint)) throw error
+          isHeld = true
         })
       }
     } finally {
@@ -94,6 +104,7 @@ async function mount(
   } finally {
     tree.close()
   }
+  return isHeld
 }
 
 async function refuseUnusable(mountpoint: string): Promise<void> {
