@@ -1,7 +1,7 @@
 import { Sandbox } from '../test/sandbox/sandbox.js'
 
 /** Lends a sandbox to `work` and takes it away in any case: at the end, on an error, on a signal. */
-export async function withSandbox(work: (sandbox: Sandbox) => Promise<void>): Promise<void> {
+export async function withSandbox<T>(work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
   const sandbox = await Sandbox.start()
   const interrupted = (): void => {
     console.error('interrupted: cleaning up')
@@ -16,7 +16,7 @@ export async function withSandbox(work: (sandbox: Sandbox) => Promise<void>): Pr
   process.once('SIGINT', interrupted)
   process.once('SIGTERM', interrupted)
   try {
-    await work(sandbox)
+    return await work(sandbox)
   } finally {
     process.off('SIGINT', interrupted)
     process.off('SIGTERM', interrupted)

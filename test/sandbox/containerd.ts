@@ -145,10 +145,15 @@ export class Containerd {
   }
 
   /**
-   * Mounts an image's root filesystem, read-only, on the directory `target`. Not with `ctr images
+   * Mounts an image's root filesystem on the directory `target`, read-only unless `writable`. Not with `ctr images
    * mount`: that of containerd 1.6 takes overlayfs whatever `--snapshotter` says.
    */
-  async mountImage(reference: string, target: string, snapshotter: string): Promise<void> {
+  async mountImage(
+    reference: string,
+    target: string,
+    snapshotter: string,
+    { writable = false }: { readonly writable?: boolean } = {},
+  ): Promise<void> {
     mkdirSync(target, { recursive: true })
     const { stdout: table } = await this.ctr(['images', 'ls', `name==${reference}`])
     const digest = /\ssha256:[0-9a-f]{64}\s/.exec(table)?.[0].trim()
@@ -157,10 +162,19 @@ export class Containerd {
       return (await this.ctr(['content', 'get', blob])).stdout
     })
     const snapshots = ['snapshots', '--snapshotter', snapshotter]
-    const view = await this.ctr([...snapshots, 'view', '--mounts', target, chainId])
-    // Without it, the next garbage collection takes the view away.
-    await this.ctr([...snapshots, 'label', target, `containerd.io/gc.root=${target}`])
-    await mountAt(mountsFromJson(view.stdout), target)
+    for (let attempt = 1; ; attempt++) {
+      const kind = writable ? 'prepare' : 'view'
+      const view = await this.ctr([...snapshots, kind, '--mounts', target, chainId])
+      // The label keeps the view from the next garbage collection; one that begins before it is
+      // set takes the view away all the same.
+      const label = [...snapshots, 'label', target, `containerd.io/gc.root=${target}`]
+      const { exitCode, stderr } = await tryProgram(this.#ctrCommand(label), this.#limits(30_000))
+      if (exitCode === 0) {
+        await mountAt(mountsFromJson(view.stdout), target)
+        return
+      }
+      if (attempt === 5) throw new Error(`cannot keep a view of ${reference}: ${stderr}`)
+    }
   }
 
   /** Undoes `mountImage`. */

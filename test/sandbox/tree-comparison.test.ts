@@ -48,6 +48,17 @@ describe('compareTrees', () => {
     assert.equal(comparedBytes, 7 + 7 + 5 + 5)
   })
 
+  it('passes over the time of a directory that unpacking has made, and over nothing else', async () => {
+    const { mtimeMs } = lstatSync(left)
+    utimesSync(join(left, 'dir/sub'), 1, mtimeMs / 1000 + 5)
+    utimesSync(join(left, 'dir/other'), 1, mtimeMs / 1000 + 5)
+    const { differences } = await compareTrees(left, right, { leftUnpackedMs: mtimeMs + 4000 })
+    assert.deepEqual(
+      differences.map(({ path, attribute }) => `${path} ${attribute}`),
+      ['dir/other mtimeNs'],
+    )
+  })
+
   const changes: Record<string, [change: () => unknown, expected: string[]]> = {
     'a changed byte': [
       () => {

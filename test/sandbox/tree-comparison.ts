@@ -27,9 +27,23 @@ export interface TreeComparison {
 
 const SLASH = Buffer.from('/')
 
+export interface CompareOptions {
+  /**
+   * When the left tree was unpacked, in milliseconds since 1970. A directory that no layer names,
+   * only its children, gets the time of unpacking from containerd: such a time is not the image's,
+   * and is not compared. Default: every time is compared.
+   */
+  readonly leftUnpackedMs?: number
+}
+
 /** Compares what is below the directories `left` and `right`, their own attributes included. */
-export async function compareTrees(left: string, right: string): Promise<TreeComparison> {
+export async function compareTrees(
+  left: string,
+  right: string,
+  { leftUnpackedMs = Infinity }: CompareOptions = {},
+): Promise<TreeComparison> {
   const comparer = new Comparer(
+    leftUnpackedMs,
     { root: Buffer.from(left), xattrs: await xattrsBelow(left), names: new Map() },
     { root: Buffer.from(right), xattrs: await xattrsBelow(right), names: new Map() },
   )
@@ -52,7 +66,10 @@ class Comparer implements TreeComparison {
   readonly #left: Side
   readonly #right: Side
 
-  constructor(left: Side, right: Side) {
+  readonly #leftUnpackedMs: number
+
+  constructor(leftUnpackedMs: number, left: Side, right: Side) {
+    this.#leftUnpackedMs = leftUnpackedMs
     this.#left = left
     this.#right = right
   }
@@ -81,12 +98,13 @@ class Comparer implements TreeComparison {
   /** True when the two are not even of the same type. */
   #compareAttributes(path: Buffer, left: BigIntStats, right: BigIntStats): boolean {
     const isDirectory = (stats: BigIntStats): boolean => stats.isDirectory()
+    const ofUnpacking = isDirectory(left) && Number(left.mtimeMs) >= this.#leftUnpackedMs
     const attributes: Record<string, (stats: BigIntStats, side: Side) => string> = {
       mode: ({ mode }) => mode.toString(8),
       uid: ({ uid }) => String(uid),
       gid: ({ gid }) => String(gid),
       nlink: ({ nlink }) => String(nlink),
-      mtimeNs: ({ mtimeNs }) => String(mtimeNs),
+      mtimeNs: ({ mtimeNs }) => (ofUnpacking ? '' : String(mtimeNs)),
       rdev: ({ rdev }) => String(rdev),
       // What a directory's size means is each filesystem's own business.
       size: (stats) => (isDirectory(stats) ? '' : String(stats.size)),

@@ -7,11 +7,20 @@ import { runProgram, tryProgram } from './program.js'
  */
 export async function xattrsBelow(root: string): Promise<Map<string, string>> {
   // -h: of links themselves; -P: without following any; -m -: whatever the namespace.
-  const { stdout, stderr, exitCode } = await tryProgram(
-    ['getfattr', '-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.'],
-    { cwd: root, timeoutMs: 300_000, encoding: 'latin1' },
-  )
-  if (exitCode !== 0) throw new Error(`getfattr in ${root}: exit status ${exitCode}\n${stderr}`)
+  const command = ['getfattr', '-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.']
+  const { stdout, stderr, exitCode } = await tryProgram(command, {
+    cwd: root,
+    timeoutMs: 300_000,
+    encoding: 'latin1',
+    env: { LC_ALL: 'C' },
+  })
+  // A tree without any attribute may be served by a filesystem that knows no attributes at all.
+  const failures = stderr
+    .split('\n')
+    .filter((line) => line !== '' && !line.endsWith(': Operation not supported'))
+  if (failures.length > 0 || (exitCode !== 0 && stderr === '')) {
+    throw new Error(`getfattr in ${root}: exit status ${exitCode}\n${failures.join('\n')}`)
+  }
   return attributesFrom(stdout)
 }
 
