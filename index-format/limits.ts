@@ -49,7 +49,7 @@ export const SMALL_FRAME_RAW_BYTES = 256 * KIB
 /** Content-defined cutting of large files: no cut before, the cut expected at, a cut forced at. */
 export const MIN_CUT_BYTES = 256 * KIB
 export const NORMAL_CUT_BYTES = MIB
-export const MAX_CUT_BYTES = MAX_FRAME_RAW_BYTES
+export const MAX_CUT_BYTES = 4 * MIB
 
 /** The SQLite file of one index. */
 export const MAX_INDEX_BYTES = 16 * 1024 * MIB
