@@ -95,15 +95,15 @@ export class LayerBuilder {
   async addArchive(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
     for await (const member of readTar(source, { globalHeaders: 'ignore' })) {
       signal?.throwIfAborted()
-      await this.add(member)
+      await this.add(member, signal)
     }
   }
 
   /**
    * Applies one member, taking its body. Throws `invalid-layer` for what cannot be unpacked and
-   * `limit-exceeded`, naming the member.
+   * `limit-exceeded`, naming the member, and the signal's reason when it is aborted.
    */
-  async add(member: TarMember): Promise<void> {
+  async add(member: TarMember, signal?: AbortSignal): Promise<void> {
     const what = `member "${escapeBytes(member.path)}"`
     if (++this.#members > MAX_LAYER_MEMBERS) {
       throw new IndexFormatError(
@@ -119,7 +119,7 @@ export class LayerBuilder {
     if (member.kind === 'hardlink') this.#addLink(member, parent, path, what)
     else if (member.kind === 'directory') this.#addDirectory(member, parent, path, what)
     else if (member.kind === 'file') {
-      const content = await this.#spooler.spool(member)
+      const content = await this.#spooler.spool(member, signal)
       this.#addInode(member, parent, path, { what, content })
     } else this.#addInode(member, parent, path, { what })
   }

@@ -30,11 +30,11 @@ export class Spooler {
     return this.#offset
   }
 
-  async spool(member: TarMember): Promise<SpooledFile> {
+  async spool(member: TarMember, signal: AbortSignal | undefined): Promise<SpooledFile> {
     const { storedBytes } = member
     if (storedBytes === 0) return EMPTY
     const start = this.#offset
-    const digest = await this.#pass(member)
+    const digest = await this.#pass(member, signal)
     let rawOffset = start
     const runs = member.sparse ?? [{ offset: 0, length: storedBytes }]
     const extents = runs.map(({ offset, length }) => {
@@ -45,9 +45,10 @@ export class Spooler {
     return { digest, storedBytes, extents }
   }
 
-  async #pass(member: TarMember): Promise<Uint8Array> {
+  async #pass(member: TarMember, signal: AbortSignal | undefined): Promise<Uint8Array> {
     let hasher: ReturnType<typeof createHash> | undefined
     for await (const chunk of member.body) {
+      signal?.throwIfAborted()
       const appended = this.#sink.append(chunk)
       this.#offset += chunk.length
       // Most files come in one chunk: no hasher object for them.

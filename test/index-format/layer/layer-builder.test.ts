@@ -1,6 +1,7 @@
 /** What a layer's members become, rule by rule. */
 import assert from 'node:assert/strict'
-import { digestOf, ROOT_INO } from '../../../index-format/index.js'
+import { digestOf, LayerBuilder, ROOT_INO } from '../../../index-format/index.js'
+import { chunksOf, tarOf } from '../tar/tar-fixture.js'
 import { buildLayer, dumpLayer } from './built-layer.js'
 
 const OPAQUE = { 'trusted.overlay.opaque': '79', 'user.overlay.opaque': '79' }
@@ -254,6 +255,73 @@ describe('LayerBuilder', () => {
       assert.equal(layer.spool.toString(), 'bbbaaaacc')
     } finally {
       layer.close()
+    }
+  })
+
+  it('passes on what the sink throws, and stops when it is told to', async () => {
+    const full = new Error('no space left')
+    const archive = tarOf({ path: 'f', body: 'x'.repeat(5000) }, { path: 'g', body: 'y' })
+    for (const append of [
+      (): void => {
+        throw full
+      },
+      (): Promise<void> => Promise.reject(full),
+    ]) {
+      const builder = LayerBuilder.create({ sink: { append } })
+      try {
+        await assert.rejects(builder.addArchive(chunksOf(archive)), full)
+      } finally {
+        builder.close()
+        builder.close()
+      }
+    }
+    const controller = new AbortController()
+    const builder = LayerBuilder.create({
+      sink: {
+        append(): void {
+          controller.abort(full)
+        },
+      },
+    })
+    try {
+      await assert.rejects(builder.addArchive(chunksOf(archive, 700), controller.signal), full)
+      assert.ok(builder.spooledBytes < 5000)
+      assert.equal(builder.members, 1)
+    } finally {
+      builder.close()
+    }
+  })
+
+  it('rewrites an access control list by the mode, and drops one that says no more', async () => {
+    const entry = (tag: string, perm: number, id = 'ffffffff'): string => `${tag}000${perm}00${id}`
+    const list = (...entries: string[]): Buffer => Buffer.from(`02000000${entries.join('')}`, 'hex')
+    const named = list(
+      entry('01', 7),
+      entry('02', 6, 'e8030000'),
+      entry('04', 5),
+      entry('10', 7),
+      entry('20', 4),
+    )
+    const plain = list(entry('01', 7), entry('04', 5), entry('20', 0))
+    const acl = 'system.posix_acl_access'
+    const dump = await dumpLayer(
+      { path: 'named', mode: 0o640, xattrs: { [acl]: named } },
+      { path: 'plain', mode: 0o640, xattrs: { [acl]: plain } },
+      { path: 'removed', mode: 0o640, xattrs: { [acl]: '' } },
+      { path: 'future', mode: 0o640, xattrs: { [acl]: Buffer.from('03000000', 'hex') } },
+      { path: 'link', type: '2', link: 'named', xattrs: { [acl]: named } },
+    )
+    // The mask takes the group's bits; the owning group keeps its own.
+    const rewritten = list(
+      entry('01', 6),
+      entry('02', 6, 'e8030000'),
+      entry('04', 5),
+      entry('10', 4),
+      entry('20', 0),
+    )
+    assert.equal(dump['named']?.xattrs[acl], rewritten.toString('hex'))
+    for (const path of ['plain', 'removed', 'future', 'link']) {
+      assert.deepEqual(dump[path]?.xattrs, {}, path)
     }
   })
 })

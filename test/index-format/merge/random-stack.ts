@@ -8,7 +8,7 @@ const NAMES = ['a', 'b', 'c', 'd']
 const MEMBERS_PER_LAYER = 24
 
 /** Numbers from a seed, the same on every machine (mulberry32). */
-export class Random {
+class Random {
   #state: number
 
   constructor(seed: number) {
