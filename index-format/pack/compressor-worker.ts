@@ -1,27 +1,38 @@
-/** The thread behind `ThreadCompressor`: frames in, compressed frames out, in order. */
-import { parentPort } from 'node:worker_threads'
+/** The thread behind `ThreadCompressor`: compresses frames in memory that both threads see. */
+import { parentPort, workerData } from 'node:worker_threads'
 import { FrameEncoder } from './frame-codec.js'
 
+/** Memory for one frame on its way: raw bytes in, compressed bytes out. */
+export interface CompressorSlot {
+  readonly raw: Uint8Array
+  readonly compressed: Uint8Array
+}
+
 export interface CompressRequest {
-  readonly id: number
-  readonly raw: ArrayBuffer
+  /** Position in the thread's slots. */
+  readonly slot: number
+  readonly rawSizeBytes: number
   readonly level: number
 }
 
 export type CompressReply =
-  | { readonly id: number; readonly compressed: ArrayBuffer }
-  | { readonly id: number; readonly failure: string }
+  | { readonly slot: number; readonly sizeBytes: number }
+  | { readonly slot: number; readonly failure: string }
 
 const encoder = new FrameEncoder()
+const slots = workerData as readonly CompressorSlot[]
 
-parentPort?.on('message', ({ id, raw, level }: CompressRequest) => {
-  try {
-    const { buffer } = encoder.encode(new Uint8Array(raw), level)
-    if (!(buffer instanceof ArrayBuffer)) throw new TypeError('shared memory')
-    const reply: CompressReply = { id, compressed: buffer }
-    parentPort?.postMessage(reply, [buffer])
-  } catch (cause) {
-    const reply: CompressReply = { id, failure: String(cause) }
-    parentPort?.postMessage(reply)
-  }
+parentPort?.on('message', ({ slot, rawSizeBytes, level }: CompressRequest) => {
+  parentPort?.postMessage(reply(slot, rawSizeBytes, level))
 })
+
+function reply(slot: number, rawSizeBytes: number, level: number): CompressReply {
+  try {
+    const memory = slots[slot]
+    if (memory === undefined) throw new RangeError(`there is no slot ${slot}`)
+    const raw = memory.raw.subarray(0, rawSizeBytes)
+    return { slot, sizeBytes: encoder.encodeInto(memory.compressed, raw, level) }
+  } catch (cause) {
+    return { slot, failure: String(cause) }
+  }
+}

@@ -74,9 +74,18 @@ const MAX_LEVEL = 19
 export class FrameEncoder {
   readonly #context = new zstd.CCtx()
   #level: number | undefined
+  #scratch = Buffer.alloc(0)
 
-  /** At zstd `level`, 1 to 19. The result has an ArrayBuffer of its own, so that it can be transferred to another thread. */
+  /** At zstd `level`, 1 to 19. The result is the caller's own memory. */
   encode(raw: Uint8Array, level: number): Uint8Array {
+    const bound = maxEncodedBytes(raw.length)
+    if (this.#scratch.length < bound) this.#scratch = Buffer.allocUnsafeSlow(bound)
+    const sizeBytes = this.encodeInto(this.#scratch, raw, level)
+    return new Uint8Array(this.#scratch.subarray(0, sizeBytes))
+  }
+
+  /** Compresses into `target`, which has `maxEncodedBytes` of room, and answers how many bytes. */
+  encodeInto(target: Uint8Array, raw: Uint8Array, level: number): number {
     if (this.#level !== level) {
       // zstd would take another level, and say nothing.
       if (!Number.isInteger(level) || level < 1 || level > MAX_LEVEL) {
@@ -90,10 +99,11 @@ export class FrameEncoder {
       this.#context.setParameter(zstd.CParameter.checksumFlag, 0)
       this.#level = level
     }
-    const target = Buffer.allocUnsafeSlow(zstd.compressBound(raw.length))
-    const sizeBytes = this.#context.compress2(target, raw)
-    const result = Buffer.allocUnsafeSlow(sizeBytes)
-    target.copy(result, 0, 0, sizeBytes)
-    return result
+    return this.#context.compress2(target, raw)
   }
+}
+
+/** Bytes that the compressed form of so many bytes may have. */
+export function maxEncodedBytes(rawSizeBytes: number): number {
+  return zstd.compressBound(rawSizeBytes)
 }

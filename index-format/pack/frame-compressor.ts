@@ -8,8 +8,8 @@ export interface FrameCompressor {
   /** How many frames a caller should have under way to keep it busy; at most that many are accepted. */
   readonly maxInFlight: number
   /**
-   * Compresses one frame at zstd `level`. Takes `raw` over: its ArrayBuffer may be transferred to
-   * another thread, so nothing else may live in it.
+   * Compresses one frame at zstd `level`. `raw` has been read when the call returns, before the
+   * promise is settled: its memory is the caller's to use again.
    */
   compress(raw: Uint8Array, level: number): Promise<Uint8Array>
   /** Ends threads; what is under way is rejected. Idempotent. */

@@ -92,7 +92,7 @@ class FilePacker {
   /** Frames of large files in this run: `#framePlaces[n]` is where frame n is. */
   readonly #frames = new DigestTable()
   readonly #framePlaces: { pack: number; rawOffset: number }[] = []
-  #small = newSmallFrame()
+  readonly #small = Buffer.allocUnsafeSlow(SMALL_FRAME_RAW_BYTES)
   #smallBytes = 0
   /** Pieces in the frame being filled: [piece, offset in the frame] alternating. */
   #smallPieces: number[] = []
@@ -168,15 +168,12 @@ class FilePacker {
   /** Closes the frame that small files share, and says where their pieces are. */
   async #flushSmall(): Promise<void> {
     if (this.#smallBytes === 0) return
-    const full = this.#smallBytes === this.#small.length
-    const raw = full ? this.#small : new Uint8Array(this.#small.subarray(0, this.#smallBytes))
+    const raw = this.#small.subarray(0, this.#smallBytes)
     const { pack, rawOffset } = await this.#packs.add(raw, digestOf(raw))
     for (let at = 0; at < this.#smallPieces.length; at += 2) {
       const [piece = 0, offset = 0] = this.#smallPieces.slice(at, at + 2)
       this.#contents.placePiece(piece, pack, rawOffset + offset)
     }
-    // The compressor has the full frame's memory now.
-    if (full) this.#small = newSmallFrame()
     this.#smallBytes = 0
     this.#smallPieces = []
   }
@@ -217,12 +214,8 @@ class FilePacker {
     const placed =
       known?.length === bytes.length
         ? { pack: this.#packs.positionOfKnown(known), rawOffset: known.rawOffset }
-        : await this.#packs.add(new Uint8Array(bytes), digest)
+        : await this.#packs.add(bytes, digest)
     this.#framePlaces[this.#frames.add(digest)] = placed
     return placed
   }
-}
-
-function newSmallFrame(): Buffer {
-  return Buffer.allocUnsafeSlow(SMALL_FRAME_RAW_BYTES)
 }

@@ -60,8 +60,8 @@ export class PackWriter {
   }
 
   /**
-   * Adds a frame of `raw`, whose digest the caller has, and gives its raw offset. Takes `raw` over,
-   * as `FrameCompressor.compress` says. Waits while the compressor has enough to do.
+   * Adds a frame of `raw`, whose digest the caller has, and gives its raw offset. Waits while the
+   * compressor has enough to do; the memory of `raw` is the caller's again afterwards.
    */
   async add(raw: Uint8Array, digest: Digest): Promise<number> {
     if (raw.length < 1 || raw.length > MAX_FRAME_RAW_BYTES || !this.fits(raw.length)) {

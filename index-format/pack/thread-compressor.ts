@@ -1,58 +1,65 @@
 /**
- * Compresses frames in worker threads. Buffers are transferred both ways, not copied; each thread
- * has two frames at most, so that it never waits for the next and memory stays bounded.
+ * Compresses frames in worker threads. Each thread has two slots of memory that both sides see, so
+ * that it never waits for the next frame, memory is bounded, and nothing large is allocated or
+ * handed over for a frame.
  */
 import { Worker } from 'node:worker_threads'
 import { IndexFormatError } from '../errors.js'
-import type { CompressReply, CompressRequest } from './compressor-worker.js'
+import { MAX_FRAME_RAW_BYTES } from '../limits.js'
+import type { CompressReply, CompressRequest, CompressorSlot } from './compressor-worker.js'
+import { maxEncodedBytes } from './frame-codec.js'
 import type { FrameCompressor } from './frame-compressor.js'
 
 interface Waiter {
-  readonly thread: Thread
   resolve(compressed: Uint8Array): void
   reject(cause: Error): void
 }
 
 interface Thread {
   readonly worker: Worker
+  readonly slots: readonly CompressorSlot[]
+  /** Who waits for the frame in each slot; `undefined`: the slot is free. */
+  readonly waiters: (Waiter | undefined)[]
   inFlight: number
 }
 
-const FRAMES_PER_THREAD = 2
+const SLOTS_PER_THREAD = 2
 
 export class ThreadCompressor implements FrameCompressor {
   readonly maxInFlight: number
-  readonly #threads: Thread[] = []
-  readonly #waiters = new Map<number, Waiter>()
-  #nextId = 1
+  readonly #threads: readonly Thread[]
   #failure: Error | undefined
 
-  private constructor(threads: number) {
-    this.maxInFlight = threads * FRAMES_PER_THREAD
+  private constructor(threads: readonly Thread[]) {
+    this.#threads = threads
+    this.maxInFlight = threads.length * SLOTS_PER_THREAD
   }
 
   /** Starts `threads` threads, at least 1. The caller closes it. */
   static start(threads: number): ThreadCompressor {
-    const compressor = new ThreadCompressor(Math.max(1, threads))
-    for (let count = 0; count < Math.max(1, threads); count++) compressor.#startThread()
+    const started = Array.from({ length: Math.max(1, threads) }, startThread)
+    const compressor = new ThreadCompressor(started)
+    for (const thread of started) compressor.#listen(thread)
     return compressor
   }
 
   compress(raw: Uint8Array, level: number): Promise<Uint8Array> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    if (this.#waiters.size >= this.maxInFlight) {
-      const message = `compress frame: ${this.maxInFlight} frames are under way already`
+    const [thread] = this.#threads.toSorted((a, b) => a.inFlight - b.inFlight)
+    const free = thread?.waiters.indexOf(undefined) ?? -1
+    const memory = thread?.slots[free]
+    if (thread === undefined || memory === undefined || raw.length > memory.raw.length) {
+      const message =
+        `compress frame of ${raw.length} bytes: at most ${MAX_FRAME_RAW_BYTES} in each of ` +
+        `${this.maxInFlight} frames under way`
       return Promise.reject(new IndexFormatError('limit-exceeded', message))
     }
-    const [thread] = this.#threads.toSorted((a, b) => a.inFlight - b.inFlight)
-    if (thread === undefined) return Promise.reject(new Error('compress frame: no thread'))
-    const id = this.#nextId++
-    const buffer = ownBuffer(raw)
+    memory.raw.set(raw)
     return new Promise((resolve, reject) => {
-      this.#waiters.set(id, { thread, resolve, reject })
+      thread.waiters[free] = { resolve, reject }
       thread.inFlight++
-      const request: CompressRequest = { id, raw: buffer, level }
-      thread.worker.postMessage(request, [buffer])
+      const request: CompressRequest = { slot: free, rawSizeBytes: raw.length, level }
+      thread.worker.postMessage(request)
     })
   }
 
@@ -61,11 +68,10 @@ export class ThreadCompressor implements FrameCompressor {
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
   }
 
-  #startThread(): void {
-    const worker = new Worker(new URL('./compressor-worker.js', import.meta.url))
-    this.#threads.push({ worker, inFlight: 0 })
+  #listen(thread: Thread): void {
+    const { worker } = thread
     worker.on('message', (reply: CompressReply) => {
-      this.#settle(reply)
+      settle(thread, reply)
     })
     worker.on('error', (cause) => {
       this.#fail(new Error('compress frame: a compressor thread failed', { cause }))
@@ -75,25 +81,40 @@ export class ThreadCompressor implements FrameCompressor {
     })
   }
 
-  #settle(reply: CompressReply): void {
-    const waiter = this.#waiters.get(reply.id)
-    if (waiter === undefined) return
-    this.#waiters.delete(reply.id)
-    waiter.thread.inFlight--
-    if ('failure' in reply) waiter.reject(new Error(`compress frame: ${reply.failure}`))
-    else waiter.resolve(new Uint8Array(reply.compressed))
-  }
-
   #fail(failure: Error): void {
     this.#failure ??= failure
-    for (const waiter of this.#waiters.values()) waiter.reject(this.#failure)
-    this.#waiters.clear()
+    for (const { waiters } of this.#threads) {
+      for (const waiter of waiters) waiter?.reject(this.#failure)
+      waiters.fill(undefined)
+    }
   }
 }
 
-/** The bytes in an ArrayBuffer of their own; copied only when they share theirs with others. */
-function ownBuffer(raw: Uint8Array): ArrayBuffer {
-  const { buffer } = raw
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === raw.length) return buffer
-  return new Uint8Array(raw).buffer
+function startThread(): Thread {
+  const slots = Array.from({ length: SLOTS_PER_THREAD }, () => ({
+    raw: sharedBytes(MAX_FRAME_RAW_BYTES),
+    compressed: sharedBytes(maxEncodedBytes(MAX_FRAME_RAW_BYTES)),
+  }))
+  const worker = new Worker(new URL('./compressor-worker.js', import.meta.url), {
+    workerData: slots,
+  })
+  const waiters = slots.map((): Waiter | undefined => undefined)
+  return { worker, slots, waiters, inFlight: 0 }
+}
+
+/** The kernel gives pages to it as they are used: frames are much smaller than the largest one. */
+function sharedBytes(sizeBytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(sizeBytes))
+}
+
+function settle(thread: Thread, reply: CompressReply): void {
+  const { slot } = reply
+  const waiter = thread.waiters[slot]
+  const memory = thread.slots[slot]
+  if (waiter === undefined || memory === undefined) return
+  thread.waiters[slot] = undefined
+  thread.inFlight--
+  if ('failure' in reply) waiter.reject(new Error(`compress frame: ${reply.failure}`))
+  // The slot is used again at once: what is handed out is a copy.
+  else waiter.resolve(new Uint8Array(memory.compressed.subarray(0, reply.sizeBytes)))
 }
