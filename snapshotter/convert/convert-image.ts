@@ -39,6 +39,9 @@ import { Workspace } from './workspace.js'
 /** zstd level of frames where none is asked for; docs/publishing.md has the measurements. */
 export const DEFAULT_LEVEL = 3
 
+/** One thread reads and hashes for all of them; more would only cost memory. */
+const MAX_THREADS = 4
+
 export interface ConvertOptions {
   /** See `openImageSource`. */
   readonly source: string
@@ -58,7 +61,7 @@ export interface ConvertOptions {
   readonly tempFolder: string
   /** False: content that was published before is packed again. Default true. */
   readonly reuse?: boolean
-  /** Threads that compress. Default: as many as there are processors. */
+  /** Threads that compress. Default: as many as there are processors, 4 at most. */
   readonly threads?: number
 }
 
@@ -94,7 +97,9 @@ export async function convertImage(
     )
     const workspace = opened(await Workspace.create(tempFolder))
     const database = opened(PublishDatabase.open(options.database))
-    const compressor = opened(ThreadCompressor.start(options.threads ?? availableParallelism()))
+    const compressor = opened(
+      ThreadCompressor.start(options.threads ?? Math.min(availableParallelism(), MAX_THREADS)),
+    )
     const publisher = new BlobPublisher({ store, database, signal })
     const clock = new StageClock()
     const { progress } = modules
