@@ -52,7 +52,14 @@ async function walks({ runs, progress }: BenchmarkOptions): Promise<Report> {
       }
       progress(`metadata: run ${run + 1} of ${runs}`)
     }
-    const { stdout: fileSystem } = await runProgram(['findmnt', '-n', '-o', 'FSTYPE', '-T', directory])
+    const { stdout: fileSystem } = await runProgram([
+      'findmnt',
+      '-n',
+      '-o',
+      'FSTYPE',
+      '-T',
+      directory,
+    ])
     const [ext4, thinContender] = contenders
     if (ext4 === undefined || thinContender === undefined) throw new Error('two contenders')
     for (const { snapshotter, target } of contenders) {

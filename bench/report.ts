@@ -2,7 +2,7 @@
 import { type Summary, summaryOf } from './statistics.js'
 
 /** One contender, or one size, with its measurements by column. */
-export interface ReportRow {
+interface ReportRow {
   readonly name: string
   /** By column: every single measurement, in order. */
   readonly samples: Readonly<Record<string, readonly number[]>>
@@ -47,10 +47,7 @@ export function textOf(report: Report): string {
 }
 
 /** Columns padded to one width each; numbers to the right. */
-export function markdownTable(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-): string {
+function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, i) =>
     Math.max(3, title.length, ...rows.map((row) => row[i]?.length ?? 0)),
   )
@@ -61,7 +58,7 @@ export function markdownTable(
 }
 
 /** Three significant digits, without an exponent. */
-export function significant(value: number): string {
+function significant(value: number): string {
   if (value === 0) return '0'
   const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
   return value.toFixed(Math.min(digits, 6))
