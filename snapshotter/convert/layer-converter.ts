@@ -201,7 +201,7 @@ export function packsOf(indexPath: string): { digest: Digest; sizeBytes: number 
 }
 
 /** How an artifact manifest names them. */
-export function packDescriptor(
+function packDescriptor(
   pack: { digest: Digest; sizeBytes: number },
   mediaType: string,
 ): Descriptor {

@@ -118,7 +118,8 @@ export class Keeper {
         await this.#shutdown(request.force)
         send(socket, { event: 'done' })
         // The front that runs the daemon ends with it, in order.
-        if (this.#owner !== undefined && this.#owner !== socket) send(this.#owner, { event: 'done' })
+        if (this.#owner !== undefined && this.#owner !== socket)
+          send(this.#owner, { event: 'done' })
         await this.close()
         this.#onEmpty()
     }

@@ -208,7 +208,7 @@ describe('StoredTree', () => {
   it('does not take an unreachable store for a difference', async () => {
     const failing: BlobSource = {
       name: 'store that is down',
-       
+
       async *stream() {
         await Promise.resolve()
         throw new FusefsError('fetch-failed', 'connection refused')
