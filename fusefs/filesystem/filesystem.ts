@@ -119,12 +119,16 @@ export class Filesystem {
     return this.isTreeList(slot) ? undefined : this.#open(slot).index.xattr(ino, name)
   }
 
-  /** The names of a node's extended attributes. */
+  /**
+   * The names of a node's extended attributes, overlayfs's own left out: it asks for them by name,
+   * and a listing that had them would show them to containers and have them copied up.
+   */
   xattrNames(slot: number, ino: number): Uint8Array[] {
     if (this.isTreeList(slot)) return []
-    return this.#open(slot)
+    const names = this.#open(slot)
       .index.xattrs(ino)
       .map((xattr) => xattr.name)
+    return names.filter((name) => !isOverlayXattr(name))
   }
 
   /** How to answer a read of `sizeBytes` from `offset` on: nothing at and behind the end of the file. */
@@ -290,6 +294,14 @@ function dotEntries(slot: number, ino: number, offset: number): ListedEntry[] {
     return { name, nodeId, mode: S_IFDIR, nextOffset: at + 1, attributes: undefined }
   })
   return both.slice(offset)
+}
+
+const OVERLAY_XATTR = /^(?:trusted|user)\.overlay\./
+
+function isOverlayXattr(name: Uint8Array): boolean {
+  return OVERLAY_XATTR.test(
+    Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1'),
+  )
 }
 
 function isDot(name: Uint8Array): boolean {
