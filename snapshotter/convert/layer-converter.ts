@@ -17,7 +17,6 @@ import {
   writeIndex,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import type { Descriptor } from '../registry/index.js'
 import type { BlobPublisher } from './blob-publisher.js'
 import type { ContentStore } from './content-store.js'
 import { compressIndex, fetchIndex } from './index-blob.js'
@@ -198,14 +197,6 @@ export function packsOf(indexPath: string): { digest: Digest; sizeBytes: number 
   } finally {
     index.close()
   }
-}
-
-/** How an artifact manifest names them. */
-function packDescriptor(
-  pack: { digest: Digest; sizeBytes: number },
-  mediaType: string,
-): Descriptor {
-  return { mediaType, digest: pack.digest, sizeBytes: pack.sizeBytes }
 }
 
 function contentDigest({ tree, task }: UnpackedLayer, ino: number): Digest {
