@@ -15,12 +15,18 @@ export interface MemberPath {
 }
 
 /**
- * The cleaned path, or `undefined` when it is the root itself. Absolute paths begin at the layer's
- * root. Throws `invalid-layer` when `..` climbs above the root, `limit-exceeded` for a component over
- * MAX_NAME_BYTES; `what` names the member.
+ * The cleaned path, or `undefined` when it is the root itself. Throws `invalid-layer` for an absolute
+ * path and when `..` climbs above the root, `limit-exceeded` for a component over MAX_NAME_BYTES;
+ * `what` names the member.
  */
 export function memberPathOf(path: Uint8Array, what: string): MemberPath | undefined {
   const text = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
+  if (text.startsWith('/')) {
+    throw new IndexFormatError(
+      'invalid-layer',
+      `${what}: "${escapePath(text)}" is an absolute name; a layer names what is in it from its own root`,
+    )
+  }
   // Nearly every path is clean but for these two ends.
   const from = text.startsWith('./') ? 2 : 0
   const trimmed = text.slice(from, text.endsWith('/') ? Math.max(from, text.length - 1) : undefined)

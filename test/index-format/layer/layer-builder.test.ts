@@ -133,9 +133,9 @@ describe('LayerBuilder', () => {
     )
   })
 
-  it('cleans names by their text, and takes absolute ones from the root', async () => {
-    const dump = await dumpLayer({ path: './/a/../b//./c' }, { path: '/abs/f' })
-    assert.deepEqual(Object.keys(dump), ['.', 'abs', 'abs/f', 'b', 'b/c'])
+  it('cleans names by their text', async () => {
+    const dump = await dumpLayer({ path: './/a/../b//./c' })
+    assert.deepEqual(Object.keys(dump), ['.', 'b', 'b/c'])
   })
 
   it('links across directories, before the target, and through chains', async () => {

@@ -25,10 +25,16 @@ const CASES: readonly HostileCase[] = [
     message: /member "a\/\.\.\/\.\.\/b": .* leads out of the layer/,
   },
   {
-    name: 'an absolute name that climbs out',
-    members: [{ path: '/../b' }],
+    name: 'an absolute name',
+    members: [{ path: '/etc/passwd' }],
     code: 'invalid-layer',
-    message: /leads out of the layer/,
+    message: /member "\/etc\/passwd": .* is an absolute name/,
+  },
+  {
+    name: 'a hard link to an absolute name',
+    members: [{ path: 'h', type: '1', link: '/etc/shadow' }],
+    code: 'invalid-layer',
+    message: /member "h", hard link target: "\/etc\/shadow" is an absolute name/,
   },
   {
     name: 'a hard link out of the layer',

@@ -134,7 +134,7 @@ export const EVERYTHING: readonly (readonly FixtureMember[])[] = [
     { path: 'usr/share/through-link', body: 't' },
     { path: 'usr/up', type: '2', link: '../../../../many' },
     { path: 'usr/up/contained', body: 'c' },
-    { path: '/absolute/file', body: 'absolute' },
+    { path: 'absolute/file', body: 'absolute' },
   ],
   [
     { path: 'many/only/in/top', body: 'top' },
