@@ -36,7 +36,12 @@ import {
 } from './thin-publisher.js'
 import { Workspace } from './workspace.js'
 
-/** zstd level of frames where none is asked for; docs/publishing.md has the measurements. */
+/**
+ * zstd level of frames where none is asked for. Content and indexes of a Debian image with Python
+ * (75 MiB of gzip layers), and processor time for all of the conversion: level 1, 98 % and 4.5 s; 3,
+ * 91 % and 4.7 s; 5, 89 % and 5.5 s; 7, 87 % and 6.2 s; 9, 86 % and 7.2 s. Past 3 the compressing
+ * threads, not the reading one, set the pace on two processors.
+ */
 export const DEFAULT_LEVEL = 3
 
 /** One thread reads and hashes for all of them; more would only cost memory. */

@@ -4,7 +4,7 @@ import type { Platform } from '../registry/index.js'
 import type { PublishStats } from './blob-publisher.js'
 import type { ConvertStage } from './stage-clock.js'
 
-export interface LayerResult {
+interface LayerResult {
   /** Of the original blob. */
   readonly digest: Digest
   readonly diffId: Digest

@@ -27,7 +27,7 @@ import {
 } from '../registry/index.js'
 
 /** On a thin image's layer: the version of the recipe in it. */
-export const RECIPE_ANNOTATION = 'thin-snapshotter.recipe.version'
+const RECIPE_ANNOTATION = 'thin-snapshotter.recipe.version'
 /** `History` entries are one or two for each layer; far more is an attack. */
 const MAX_HISTORY = 10_000
 

@@ -1,10 +1,9 @@
-export { RegistryAuthorizer, type RegistryAuthorizerModules } from './authorizer.js'
+export { RegistryAuthorizer } from './authorizer.js'
 export { boundedBody } from './bounded-body.js'
 export {
   type Credential,
   type CredentialSource,
   DockerConfigCredentials,
-  type DockerConfigOptions,
   anonymous,
   dockerConfigPath,
 } from './credentials.js'
@@ -15,14 +14,11 @@ export {
   type ImageIndex,
   type ImageManifest,
   type Platform,
-  descriptorFromJson,
   descriptorToJson,
   parseManifest,
   platformFromJson,
 } from './manifest.js'
 export {
-  DOCKER_MANIFEST,
-  MANIFEST_TYPES,
   OCI_CONFIG,
   OCI_EMPTY,
   OCI_INDEX,
@@ -33,7 +29,6 @@ export {
   THIN_INDEX,
   THIN_PACK,
   isIndexType,
-  isManifestType,
 } from './media-types.js'
 export { formatPlatform, matchesPlatform, parsePlatform } from './platform.js'
 export {
@@ -43,9 +38,5 @@ export {
   parseReference,
   parseRepository,
 } from './reference.js'
-export {
-  RegistryConnection,
-  type RegistryConnectionModules,
-  type RegistryConnectionOptions,
-} from './registry-connection.js'
+export { RegistryConnection } from './registry-connection.js'
 export type { BlobContent, Repository, StoredManifest } from './repository.js'

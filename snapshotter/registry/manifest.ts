@@ -73,7 +73,7 @@ export function parseManifest(
   }
 }
 
-export function descriptorFromJson(json: JsonObject): Descriptor {
+function descriptorFromJson(json: JsonObject): Descriptor {
   const platform = json.optionalObject('platform')
   const annotations = json.optionalStringMap('annotations')
   const artifactType = json.optionalString('artifactType')

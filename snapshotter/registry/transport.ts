@@ -16,7 +16,7 @@ import {
   MAX_REDIRECTS,
 } from './limits.js'
 
-export type ExchangeBody = Exclude<Dispatcher.DispatchOptions['body'], undefined>
+type ExchangeBody = Exclude<Dispatcher.DispatchOptions['body'], undefined>
 
 export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
