@@ -41,6 +41,8 @@ export class BlobPublisher {
   readonly #modules: BlobPublisherModules
   /** Blobs that are in the store for certain, since this run has looked. */
   readonly #confirmed = new Set<Digest>()
+  /** Blobs whose bytes in the store turned out to be wrong: they are sent again. */
+  readonly #distrusted = new Set<Digest>()
   readonly #underWay = new Set<Promise<void>>()
   #failure: { readonly cause: unknown } | undefined
 
@@ -55,6 +57,7 @@ export class BlobPublisher {
   async find(digest: Digest, sizeBytes: number): Promise<boolean> {
     const { store, database, signal } = this.#modules
     if (this.#confirmed.has(digest)) return true
+    if (this.#distrusted.has(digest)) return false
     const stores = database.storesOf(digest)
     if (stores.includes(store.name)) {
       if ((await store.blobSize(digest, signal)) === sizeBytes)
@@ -67,6 +70,13 @@ export class BlobPublisher {
       return this.#found(digest, sizeBytes)
     }
     return false
+  }
+
+  /** The store's bytes of this blob are wrong or gone, whatever size it claims. */
+  distrust(digest: Digest): void {
+    this.#distrusted.add(digest)
+    this.#confirmed.delete(digest)
+    this.#modules.database.forgetBlob(digest, this.#modules.store.name)
   }
 
   /** Whether a blob that was seen in the store `name` might be had from it. */
@@ -103,11 +113,13 @@ export class BlobPublisher {
     const { store, database, signal, onSent } = this.#modules
     try {
       if (this.#confirmed.has(digest)) return
-      if ((await store.blobSize(digest, signal)) === sizeBytes) {
+      const trusted = !this.#distrusted.has(digest)
+      if (trusted && (await store.blobSize(digest, signal)) === sizeBytes) {
         this.#found(digest, sizeBytes)
       } else {
         const open = (): ReturnType<typeof createReadStream> => createReadStream(path)
         await store.put({ digest, sizeBytes, open, path }, signal)
+        this.#distrusted.delete(digest)
         this.#confirmed.add(digest)
         this.stats.sentBlobs++
         this.stats.sentBytes += sizeBytes

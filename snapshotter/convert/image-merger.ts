@@ -34,8 +34,10 @@ export async function mergeLayers(
   try {
     const known = options.reuse ? database.index(key) : undefined
     if (known !== undefined && (await publisher.find(known.blob.digest, known.blob.sizeBytes))) {
-      await fetchIndex(known, path, store, signal)
-      return { index: known, packs: packsOf(path), reused: true }
+      if (await fetchIndex(known, path, store, signal)) {
+        return { index: known, packs: packsOf(path), reused: true }
+      }
+      publisher.distrust(known.blob.digest)
     }
     const index = await writeMerged(path, indexes, modules)
     await publisher.settle()

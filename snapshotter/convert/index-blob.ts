@@ -1,11 +1,11 @@
 /** An index as it travels: the SQLite file, zstd-compressed into a blob, and back. */
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { CompressStream } from 'zstd-napi'
-import { type Digest, decompress } from '../../index-format/index.js'
-import { SnapshotterError } from '../errors.js'
+import { type Digest, IndexFormatError, decompress } from '../../index-format/index.js'
+import { SnapshotterError, type SnapshotterErrorCode } from '../errors.js'
 import type { BlobFile } from './blob-publisher.js'
 import type { ContentStore } from './content-store.js'
 import type { KnownIndex } from './publish-database.js'
@@ -40,8 +40,32 @@ export async function compressIndex(
   return { digest, sizeBytes, path: blobPath }
 }
 
-/** Fetches an index that was stored before into a new file at `path`, verified. */
+/**
+ * Fetches an index that was stored before into a new file at `path`. False, and there is no file:
+ * what the store has is not the index any more.
+ */
 export async function fetchIndex(
+  index: KnownIndex,
+  path: string,
+  store: ContentStore,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await fetchVerified(index, path, store, signal)
+    return true
+  } catch (error) {
+    await rm(path, { force: true })
+    const wrong =
+      error instanceof IndexFormatError ||
+      (error instanceof SnapshotterError && WRONG.has(error.code))
+    if (wrong) return false
+    throw error
+  }
+}
+
+const WRONG: ReadonlySet<SnapshotterErrorCode> = new Set(['invalid-content', 'not-found'])
+
+async function fetchVerified(
   index: KnownIndex,
   path: string,
   store: ContentStore,

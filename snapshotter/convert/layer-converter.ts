@@ -82,7 +82,10 @@ export class LayerConverter {
     if (index === undefined) return undefined
     if (!(await publisher.find(index.blob.digest, index.blob.sizeBytes))) return undefined
     const indexPath = workspace.file('index')
-    await fetchIndex(index, indexPath, store, signal)
+    if (!(await fetchIndex(index, indexPath, store, signal))) {
+      publisher.distrust(index.blob.digest)
+      return undefined
+    }
     const packs = packsOf(indexPath)
     for (const { digest, sizeBytes } of packs) {
       if (await publisher.find(digest, sizeBytes)) continue

@@ -147,32 +147,36 @@ export class PublishDatabase {
     tables: readonly PackTable[],
     contents: Iterable<{ digest: Digest; pieces: readonly StoredPiece[] }>,
   ): void {
-    this.#db.transaction(() => {
-      const ids = new Map<Digest, number>()
-      for (const table of tables) ids.set(table.digest, this.#recordPack(table))
-      const content = this.#db.prepare('INSERT INTO content (digest) VALUES (?)')
-      const piece = this.#db.prepare('INSERT INTO piece VALUES (?, ?, ?, ?, ?)')
-      for (const one of contents) {
-        const packs = one.pieces.map(({ pack }) => ids.get(pack) ?? this.#packId(pack))
-        if (packs.some((id) => id === undefined) || this.#isRecorded(one)) continue
-        const { lastInsertRowid } = content.run(bytesFromDigest(one.digest))
-        for (const [position, { rawOffset, length }] of one.pieces.entries()) {
-          piece.run(lastInsertRowid, position, packs[position], rawOffset, length)
+    this.#db
+      .transaction(() => {
+        const ids = new Map<Digest, number>()
+        for (const table of tables) ids.set(table.digest, this.#recordPack(table))
+        const content = this.#db.prepare('INSERT INTO content (digest) VALUES (?)')
+        const piece = this.#db.prepare('INSERT INTO piece VALUES (?, ?, ?, ?, ?)')
+        for (const one of contents) {
+          const packs = one.pieces.map(({ pack }) => ids.get(pack) ?? this.#packId(pack))
+          if (packs.some((id) => id === undefined) || this.#isRecorded(one)) continue
+          const { lastInsertRowid } = content.run(bytesFromDigest(one.digest))
+          for (const [position, { rawOffset, length }] of one.pieces.entries()) {
+            piece.run(lastInsertRowid, position, packs[position], rawOffset, length)
+          }
         }
-      }
-    })()
+      })
+      .immediate()
   }
 
   /** Forgets a pack that is no longer in any store, and all that was known to stand in it. */
   forgetPack(digest: Digest): void {
     const id = this.#packId(digest)
     if (id === undefined) return
-    this.#db.transaction(() => {
-      this.#db
-        .prepare('DELETE FROM content WHERE id IN (SELECT content FROM piece WHERE pack = ?)')
-        .run(id)
-      this.#db.prepare('DELETE FROM pack WHERE id = ?').run(id)
-    })()
+    this.#db
+      .transaction(() => {
+        this.#db
+          .prepare('DELETE FROM content WHERE id IN (SELECT content FROM piece WHERE pack = ?)')
+          .run(id)
+        this.#db.prepare('DELETE FROM pack WHERE id = ?').run(id)
+      })
+      .immediate()
   }
 
   packTable(digest: Digest): PackTable | undefined {

@@ -2,7 +2,7 @@
  * An image that is written into an OCI layout folder. What else the folder holds stays: other
  * images keep their names, and one with the same name is replaced.
  */
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, digestOf, hexOf } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -83,8 +83,8 @@ export class LayoutDestination implements ImageDestination {
 }
 
 async function writeIfAbsent(path: string, content: Uint8Array | string): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  if (found?.isFile() === true && found.size === content.length) return
+  const found = await readFile(path).catch(() => undefined)
+  if (found?.equals(Buffer.from(content)) === true) return
   await writeDurably(path, (file) => file.writeFile(content))
 }
 

@@ -10,8 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { type Digest, hexOf } from '../../../index-format/index.js'
+import { basename, join } from 'node:path'
+import { type Digest, digestOf, hexOf } from '../../../index-format/index.js'
 import {
   type ConvertOptions,
   type ConvertResult,
@@ -101,6 +101,31 @@ describe('convertImage between folders and archives', () => {
       names.manifests.map((one) => one.annotations['org.opencontainers.image.ref.name']),
       ['thin', 'second'],
     )
+  })
+
+  it('repairs an index whose bytes the store has damaged', async () => {
+    const layout = join(temp, 'out')
+    const first = await convert(`oci:${sample.layout}:1`, `oci:${layout}:thin`)
+    const [platform] = first.platforms
+    assert.ok(platform !== undefined)
+    const indexes = [platform.merged, ...platform.layers.map((layer) => layer.index)]
+    const paths = indexes.map(({ blob }) => join(layout, 'blobs/sha256', hexOf(blob.digest)))
+    for (const path of paths) {
+      const bytes = readFileSync(path)
+      bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1
+      writeFileSync(path, bytes)
+    }
+    const second = await convert(`oci:${sample.layout}:1`, `oci:${layout}:thin`)
+    assert.equal(second.digest, first.digest)
+    for (const path of paths) assert.equal(hexOf(digestOf(readFileSync(path))), basename(path))
+  })
+
+  it('lets two conversions share one database', async () => {
+    const results = await Promise.all(
+      ['a', 'b', 'c'].map((tag) => convert(`oci:${sample.layout}:1`, `oci:${temp}/${tag}:thin`)),
+    )
+    for (const result of results)
+      assert.deepEqual(indexesOf(result), indexesOf(results[0] ?? result))
   })
 
   it('writes an archive that ctr images import takes', async () => {
