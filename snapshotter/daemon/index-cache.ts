@@ -7,10 +7,8 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
-import { DecompressStream } from 'zstd-napi'
 import { type BlobSource, FusefsError } from '../../fusefs/index.js'
-import type { Digest, IndexRef } from '../../index-format/index.js'
+import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 
 /** Where the compressed index may come from, in the order in which it is tried. */
@@ -132,36 +130,34 @@ async function writeVerified(
   file: FileHandle,
   target: Target,
 ): Promise<void> {
-  const blobHash = createHash('sha256')
-  const rawHash = createHash('sha256')
-  let rawBytes = 0
-  await pipeline(
-    async function* () {
-      let blobBytes = 0
-      for await (const chunk of compressed) {
-        blobBytes += chunk.length
-        if (blobBytes > ref.blob.sizeBytes)
-          throw mismatch(target, 'compressed size', ref.blob.sizeBytes, 'more')
-        blobHash.update(chunk)
-        yield chunk
-      }
-      const blobDigest = `sha256:${blobHash.digest('hex')}`
-      if (blobDigest !== ref.blob.digest)
-        throw mismatch(target, 'blob digest', ref.blob.digest, blobDigest)
-    },
-    new DecompressStream(),
-    async function (raw: AsyncIterable<Uint8Array>) {
-      for await (const chunk of raw) {
-        rawBytes += chunk.length
-        if (rawBytes > ref.sizeBytes) throw mismatch(target, 'size', ref.sizeBytes, 'more')
-        rawHash.update(chunk)
-        await file.writeFile(chunk)
-      }
-    },
-    { signal: target.signal },
-  )
-  const digest = `sha256:${rawHash.digest('hex')}`
+  const hash = createHash('sha256')
+  const blob = verifiedBlob(ref, compressed, target)
+  const name = `index ${ref.digest} from ${target.origin}`
+  for await (const chunk of decompress(blob, { maxRawBytes: ref.sizeBytes, name })) {
+    target.signal.throwIfAborted()
+    hash.update(chunk)
+    await file.writeFile(chunk)
+  }
+  const digest = `sha256:${hash.digest('hex')}`
   if (digest !== ref.digest) throw mismatch(target, 'digest', ref.digest, digest)
+}
+
+/** The blob as it comes; its end is only reached when it is the one that was asked for. */
+async function* verifiedBlob(
+  { blob }: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  target: Target,
+): AsyncIterable<Uint8Array> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  for await (const chunk of compressed) {
+    sizeBytes += chunk.length
+    if (sizeBytes > blob.sizeBytes) throw mismatch(target, 'blob size', blob.sizeBytes, 'more')
+    hash.update(chunk)
+    yield chunk
+  }
+  const digest = `sha256:${hash.digest('hex')}`
+  if (digest !== blob.digest) throw mismatch(target, 'blob digest', blob.digest, digest)
 }
 
 function mismatch(
