@@ -3,6 +3,8 @@ import type { WriteStream } from 'node:tty'
 
 /** Often enough to look alive, seldom enough to cost nothing. */
 const MIN_INTERVAL_MS = 100
+/** A terminal that does not know its width says 0. */
+const UNKNOWN_COLUMNS = 80
 /** Return to the first column, erase to the end of the line (ECMA-48: CR, EL). */
 const ERASE = '\r\x1b[K'
 
@@ -26,7 +28,8 @@ export class StatusLine {
     if (this.#out === undefined || nowMs - this.#shownAtMs < MIN_INTERVAL_MS) return
     this.#shownAtMs = nowMs
     this.#isShown = true
-    this.#out.write(ERASE + text().slice(0, Math.max(this.#out.columns - 1, 20)))
+    const columns = this.#out.columns > 0 ? this.#out.columns : UNKNOWN_COLUMNS
+    this.#out.write(ERASE + text().slice(0, columns - 1))
   }
 
   /** Makes room for other output. */

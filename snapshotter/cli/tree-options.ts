@@ -1,4 +1,6 @@
 /** The options of every command that looks into one tree, and what they open. */
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
 import { ImageAccess } from '../inspect/image-access.js'
 import { openTree, type OpenedTree } from '../inspect/opened-tree.js'
@@ -18,7 +20,7 @@ export interface TreeOptions extends AccessOptions {
 /** Adds the options that `TreeOptions` describes. */
 export function addTreeOptions(command: Command): Command {
   return addAccessOptions(command)
-    .option('--store <url>', 'read packs from there; may be given more than once', collect)
+    .option('--store <dir|url>', 'read packs from there; may be given more than once', storeUrls)
     .option('--platform <os/arch>', 'which of the image; default: that of this machine')
     .option(
       '--layer <number>',
@@ -71,7 +73,8 @@ export function wholeNumber(text: string): number {
   throw new InvalidArgumentError('expected a whole number from 0.')
 }
 
-/** Gathers the values of an option that may be given more than once. */
-export function collect(url: string, before: string[] | undefined): string[] {
+/** Gathers the values of `--store`, which may be given more than once; a path becomes a URL. */
+export function storeUrls(text: string, before: string[] | undefined): string[] {
+  const url = /^[a-z+]+:\/\//.test(text) ? text : pathToFileURL(resolve(text)).href
   return [...(before ?? []), url]
 }

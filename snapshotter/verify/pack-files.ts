@@ -56,9 +56,8 @@ export function packsFromStore(
   }
 }
 
-/** The folder that a store's URL or a path stands for; undefined for any other store. */
+/** The folder that a store's URL stands for; undefined for any other store. */
 export function folderOfStore(text: string): string | undefined {
-  if (!/^[a-z+]+:\/\//.test(text)) return text
   const url = storeUrlFromString(text)
   return url.kind === 'file' ? url.directory : undefined
 }

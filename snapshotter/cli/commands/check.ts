@@ -11,7 +11,7 @@ import { folderOfStore, packsInFolder } from '../../verify/pack-files.js'
 import type { CommandContext } from '../command-context.js'
 import { EXIT_FINDINGS } from '../exit-code.js'
 import { writeOut } from '../standard-output.js'
-import { type AccessOptions, addAccessOptions, collect, withAccess } from '../tree-options.js'
+import { type AccessOptions, addAccessOptions, storeUrls, withAccess } from '../tree-options.js'
 
 interface CheckCommandOptions extends AccessOptions {
   readonly store?: string[]
@@ -30,19 +30,24 @@ interface NamedFinding {
 /** Findings that `--json` lists; beyond it they are only counted. */
 const MAX_LISTED = 10_000
 
+const DETAILS = `
+Exit status: 0 no findings; 1 findings; 2 an image cannot be used; 3 a registry or a store cannot be
+reached; 4 the system failed; 130 interrupted.`
+
 export function addCheckCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('check')
     .description('verify indexes and packs of a thin image, an index file, or a store folder')
     .argument('[image]', 'thin image, unpacked thin layer, or path of an index file')
     .option(
-      '--store <url>',
+      '--store <dir|url>',
       'where packs are; without an image: the store folder to check',
-      collect,
+      storeUrls,
     )
     .option('--platform <os/arch>', 'which of the image; default: all')
     .option('--no-packs', 'leave the packs out')
     .option('--json', 'the findings as one JSON object')
+    .addHelpText('after', DETAILS)
   addAccessOptions(command).action((what: string | undefined, options: CheckCommandOptions) =>
     withAccess(options, context, async (access) => {
       const counted: CheckedStore = { packs: 0, indexes: 0, others: 0, sizeBytes: 0 }

@@ -16,7 +16,7 @@ import { ThinImage } from '../../inspect/thin-image.js'
 import { parsePlatform } from '../../registry/index.js'
 import type { CommandContext } from '../command-context.js'
 import { writeOut } from '../standard-output.js'
-import { type AccessOptions, addAccessOptions, collect, withAccess } from '../tree-options.js'
+import { type AccessOptions, addAccessOptions, storeUrls, withAccess } from '../tree-options.js'
 
 interface InspectOptions extends AccessOptions {
   readonly platform?: string
@@ -36,7 +36,7 @@ export function addInspectCommand(program: Command, context: CommandContext): vo
     .description('recipe, trees, sizes and shared content of a thin image or an index file')
     .argument('<image>', 'thin image, unpacked thin layer, or path of an index file')
     .option('--platform <os/arch>', 'which of the image; default: all')
-    .option('--store <url>', 'read indexes from there; may be given more than once', collect)
+    .option('--store <dir|url>', 'read indexes from there; may be given more than once', storeUrls)
     .option('--json', 'everything, for scripts')
   addAccessOptions(command).action((what: string, options: InspectOptions) =>
     withAccess(options, context, async (access) => {

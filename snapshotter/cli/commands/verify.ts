@@ -10,7 +10,7 @@ import type { CommandContext } from '../command-context.js'
 import { EXIT_FINDINGS } from '../exit-code.js'
 import { writeOut } from '../standard-output.js'
 import { StatusLine } from '../status-line.js'
-import { type AccessOptions, addAccessOptions, collect, withAccess } from '../tree-options.js'
+import { type AccessOptions, addAccessOptions, storeUrls, withAccess } from '../tree-options.js'
 
 interface VerifyCommandOptions extends AccessOptions {
   readonly platform?: string
@@ -19,6 +19,10 @@ interface VerifyCommandOptions extends AccessOptions {
   readonly json?: true
 }
 
+const DETAILS = `
+Exit status: 0 equal; 1 different; 2 an image cannot be used; 3 a registry or a store cannot be
+reached; 4 the system failed; 130 interrupted.`
+
 export function addVerifyCommand(program: Command, context: CommandContext): void {
   const command = program
     .command('verify')
@@ -26,9 +30,10 @@ export function addVerifyCommand(program: Command, context: CommandContext): voi
     .argument('<thin>', 'thin image')
     .argument('<original>', 'the image it was made of')
     .option('--platform <os/arch>', 'compare this one; default: all of the original')
-    .option('--store <url>', 'read packs from there; may be given more than once', collect)
+    .option('--store <dir|url>', 'read packs from there; may be given more than once', storeUrls)
     .option('--no-layers', 'compare the merged tree only')
     .option('--json', 'the report as one JSON object')
+    .addHelpText('after', DETAILS)
   addAccessOptions(command).action(
     (thin: string, original: string, options: VerifyCommandOptions) =>
       withAccess(options, context, async (access) => {
