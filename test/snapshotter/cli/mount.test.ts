@@ -39,8 +39,9 @@ describe('thinctl mount', function () {
   })
 
   /** Starts the command, and resolves when it says that the mount is there. */
-  async function mount(): Promise<{ ended: Promise<number | null> }> {
+  async function mount(...more: string[]): Promise<{ ended: Promise<number | null> }> {
     const args = [THINCTL, 'mount', published.indexPath, mountpoint, '--store', published.storeUrl]
+    args.push(...more)
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe'] })
     running = child
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
@@ -78,6 +79,18 @@ describe('thinctl mount', function () {
     const { ended } = await mount()
     await run('umount', [mountpoint], LIMITED)
     assert.equal(await ended, 0)
+  })
+
+  it('does the same through libfuse, for those who may not mount', async () => {
+    const { ended } = await mount('--transport', 'native')
+    const { stdout } = await run('sha256sum', [join(mountpoint, 'usr/lib/large.so')], LIMITED)
+    assert.equal(`sha256:${stdout.replace(/^\\/, '').slice(0, 64)}`, digestOf(LARGE))
+    running?.kill('SIGINT')
+    assert.equal(await ended, 0)
+    assert.equal(isMounted(), false)
+    const second = await mount('--transport', 'native')
+    await run('umount', [mountpoint], LIMITED)
+    assert.equal(await second.ended, 0)
   })
 
   it('refuses a place that is not there, a layer that is not there, and a tree without a store', async () => {

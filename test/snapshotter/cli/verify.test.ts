@@ -140,6 +140,34 @@ describe('thinctl verify', function () {
     })
   }
 
+  it('says the same in words', async () => {
+    const copy = mkdtempSync(join(folder, 'copy-'))
+    cpSync(converted, copy, { recursive: true })
+    const thin = new LayoutImage(join(copy, 'image'))
+    const statement = 'UPDATE inode SET mode=mode & ~2048 WHERE mode & 2048'
+    await editMerged(thin, join(copy, 'store'), statement)
+    const args = ['--store', join(copy, 'store'), '--no-layers', '--platform', 'linux/amd64']
+    const { err, out, status } = await runThinctl('verify', thin.name, original.name, ...args)
+    assert.equal(status, 1, err)
+    assert.match(
+      out.toString(),
+      /^mode: linux\/amd64 merged \/bin\/su: expected 4755, found 0755\n1 difference: 1 mode\nlinux\/amd64: 1 trees, \d+ names, [\d.]+ MiB\n$/,
+    )
+  })
+
+  it('finds annotations that were lost or added', async () => {
+    const { differences } = await verifyChanged((thin) => {
+      thin.annotate({ other: 'new' })
+    })
+    assert.deepEqual(
+      differences.map(({ actual, expected, kind, name }) => [kind, name, expected, actual]),
+      [
+        ['annotation', 'manifest note', '"kept"', 'nothing'],
+        ['annotation', 'manifest other', 'nothing', '"new"'],
+      ],
+    )
+  })
+
   it('finds another label, command or history in the configuration', async () => {
     const { differences } = await verifyChanged(async (thin) => {
       const history = (thin.config['history'] as unknown[]).slice(1)

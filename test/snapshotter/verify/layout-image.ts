@@ -98,6 +98,14 @@ export class LayoutImage {
     this.#tag([{ ...changed, platform }, ...manifests.slice(1)])
   }
 
+  /** Replaces the annotations of the first platform's manifest. */
+  annotate(annotations: Readonly<Record<string, string>>): void {
+    const { manifest, manifests } = this.#parts()
+    const changed = this.#writeJson(OCI_MANIFEST, { ...manifest, annotations })
+    const { platform } = manifests[0] ?? {}
+    this.#tag([{ ...changed, platform }, ...manifests.slice(1)])
+  }
+
   /** Keeps only the first platform. */
   dropPlatforms(): void {
     this.#tag(this.#parts().manifests.slice(0, 1))
