@@ -51,12 +51,12 @@ export class ContentComparison {
     yield* this.#flush(0)
   }
 
-  async #comparePack({ tree, pack, extents, wanted }: PackPlan): Promise<void> {
+  async #comparePack({ extent: extentAt, pack, tree, wanted }: PackPlan): Promise<void> {
     let live: LiveExtent[] = []
     let next = 0
     for await (const piece of tree.streamPack(pack, wanted, this.#options.signal)) {
       const end = piece.rawOffset + piece.length
-      for (let extent = extents[next]; extent !== undefined; extent = extents[++next]) {
+      for (let extent = extentAt(next); extent !== undefined; extent = extentAt(++next)) {
         if (extent.rawOffset >= end) break
         const { expectedIno, trees } = this.#plan.file(extent.file)
         const original = originalFile(trees.expected, expectedIno)
@@ -65,7 +65,7 @@ export class ContentComparison {
       this.#comparePiece(piece, live)
       live = live.filter(({ done, length }) => done < length)
     }
-    const left = live[0] ?? extents[next]
+    const left = live[0] ?? extentAt(next)
     if (left !== undefined) {
       const message = `pack ${pack} ended before ${left.rawOffset + left.length} bytes of it were read`
       this.#unreadable.push({ file: left.file, message })

@@ -19,12 +19,13 @@ export interface PlannedFile extends InodePair {
   readonly trees: TreePair
 }
 
-/** The extents that lie in one pack, in order of `rawOffset`. */
+/** The extents that lie in one pack. */
 export interface PackPlan {
   /** A tree that names the pack, and what it calls it. */
   readonly tree: StreamedTree
   readonly pack: number
-  readonly extents: readonly PlannedExtent[]
+  /** Extent number `at`, in order of `rawOffset`; undefined at the end. */
+  readonly extent: (at: number) => PlannedExtent | undefined
   /** What to read so that each extent is covered: ascending, not touching each other. */
   readonly wanted: readonly RawRange[]
 }
@@ -92,10 +93,15 @@ export class ContentPlan {
       const pack = this.#packs.at(order[from] ?? 0)
       let to = from
       while (to < order.length && this.#packs.at(order[to] ?? 0) === pack) to++
-      const extents = Array.from(order.subarray(from, to), (row) => this.#extent(row))
+      // Made when they are asked for: a pack of small files may hold a million.
+      const rows = order.subarray(from, to)
+      const extent = (at: number): PlannedExtent | undefined => {
+        const row = rows[at]
+        return row === undefined ? undefined : this.#extent(row)
+      }
       const known = this.#knownPacks[pack]
       if (known === undefined) throw new RangeError(`pack number ${pack} was never given`)
-      yield { ...known, extents, wanted: unionOf(extents) }
+      yield { ...known, extent, wanted: unionOf(extent) }
       from = to
     }
   }
@@ -125,10 +131,12 @@ export class ContentPlan {
   }
 }
 
-/** `ranges` are in order of `rawOffset`; content that files share is in there more than once. */
-function unionOf(ranges: readonly RawRange[]): RawRange[] {
+/** The ranges are in order of `rawOffset`; content that files share is in there more than once. */
+function unionOf(rangeAt: (at: number) => RawRange | undefined): RawRange[] {
   const union: RawRange[] = []
-  for (const { rawOffset, length } of ranges) {
+  let at = 0
+  for (let range = rangeAt(at); range !== undefined; range = rangeAt(++at)) {
+    const { rawOffset, length } = range
     const last = union.at(-1)
     if (last !== undefined && rawOffset <= last.rawOffset + last.length) {
       const end = Math.max(last.rawOffset + last.length, rawOffset + length)
