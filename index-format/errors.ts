@@ -18,6 +18,8 @@ export type IndexFormatErrorCode =
   | 'invalid-recipe'
   /** A profile that is not the JSON we know. */
   | 'invalid-profile'
+  /** A startup plan that is not the JSON we know, or contradicts itself. */
+  | 'invalid-startup-plan'
   /** An index, pack or recipe of a version this build does not read. */
   | 'unsupported-version'
   /** Well-formed, but over a limit of `limits.ts`. */

@@ -57,6 +57,7 @@ export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'
 export { AccessOrder, mergedProfile } from './profile/access-order.js'
+export { groupedProfile } from './profile/grouped-profile.js'
 export {
   bytesFromProfile,
   type Profile,
@@ -71,6 +72,14 @@ export {
   type StartupPiece,
   type StartupPlace,
 } from './profile/startup-content.js'
+export { packStartup, type PackStartupOptions, type StartupPacks } from './profile/startup-packs.js'
+export {
+  bytesFromStartupPlan,
+  type StartupPlan,
+  startupPlanFromBytes,
+  type StartupRun,
+} from './profile/startup-plan.js'
+export { pathsOf } from './profile/tree-paths.js'
 export type { RandomAccess } from './random-access.js'
 export { directoryOfLayerUrl, type LayerUrl, textFromLayerUrl } from './recipe/layer-url.js'
 export {
@@ -82,6 +91,8 @@ export {
   RECIPE_FILE_NAME,
   type RecipeLayer,
   recipeFromBytes,
+  STARTUP_PLAN_FILE_NAME,
+  type StartupRef,
   type ThinSection,
 } from './recipe/recipe.js'
 export type { SparseRun, TarMember, TarMemberKind } from './tar/tar-member.js'

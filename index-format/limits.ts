@@ -81,5 +81,9 @@ export const MAX_XATTRS_PER_INODE = 1024
 
 /** A profile: 30 bytes for each range. */
 export const MAX_PROFILE_BYTES = 32 * MIB
+/** A startup plan, decompressed: as a profile, and a path for each file. */
+export const MAX_STARTUP_PLAN_BYTES = 64 * MIB
+/** Startup packs of one image: 4 GiB are more than any start reads. */
+export const MAX_STARTUP_PACKS = 64
 /** Ranges of one profile: a start that reads a million different places is not a start. */
 export const MAX_PROFILE_RANGES = 1_000_000

@@ -6,7 +6,7 @@ import { type Digest, digestFromString } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 
 /** What kind of document this is: the first word of every complaint, and the end of its code. */
-type Document = 'recipe' | 'profile'
+type Document = 'recipe' | 'profile' | 'startup-plan'
 
 export class JsonCursor {
   readonly path: string

@@ -8,10 +8,13 @@ import { hexOf } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import {
   MAX_INDEX_BYTES,
+  MAX_PACK_BYTES,
   MAX_RECIPE_BYTES,
   MAX_RECIPE_LAYERS,
   MAX_RECIPE_STORES,
   MAX_RECIPE_TEXT_BYTES,
+  MAX_STARTUP_PACKS,
+  MAX_STARTUP_PLAN_BYTES,
 } from '../limits.js'
 import { JsonCursor } from './json-cursor.js'
 import { type LayerUrl, layerUrlFromJson, textFromLayerUrl } from './layer-url.js'
@@ -20,6 +23,9 @@ import { type LayerUrl, layerUrlFromJson, textFromLayerUrl } from './layer-url.j
 export const RECIPE_FILE_NAME = 'thin.json'
 /** The name under which the compressed merged index stands beside it. */
 export const EMBEDDED_INDEX_FILE_NAME = 'thin-index.zst'
+
+/** The name of the startup plan's file, where there is one. */
+export const STARTUP_PLAN_FILE_NAME = 'thin-startup.zst'
 
 /** A blob of a store. */
 export interface BlobRef {
@@ -46,6 +52,14 @@ export interface RecipeLayer {
   readonly url: LayerUrl
 }
 
+/** What a start of the image reads, in packs of its own that can be fetched at once. */
+export interface StartupRef {
+  /** The file of the thin layer that holds the startup plan. */
+  readonly plan: BlobRef & { readonly file: string }
+  /** In the order in which they are to be fetched; at least one. */
+  readonly packs: readonly BlobRef[]
+}
+
 /** What this project adds to the format. */
 export interface ThinSection {
   readonly version: 1
@@ -55,6 +69,8 @@ export interface ThinSection {
   readonly merged?: IndexRef
   /** One for each of the recipe's layers, bottom first; null where the layer is not an index. */
   readonly layers: readonly (IndexRef | null)[]
+  /** Of the merged tree. Absent where nobody said what a start reads. */
+  readonly startup?: StartupRef
 }
 
 export interface Recipe {
@@ -131,6 +147,7 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
     throw new IndexFormatError('unsupported-version', message)
   }
   const merged = json.member('merged')
+  const startup = json.member('startup')
   return {
     version,
     stores: json.member('stores').elements(0, MAX_RECIPE_STORES).map(storeUrlFromJson),
@@ -139,6 +156,28 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
       .member('layers')
       .elements(layers.length, layers.length)
       .map((layer, at) => layerIndexFromJson(layer, layers[at])),
+    ...(startup.present ? { startup: startupFromJson(startup) } : {}),
+  }
+}
+
+function startupFromJson(json: JsonCursor): StartupRef {
+  const plan = json.member('plan')
+  return {
+    plan: {
+      file: fileNameFromJson(plan.member('file')),
+      ...blobRefFromJson(plan, MAX_STARTUP_PLAN_BYTES),
+    },
+    packs: json
+      .member('packs')
+      .elements(1, MAX_STARTUP_PACKS)
+      .map((pack) => blobRefFromJson(pack, MAX_PACK_BYTES)),
+  }
+}
+
+function blobRefFromJson(json: JsonCursor, maxBytes: number): BlobRef {
+  return {
+    digest: json.member('digest').digest(),
+    sizeBytes: json.member('sizeBytes').integer(1, maxBytes),
   }
 }
 
@@ -157,10 +196,7 @@ function indexRefFromJson(json: JsonCursor): IndexRef {
   return {
     digest: json.member('digest').digest(),
     sizeBytes: json.member('sizeBytes').integer(1, MAX_INDEX_BYTES),
-    blob: {
-      digest: blob.member('digest').digest(),
-      sizeBytes: blob.member('sizeBytes').integer(1, MAX_INDEX_BYTES),
-    },
+    blob: blobRefFromJson(blob, MAX_INDEX_BYTES),
     xattrs: json.member('xattrs').boolean(),
     ...(embedded.present ? { embedded: fileNameFromJson(embedded) } : {}),
   }
@@ -192,6 +228,14 @@ function jsonFromThinSection(thin: ThinSection): unknown {
     stores: thin.stores,
     ...(thin.merged === undefined ? {} : { merged: jsonFromIndexRef(thin.merged) }),
     layers: thin.layers.map((layer) => (layer === null ? null : jsonFromIndexRef(layer))),
+    ...(thin.startup === undefined ? {} : { startup: jsonFromStartup(thin.startup) }),
+  }
+}
+
+function jsonFromStartup({ plan, packs }: StartupRef): unknown {
+  return {
+    plan: { file: plan.file, digest: plan.digest, sizeBytes: plan.sizeBytes },
+    packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
   }
 }
 

@@ -38,6 +38,13 @@ const OURS: Recipe = {
       null,
       null,
     ],
+    startup: {
+      plan: { file: 'thin-startup.zst', digest: BLOB, sizeBytes: 900 },
+      packs: [
+        { digest: LAYER, sizeBytes: 1_000_000 },
+        { digest: INDEX, sizeBytes: 5 },
+      ],
+    },
   },
 }
 

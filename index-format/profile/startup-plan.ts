@@ -1,0 +1,168 @@
+/**
+ * What a node needs to bring a start in, before and without looking into the index: where the frames
+ * of the startup packs are, and which bytes of which files they hold. It travels in the thin layer,
+ * one zstd frame of JSON.
+ */
+import zstd from 'zstd-napi/binding.js'
+import { bytesFromDigest, type Digest, digestFromBytes } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
+import {
+  MAX_FILE_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_FRAME_RAW_BYTES,
+  MAX_FRAMES_PER_PACK,
+  MAX_INO,
+  MAX_MEMBER_PATH_BYTES,
+  MAX_PACK_RAW_BYTES,
+  MAX_PROFILE_RANGES,
+  MAX_STARTUP_PACKS,
+  MAX_STARTUP_PLAN_BYTES,
+} from '../limits.js'
+import { FrameEncoder } from '../pack/frame-codec.js'
+import type { Frame, PackTable } from '../pack/pack-table.js'
+import { JsonCursor } from '../recipe/json-cursor.js'
+
+/** A run of a file's bytes; its place in the startup packs follows from those before it. */
+export interface StartupRun {
+  readonly ino: number
+  readonly offset: number
+  readonly length: number
+}
+
+export interface StartupPlan {
+  /** In the order in which they are to be fetched. */
+  readonly packs: readonly PackTable[]
+  /** What the packs hold, one after the other: lengths add up to the packs' raw sizes. */
+  readonly runs: readonly StartupRun[]
+  /** One path for each file of `runs`, raw bytes, without leading slash. */
+  readonly paths: ReadonlyMap<number, Uint8Array>
+}
+
+const LEVEL = 19
+
+/** The same plan gives the same bytes. */
+export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
+  const json = {
+    version: 1,
+    packs: plan.packs.map(({ digest, sizeBytes, frames }) => ({
+      digest,
+      sizeBytes,
+      frames: frames.map((frame) => [
+        frame.rawSizeBytes,
+        frame.sizeBytes,
+        Buffer.from(bytesFromDigest(frame.digest)).toString('base64'),
+      ]),
+    })),
+    files: [...plan.paths].map(([ino, path]) => [ino, textFromPath(path)]),
+    runs: plan.runs.map(({ ino, offset, length }) => [ino, offset, length]),
+  }
+  const bytes = Buffer.from(JSON.stringify(json))
+  if (bytes.length > MAX_STARTUP_PLAN_BYTES) throw tooLarge(bytes.length)
+  return new FrameEncoder().encode(bytes, LEVEL)
+}
+
+/** Throws `invalid-compression`, `invalid-startup-plan` naming the JSON path, `unsupported-version`, `limit-exceeded`. */
+export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
+  const json = new JsonCursor(jsonFromBytes(decompressed(compressed)), '$', 'startup-plan')
+  const version = json.member('version').integer(0, Number.MAX_SAFE_INTEGER)
+  if (version !== 1) {
+    const message = `startup plan: $.version is ${version}, this build reads 1`
+    throw new IndexFormatError('unsupported-version', message)
+  }
+  const packs = json.member('packs').elements(0, MAX_STARTUP_PACKS).map(packFromJson)
+  const runs = json.member('runs').elements(0, MAX_PROFILE_RANGES).map(runFromJson)
+  const files = json.member('files').elements(0, MAX_PROFILE_RANGES).map(fileFromJson)
+  const runBytes = runs.reduce((sum, run) => sum + run.length, 0)
+  const rawBytes = packs.reduce((sum, pack) => sum + pack.rawSizeBytes, 0)
+  if (runBytes !== rawBytes) {
+    throw json.member('runs').refused(`runs of ${rawBytes} bytes, as the packs hold`)
+  }
+  return { packs, runs, paths: new Map(files) }
+}
+
+function packFromJson(json: JsonCursor): PackTable {
+  const frames: Frame[] = []
+  let offset = 0
+  let rawOffset = 0
+  for (const cursor of json.member('frames').elements(1, MAX_FRAMES_PER_PACK)) {
+    const [raw, size, digest] = cursor.elements(3, 3)
+    const rawSizeBytes = raw?.integer(1, MAX_FRAME_RAW_BYTES) ?? 0
+    const sizeBytes = size?.integer(1, MAX_FRAME_BYTES) ?? 0
+    const frameDigest = digestFromJson(digest)
+    frames.push({ rawOffset, rawSizeBytes, offset, sizeBytes, digest: frameDigest })
+    offset += sizeBytes
+    rawOffset += rawSizeBytes
+  }
+  const sizeBytes = json.member('sizeBytes').integer(offset, Number.MAX_SAFE_INTEGER)
+  if (rawOffset > MAX_PACK_RAW_BYTES) throw json.refused(`at most ${MAX_PACK_RAW_BYTES} raw bytes`)
+  return { digest: json.member('digest').digest(), sizeBytes, rawSizeBytes: rawOffset, frames }
+}
+
+function digestFromJson(json: JsonCursor | undefined): Digest {
+  const bytes = Buffer.from(json?.text(44) ?? '', 'base64')
+  if (bytes.length === 32) return digestFromBytes(bytes)
+  throw new IndexFormatError('invalid-startup-plan', `startup plan: ${json?.path ?? ''}: no digest`)
+}
+
+function runFromJson(json: JsonCursor): StartupRun {
+  const [ino, offset, length] = json.elements(3, 3)
+  return {
+    ino: ino?.integer(1, MAX_INO) ?? 0,
+    offset: offset?.integer(0, MAX_FILE_BYTES) ?? 0,
+    length: length?.integer(1, MAX_PACK_RAW_BYTES) ?? 0,
+  }
+}
+
+function fileFromJson(json: JsonCursor): [number, Uint8Array] {
+  const [ino, path] = json.elements(2, 2)
+  const bytes = pathFromText(path?.text(3 * MAX_MEMBER_PATH_BYTES) ?? '')
+  // It is joined to a directory of ours and looked up: it must not lead out of it.
+  const names = bytes.toString('latin1').split('/')
+  if (names.some((name) => name === '' || name === '.' || name === '..' || name.includes('\0'))) {
+    throw json.refused('a path below the root, without "." and ".."')
+  }
+  return [ino?.integer(1, MAX_INO) ?? 0, bytes]
+}
+
+/** Bytes beyond printable ASCII, and "%", as %XX. */
+function textFromPath(path: Uint8Array): string {
+  const latin1 = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
+  return latin1.replace(/[^\x20-\x24\x26-\x7e]/g, (character) => {
+    return `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`
+  })
+}
+
+function pathFromText(text: string): Buffer {
+  const latin1 = text.replace(/%([0-9a-f]{2})/g, (_, hex: string) => {
+    return String.fromCharCode(Number.parseInt(hex, 16))
+  })
+  return Buffer.from(latin1, 'latin1')
+}
+
+function decompressed(compressed: Uint8Array): Uint8Array {
+  let claimed: number | null
+  try {
+    claimed = zstd.getFrameContentSize(compressed)
+    if (claimed !== null && claimed <= MAX_STARTUP_PLAN_BYTES) {
+      const target = Buffer.allocUnsafeSlow(claimed)
+      return target.subarray(0, zstd.decompress(target, compressed))
+    }
+  } catch (cause) {
+    throw new IndexFormatError('invalid-compression', 'startup plan: damaged zstd', { cause })
+  }
+  throw tooLarge(claimed ?? Number.POSITIVE_INFINITY)
+}
+
+function tooLarge(sizeBytes: number): IndexFormatError {
+  const message = `startup plan: ${sizeBytes} bytes, at most ${MAX_STARTUP_PLAN_BYTES} are allowed`
+  return new IndexFormatError('limit-exceeded', message)
+}
+
+function jsonFromBytes(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    const message = 'startup plan: $ is not JSON in UTF-8'
+    throw new IndexFormatError('invalid-startup-plan', message, { cause })
+  }
+}
