@@ -40,6 +40,8 @@ export interface PrefetchRequest {
   /** Which frames, by index; `count` may reach beyond the last. */
   readonly frames: { readonly first: number; readonly count: number }
   readonly source: BlobSource
+  /** Told each frame, by index, as soon as `read` need not wait for it. Must not throw. */
+  readonly onFrame?: (frameIndex: number) => void
 }
 
 interface Modules {
@@ -177,7 +179,7 @@ export class ContentStore {
    * memory, where the disk refuses). Throws as `read` does, after having tried every frame.
    */
   async prefetch(request: PrefetchRequest, signal: AbortSignal): Promise<void> {
-    const { pack, frames, source } = request
+    const { pack, frames, source, onFrame } = request
     const entry = this.#use(pack)
     const end = Math.min(pack.frames.length, frames.first + frames.count)
     const scope = new ScopedSignal(signal)
@@ -186,9 +188,13 @@ export class ContentStore {
       for (let start = frames.first; start < end; start += PREFETCH_WINDOW_FRAMES) {
         const wanted: Promise<void>[] = []
         for (let i = start; i < Math.min(end, start + PREFETCH_WINDOW_FRAMES); i++) {
-          if (this.#inMemory(entry, i) !== undefined || this.#disk?.holds(entry, i)) continue
+          if (this.#inMemory(entry, i) !== undefined || this.#disk?.holds(entry, i)) {
+            onFrame?.(i)
+            continue
+          }
           this.stats.framesPrefetched++
-          wanted.push(this.#prefetchFrame(entry, i, source, scope.signal))
+          const fetched = this.#prefetchFrame(entry, i, source, scope.signal)
+          wanted.push(fetched.then(() => onFrame?.(i)))
         }
         for (const result of await Promise.allSettled(wanted)) {
           if (result.status === 'rejected') failure ??= result

@@ -88,7 +88,7 @@ export interface ContentLimits {
   readonly maxGapBytes: number
   /** Compressed bytes of one range request for reads. Default 8 MiB. */
   readonly maxReadRangeBytes: number
-  /** Compressed bytes of one range request for prefetch. Default 16 MiB. */
+  /** Compressed bytes of one range request for prefetch. Default 128 MiB: any pack as a whole. */
   readonly maxPrefetchRangeBytes: number
   /** Frames waiting to be fetched; above it prefetch and reads are refused. Default 65,536. */
   readonly maxQueuedFrames: number
@@ -115,7 +115,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   maxConcurrentPrefetches: 6,
   maxGapBytes: 64 * 1024,
   maxReadRangeBytes: 8 * 1024 * 1024,
-  maxPrefetchRangeBytes: 16 * 1024 * 1024,
+  maxPrefetchRangeBytes: 128 * 1024 * 1024,
   maxQueuedFrames: 65_536,
   maxPacks: 65_536,
   maxOpenMirrors: 4_096,

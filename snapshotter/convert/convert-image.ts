@@ -4,7 +4,7 @@
  * manifest that keeps them, the thin image, its name.
  */
 import { availableParallelism } from 'node:os'
-import { type Digest, ThreadCompressor } from '../../index-format/index.js'
+import { type Digest, type Profile, ThreadCompressor } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import {
   type ImageDestination,
@@ -22,11 +22,12 @@ import { BlobPublisher } from './blob-publisher.js'
 import type { ConvertResult, PlatformResult } from './convert-result.js'
 import { convertLayers } from './image-layers.js'
 import { mergeLayers } from './image-merger.js'
-import { LayerConverter, type LayerConverterModules } from './layer-converter.js'
+import { LayerConverter } from './layer-converter.js'
 import type { ConvertProgress } from './progress.js'
 import { PublishDatabase } from './publish-database.js'
 import { type SourceImage, readSourceImages } from './source-images.js'
 import { StageClock } from './stage-clock.js'
+import { addStartup, type StartupModules } from './startup-packer.js'
 import { openContentStore } from './store-location.js'
 import { thinIndex } from './thin-image.js'
 import {
@@ -66,6 +67,11 @@ export interface ConvertOptions {
   readonly tempFolder: string
   /** False: content that was published before is packed again. Default true. */
   readonly reuse?: boolean
+  /**
+   * What starts of the image read: it gets startup packs for them. With several platforms, a profile
+   * is for the one whose merged index it names.
+   */
+  readonly profiles?: readonly Profile[]
   /** Threads that compress. Default: as many as there are processors, 4 at most. */
   readonly threads?: number
 }
@@ -110,7 +116,7 @@ export async function convertImage(
     const { progress } = modules
     const { digest, platforms } = await convertSource(options, {
       ...{ source, destination, store, database, publisher, compressor },
-      ...{ workspace, clock, progress, signal },
+      ...{ workspace, clock, progress, signal, connection },
     })
     return {
       source: source.name,
@@ -133,7 +139,7 @@ export async function convertImage(
   }
 }
 
-type ConversionModules = LayerConverterModules & ThinPublisherModules
+type ConversionModules = StartupModules & ThinPublisherModules
 
 async function convertSource(
   options: ConvertOptions,
@@ -144,7 +150,17 @@ async function convertSource(
     readSourceImages(source, options.platforms ?? [], signal),
   )
   const thin: PublishedPlatform[] = []
-  for (const image of images) thin.push(await convertPlatform(image, options, modules))
+  const used = new Set<Profile>()
+  for (const image of images) {
+    const profilesFor = (digest: Digest): Profile[] => {
+      const { profiles = [] } = options
+      const mine = profiles.filter(({ index }) => images.length === 1 || index === digest)
+      for (const profile of mine) used.add(profile)
+      return mine
+    }
+    thin.push(await convertPlatform(image, { ...options, profilesFor }, modules))
+  }
+  refuseUnused(options.profiles ?? [], used)
   const root = rootOf(thin, index)
   const digest = await clock.time('publish', () => destination.publish(root, signal))
   return { digest, platforms: thin.map((one) => one.result) }
@@ -152,7 +168,7 @@ async function convertSource(
 
 async function convertPlatform(
   image: SourceImage,
-  options: ConvertOptions,
+  options: ConvertOptions & { profilesFor: (mergedIndex: Digest) => Profile[] },
   modules: ConversionModules,
 ): Promise<PublishedPlatform> {
   const { level = DEFAULT_LEVEL, reuse = true } = options
@@ -163,10 +179,25 @@ async function convertPlatform(
     const indexes = opened.map(({ index }) => index)
     const { clock } = modules
     const merged = await clock.time('merge', () => mergeLayers(layers, indexes, modules, { reuse }))
-    return await clock.time('publish', () => publishPlatform(image, layers, merged, modules))
+    const [first, ...others] = options.profilesFor(merged.index.digest)
+    const startup =
+      first && (await clock.time('startup', () => addStartup(merged, [first, ...others], modules)))
+    return await clock.time('publish', () =>
+      publishPlatform(image, layers, startup ?? merged, modules),
+    )
   } finally {
     for (const { index } of opened) index.close()
   }
+}
+
+function refuseUnused(profiles: readonly Profile[], used: ReadonlySet<Profile>): void {
+  const unused = profiles.find((profile) => !used.has(profile))
+  if (unused === undefined) return
+  throw new SnapshotterError(
+    'invalid-argument',
+    `the profile of index ${unused.index} fits none of the platforms; convert one platform at a ` +
+      'time, or record it with the image as it is published now',
+  )
 }
 
 /** What the image's name will stand for: an index where the source had one. */

@@ -26,6 +26,8 @@ export interface PlatformResult {
   /** Bottom first. */
   readonly layers: readonly LayerResult[]
   readonly merged: IndexRef
+  /** Startup packs and their size; absent without profiles. */
+  readonly startup?: { readonly packs: number; readonly sizeBytes: number }
   /** The original's layers, as they are compressed. */
   readonly originalBytes: number
   /** Every pack and index the thin image refers to, once. */

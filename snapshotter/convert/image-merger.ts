@@ -13,12 +13,15 @@ import { compressIndex, fetchIndex } from './index-blob.js'
 import { mergedIndexKey } from './index-key.js'
 import { type ConvertedLayer, type LayerConverterModules, packsOf } from './layer-converter.js'
 import type { KnownIndex } from './publish-database.js'
+import type { PublishedStartup } from './startup-packer.js'
 
 export interface MergedIndex {
   readonly index: KnownIndex
   /** The packs it refers to: content that upper layers hide is not among them. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
   readonly reused: boolean
+  /** Where profiles were given. */
+  readonly startup?: PublishedStartup
 }
 
 /** Merges layers, bottom first. `indexes` are theirs, open; the caller closes them. */

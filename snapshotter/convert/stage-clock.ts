@@ -1,6 +1,7 @@
 /** How long each stage of a conversion took. Stages overlap, so their sum may exceed the whole. */
 
-export type ConvertStage = 'resolve' | 'unpack' | 'pack' | 'index' | 'merge' | 'upload' | 'publish'
+export type ConvertStage =
+  'resolve' | 'unpack' | 'pack' | 'index' | 'merge' | 'startup' | 'upload' | 'publish'
 
 export class StageClock {
   readonly #ms = new Map<ConvertStage, number>()

@@ -8,6 +8,7 @@ import {
   EMBEDDED_INDEX_FILE_NAME,
   RECIPE_FILE_NAME,
   type Recipe,
+  STARTUP_PLAN_FILE_NAME,
   bytesFromRecipe,
   digestOf,
 } from '../../index-format/index.js'
@@ -39,12 +40,15 @@ export interface ThinLayer {
   readonly diffId: Digest
 }
 
-/** The layer with the recipe and, where `embeddedIndex` is given, the merged index's blob. */
-export function thinLayer(recipe: Recipe, embeddedIndex: Uint8Array | undefined): ThinLayer {
+/** The layer with the recipe and, where they are given, the merged index's blob and the startup plan. */
+export function thinLayer(
+  recipe: Recipe,
+  embedded: { index: Uint8Array | undefined; startupPlan: Uint8Array | undefined },
+): ThinLayer {
   const files = [{ name: RECIPE_FILE_NAME, bytes: bytesFromRecipe(recipe) }]
-  if (embeddedIndex !== undefined) {
-    files.push({ name: EMBEDDED_INDEX_FILE_NAME, bytes: embeddedIndex })
-  }
+  const { index, startupPlan } = embedded
+  if (index !== undefined) files.push({ name: EMBEDDED_INDEX_FILE_NAME, bytes: index })
+  if (startupPlan !== undefined) files.push({ name: STARTUP_PLAN_FILE_NAME, bytes: startupPlan })
   const tar = ustarArchive(files)
   const bytes = gzipSync(tar, { level: 6 })
   return { bytes, digest: digestOf(bytes), diffId: digestOf(tar) }

@@ -4,6 +4,8 @@ import {
   EMBEDDED_INDEX_FILE_NAME,
   type IndexRef,
   type Recipe,
+  STARTUP_PLAN_FILE_NAME,
+  type StartupRef,
   bytesFromRecipe,
   digestOf,
   recipeFromBytes,
@@ -22,6 +24,7 @@ import type { MergedIndex } from './image-merger.js'
 import type { ConvertedLayer } from './layer-converter.js'
 import type { KnownIndex } from './publish-database.js'
 import type { SourceImage } from './source-images.js'
+import type { PublishedStartup } from './startup-packer.js'
 import { thinConfig, thinLayer, thinManifest } from './thin-image.js'
 
 /** A larger merged index does not travel in the thin layer: the pull would no longer be instant. */
@@ -54,7 +57,7 @@ export async function publishPlatform(
   const { source, destination, store, signal } = modules
   const embedded = await embeddedIndex(merged.index, store, signal)
   const recipe = recipeOf(layers, merged, { source, store, embedded: embedded !== undefined })
-  const layer = thinLayer(recipe, embedded)
+  const layer = thinLayer(recipe, { index: embedded, startupPlan: merged.startup?.plan.bytes })
   const config = thinConfig(image.config, layer, `configuration of ${source.name}`)
   const bytes = thinManifest(image.manifest, layer, config)
   const digest = digestOf(bytes)
@@ -78,6 +81,9 @@ export async function publishPlatform(
       reused,
     })),
     merged: merged.index,
+    ...(merged.startup === undefined
+      ? {}
+      : { startup: { packs: merged.startup.packs.length, sizeBytes: sum(merged.startup.packs) } }),
     originalBytes: sum(image.manifest.layers),
     contentBytes: sum(content),
     packs: content.filter((one) => one.mediaType === THIN_PACK).length,
@@ -114,11 +120,17 @@ function recipeOf(
       stores: [about.store.url],
       merged: mergedRef,
       layers: layers.map(({ index }) => index),
+      ...(merged.startup === undefined ? {} : { startup: startupRef(merged.startup) }),
     },
   }
   // What a node would refuse must not be published.
   recipeFromBytes(bytesFromRecipe(recipe))
   return recipe
+}
+
+function startupRef({ plan, packs }: PublishedStartup): StartupRef {
+  const { bytes, digest } = plan
+  return { plan: { file: STARTUP_PLAN_FILE_NAME, digest, sizeBytes: bytes.length }, packs }
 }
 
 /** Every blob of the thin image, once: packs in order of first use, then indexes. */

@@ -25,10 +25,12 @@ import { dockerConfigPath } from '../registry/index.js'
 import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
+import { StartupPrefetcher } from './startup-prefetcher.js'
 import { StatusReporter } from './status-reporter.js'
 import { StoreSources, type StoreSourcesOptions } from './store-sources.js'
 import { ThinTrees } from './thin-trees.js'
 import { TreeContent } from './tree-content.js'
+import { ReadAhead } from './read-ahead.js'
 import { recordRoutes } from './record-routes.js'
 import { Recorder } from './recorder.js'
 import { mountpointsUnder } from './mountpoints.js'
@@ -127,8 +129,15 @@ export class Daemon {
     this.#closers.push(() => content.close())
 
     const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
+    const mountpoints = mountpointsUnder(config.root)
+    const readAhead = new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log })
+    const startup = new StartupPrefetcher(
+      { mountpoints },
+      { content, sources, registry, fuse, readAhead, log },
+    )
+    this.#closers.push(() => startup.close())
     const trees = new ThinTrees(
-      { mountpoints: mountpointsUnder(config.root) },
+      { mountpoints },
       {
         registry,
         indexes: new IndexCache((digest) => registry.indexPath(digest)),
@@ -137,6 +146,7 @@ export class Daemon {
           await HostDirectories.open(join(config.root, 'host')),
         ),
         content,
+        startup,
         onRemoved: (slots) => {
           void fuse.treesChanged(slots)
         },
@@ -147,10 +157,7 @@ export class Daemon {
       { log, thinLayers: trees },
     )
     this.#closers.push(() => store.close())
-    const recorder = new Recorder(
-      { readAheadKib: config.fuse.readAheadKib },
-      { registry, fuse, log },
-    )
+    const recorder = new Recorder({ registry, fuse, readAhead })
     this.#closers.push(() => recorder.close())
     const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
     await this.#serve(config, { store, reporter, recorder, log })

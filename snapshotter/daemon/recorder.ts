@@ -2,33 +2,24 @@
  * Records what is read of a tree: drops what the kernel has of its files, has it ask page by page
  * (no read-ahead), and writes down the order. For publishing: a start that is being recorded is slow.
  */
-import {
-  type FuseServer,
-  type Log,
-  setReadAhead,
-  type TreeClass,
-  type TreeRecord,
-  type TreeRegistry,
-} from '../../fusefs/index.js'
+import type { FuseServer, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
 import { AccessOrder, Index, isDigest, type Profile } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import type { FuseServers } from './fuse-servers.js'
-
-export interface RecorderOptions {
-  /** Of the superblocks while nothing is recorded. */
-  readonly readAheadKib: number
-}
+import type { ReadAhead } from './read-ahead.js'
 
 export interface RecorderModules {
   readonly registry: TreeRegistry
   readonly fuse: FuseServers
-  readonly log: Log
+  readonly readAhead: ReadAhead
 }
 
 interface Recording {
   readonly tree: TreeRecord
   readonly order: AccessOrder
   readonly stop: () => void
+  /** Set once read-ahead is held. */
+  release: () => Promise<void>
 }
 
 /** What `start` says. */
@@ -46,12 +37,10 @@ const MAX_RECORDED_BYTES = 1024 ** 3
 const FILES_PER_TURN = 256
 
 export class Recorder {
-  readonly #options: RecorderOptions
   readonly #modules: RecorderModules
   readonly #recordings = new Map<number, Recording>()
 
-  constructor(options: RecorderOptions, modules: RecorderModules) {
-    this.#options = options
+  constructor(modules: RecorderModules) {
     this.#modules = modules
   }
 
@@ -76,10 +65,12 @@ export class Recorder {
         recordedBytes += sizeBytes
         order.add(ino, offset, sizeBytes)
       }),
+      release: () => Promise.resolve(),
     }
     this.#recordings.set(slot, recording)
     try {
-      await this.#setReadAhead(tree.class)
+      const { release } = await this.#modules.readAhead.hold(tree.class)
+      recording.release = release
       const droppedFiles = await this.#dropFiles(tree, server, signal)
       return { tree: tree.name, indexDigest, droppedFiles }
     } catch (error) {
@@ -107,7 +98,7 @@ export class Recorder {
   async #end(recording: Recording): Promise<void> {
     recording.stop()
     this.#recordings.delete(recording.tree.slot)
-    await this.#setReadAhead(recording.tree.class)
+    await recording.release()
   }
 
   #tree(name: string): TreeRecord {
@@ -121,18 +112,6 @@ export class Recorder {
       'not-found',
       `tree "${name.slice(0, 100)}": none of this name or index is served here; pull the image first`,
     )
-  }
-
-  /** None while a tree of the class is being recorded. */
-  async #setReadAhead(treeClass: TreeClass): Promise<void> {
-    const { fuse, log } = this.#modules
-    const isRecorded = [...this.#recordings.values()].some(({ tree }) => tree.class === treeClass)
-    const mountpoint = fuse.mountpoint(treeClass)
-    try {
-      await setReadAhead(mountpoint, isRecorded ? 0 : this.#options.readAheadKib)
-    } catch (error) {
-      log.warn({ err: error, mountpoint }, 'read-ahead cannot be set: recordings are less exact')
-    }
   }
 
   async #dropFiles(tree: TreeRecord, server: FuseServer, signal: AbortSignal): Promise<number> {

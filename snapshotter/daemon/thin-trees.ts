@@ -25,6 +25,7 @@ import type {
   Usage,
 } from '../snapshots/thin-layers.js'
 import type { IndexCache } from './index-cache.js'
+import type { StartupPrefetcher } from './startup-prefetcher.js'
 import type { StoreSources } from './store-sources.js'
 
 export interface ThinTreesOptions {
@@ -39,6 +40,7 @@ export interface ThinTreesModules {
   /** Layers of a recipe that are directories of the host. */
   readonly hostDirectories: HostDirectoryLayers
   readonly content: ContentStore
+  readonly startup: StartupPrefetcher
   /** Called after trees were removed from the registry. */
   readonly onRemoved: (slots: readonly number[]) => void
 }
@@ -121,7 +123,7 @@ export class ThinTrees implements ThinLayers {
     // A merged tree begins at an empty root and keeps no whiteouts: above other layers, the trees
     // of its layers have to be stacked, whose whiteouts hide what is below.
     if (thin.merged !== undefined && (!place.hasParent || thin.layers.length === 0)) {
-      return { kind: 'merged', tree: await this.#tree(thin.merged, thin.stores, place, signal) }
+      return { kind: 'merged', tree: await this.#mergedTree(thin, thin.merged, place, signal) }
     }
     const layers: LowerDirectory[] = []
     for (const [i, ref] of thin.layers.entries()) {
@@ -138,6 +140,26 @@ export class ThinTrees implements ThinLayers {
       layers.unshift(...lowersOf(host))
     }
     return { kind: 'layers', layers }
+  }
+
+  /** Its start is fetched while the index is unpacked, and before containerd asks for anything. */
+  async #mergedTree(
+    thin: ThinSection,
+    merged: IndexRef,
+    place: ThinLayerPlace,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const { registry, startup } = this.#modules
+    const flight = startup.begin(thin, place.fsDir)
+    try {
+      const slot = await this.#tree(merged, thin.stores, place, signal)
+      const tree = registry.bySlot(slot)
+      if (flight !== undefined && tree !== undefined) await startup.land(flight, tree)
+      return slot
+    } catch (error) {
+      flight?.cancel()
+      throw error
+    }
   }
 
   async #tree(
@@ -203,8 +225,9 @@ export class ThinTrees implements ThinLayers {
 
   /** The index file goes with the last tree that is served from it. */
   #forget(slots: readonly number[]): void {
-    const { registry, onRemoved } = this.#modules
+    const { registry, startup, onRemoved } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
+    startup.cancel(slots)
     for (const { slot } of removed) registry.remove(slot)
     if (removed.length > 0) onRemoved(removed.map(({ slot }) => slot))
     for (const { indexDigest } of removed) {

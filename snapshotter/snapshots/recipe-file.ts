@@ -12,6 +12,7 @@ import {
   RECIPE_FILE_NAME,
   type Recipe,
   recipeFromBytes,
+  STARTUP_PLAN_FILE_NAME,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 
@@ -37,11 +38,13 @@ export async function readRecipe(fsDir: string, log: Logger): Promise<Recipe | u
   }
 }
 
-/** A name in `fsDir` that a thin layer does not have. Reads three entries at most. */
+const BESIDE_RECIPE: readonly string[] = [EMBEDDED_INDEX_FILE_NAME, STARTUP_PLAN_FILE_NAME]
+
+/** A name in `fsDir` that a thin layer does not have. Reads four entries at most. */
 async function otherEntry(fsDir: string): Promise<string | undefined> {
   for await (const { name } of await opendir(fsDir)) {
     if (name === RECIPE_FILE_NAME) continue
-    if (name === EMBEDDED_INDEX_FILE_NAME && (await isRegularFile(join(fsDir, name)))) continue
+    if (BESIDE_RECIPE.includes(name) && (await isRegularFile(join(fsDir, name)))) continue
     return name
   }
   return undefined

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type ConvertResult, DEFAULT_LEVEL, convertImage } from '../../convert/index.js'
 import { formatPlatform, parsePlatform } from '../../registry/index.js'
 import type { CommandContext } from '../command-context.js'
+import { readProfile } from '../profile-file.js'
 import { openRegistryConnection } from '../registry-access.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
@@ -13,6 +14,7 @@ interface Options {
   readonly store?: string
   readonly storeUrl?: string
   readonly level: number
+  readonly profile: readonly string[]
   readonly database?: string
   readonly temp: string
   readonly reuse: boolean
@@ -43,6 +45,12 @@ export function addConvertCommand(program: Command, context: CommandContext): vo
     .option('--store <dir|url>', 'where the content goes')
     .option('--store-url <url>', 'where nodes read the content, if not where it is written to')
     .option('--level <n>', 'zstd level, 1 to 19', wholeNumber(1, 19), DEFAULT_LEVEL)
+    .option(
+      '--profile <file>',
+      'what a start reads, recorded before (again for more)',
+      collected,
+      [],
+    )
     .option('--threads <n>', 'threads that compress', wholeNumber(1, 256))
     .option('--database <file>', "the publisher's memory of what is stored")
     .option('--no-reuse', 'store everything anew, whatever is known')
@@ -62,13 +70,14 @@ async function convert(
   { signal }: CommandContext,
 ): Promise<void> {
   const platforms = options.platform.map(parsePlatform)
+  const profiles = await Promise.all(options.profile.map(readProfile))
   const connection = openRegistryConnection(options)
   const progress = terminalProgress()
   try {
     const { store, storeUrl, threads, level, reuse } = options
     const result = await convertImage(
       {
-        ...{ source, destination, platforms, level, reuse },
+        ...{ source, destination, platforms, profiles, level, reuse },
         ...(store === undefined ? {} : { store }),
         ...(storeUrl === undefined ? {} : { storeUrl }),
         ...(threads === undefined ? {} : { threads }),
@@ -94,7 +103,8 @@ function summaryOf(result: ConvertResult): string {
       `${formatPlatform(one.platform)}: ${one.digest}\n` +
       `  ${one.layers.length} layers (${reused} known), ${mib(one.originalBytes)} compressed; ` +
       `content ${mib(one.contentBytes)} (${ratio} %) in ${one.packs} packs; ` +
-      `thin image ${mib(one.thinBytes)}`
+      `thin image ${mib(one.thinBytes)}` +
+      (one.startup === undefined ? '' : `; startup packs ${mib(one.startup.sizeBytes)}`)
     )
   })
   const { sentBytes, sentBlobs, foundBlobs } = result.published

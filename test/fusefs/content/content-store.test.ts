@@ -67,4 +67,48 @@ describe('ContentStore', () => {
     assert.equal(store.stats.rangesFetched, 1)
     assert.deepEqual(log.lines, [])
   })
+
+  it('tells each frame that is here, in order, and can then read it without the store', async () => {
+    const frames = { first: 0, count: Infinity }
+    const here: number[] = []
+    const reads: Promise<void>[] = []
+    const onFrame = (frameIndex: number): void => {
+      here.push(frameIndex)
+      const frame = pack.table.frames[frameIndex]
+      assert.ok(frame)
+      const { rawOffset, rawSizeBytes } = frame
+      const target = Buffer.alloc(rawSizeBytes)
+      const reading = store.read({ pack: pack.table, rawOffset, target, source }, NEVER)
+      const expected = pack.raw.subarray(rawOffset, rawOffset + rawSizeBytes)
+      reads.push(
+        reading.then(() => {
+          assert.ok(target.equals(expected))
+        }),
+      )
+    }
+    await store.prefetch({ pack: pack.table, frames, source, onFrame }, NEVER)
+    await Promise.all(reads)
+    assert.deepEqual(here, [0, 1, 2, 3, 4, 5])
+    assert.equal(store.stats.misses, 0)
+    await store.prefetch({ pack: pack.table, frames, source, onFrame }, NEVER)
+    assert.equal(here.length, 12)
+    assert.equal(store.stats.rangesFetched, 1)
+  })
+
+  it('brings a pack of any size in one request, and readers of it wait for that one', async () => {
+    const large = packFixture({ frameSizes: Array<number>(30).fill(1024 * KIB), seed: 9 })
+    assert.ok(large.table.sizeBytes > 20 * 1024 * KIB)
+    storePacks(join(directory, 'store'), [large])
+    const frames = { first: 0, count: Infinity }
+    const { table } = large
+    const prefetch = store.prefetch({ pack: table, frames, source }, NEVER)
+    const target = Buffer.alloc(5000)
+    // The request goes out in the next turn of the event loop; the read comes after that.
+    await new Promise((resolve) => setImmediate(resolve))
+    await store.read({ pack: table, rawOffset: 12 * 1024 * KIB, target, source }, NEVER)
+    assert.ok(target.equals(large.raw.subarray(12 * 1024 * KIB, 12 * 1024 * KIB + 5000)))
+    await prefetch
+    assert.equal(store.stats.rangesFetched, 1)
+    assert.equal(store.stats.framesDecoded, 30)
+  })
 })

@@ -1,0 +1,227 @@
+/**
+ * Gives an image its startup packs: what the profiles name is taken out of the packs in the store,
+ * written anew in access order, and the merged index refers to it there from then on. Inode numbers
+ * stay: the tree is the same, walked in the same order.
+ */
+import { mkdir, rm } from 'node:fs/promises'
+import {
+  ContentStore as FrameStore,
+  createContentStats,
+  createHttpAgent,
+  DEFAULT_HTTP_LIMITS,
+  type Log,
+  sourceFromUrl,
+} from '../../fusefs/index.js'
+import {
+  bytesFromStartupPlan,
+  type Digest,
+  digestOf,
+  type Extent,
+  extentsWithStartup,
+  groupedProfile,
+  Index,
+  mergedProfile,
+  packStartup,
+  type PackTable,
+  pathsOf,
+  type Profile,
+  startupContent,
+  type StartupContent,
+  type StartupPacks,
+  type StartupPiece,
+  writeIndex,
+} from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import type { RegistryConnection } from '../registry/index.js'
+import type { MergedIndex } from './image-merger.js'
+import { compressIndex, fetchIndex } from './index-blob.js'
+import { type LayerConverterModules, packsOf } from './layer-converter.js'
+import { PackSpool } from './pack-spool.js'
+
+export interface StartupModules extends LayerConverterModules {
+  readonly connection: RegistryConnection
+}
+
+/** What the thin layer and its recipe say about a start. */
+export interface PublishedStartup {
+  /** The startup plan, as the thin layer holds it. */
+  readonly plan: { readonly bytes: Uint8Array; readonly digest: Digest }
+  /** In the order in which they are to be fetched. */
+  readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
+}
+
+export interface StartupIndex extends MergedIndex {
+  readonly startup: PublishedStartup
+}
+
+/** zstd level of startup packs: they are small, written once, and every start waits for them. */
+const STARTUP_LEVEL = 19
+
+/**
+ * The merged index with startup packs, and these in the store; `undefined` where the profiles name
+ * nothing that is stored. Throws `invalid-argument` where they name what this tree does not have.
+ */
+export async function addStartup(
+  merged: MergedIndex,
+  profiles: readonly [Profile, ...Profile[]],
+  modules: StartupModules,
+): Promise<StartupIndex | undefined> {
+  const { store, workspace, signal } = modules
+  const path = workspace.file('index')
+  await fetchIndex(merged.index, path, store, signal)
+  const index = Index.open(path)
+  try {
+    const profile = groupedProfile(mergedProfile(...profiles))
+    refuseOthersProfile(index, profile)
+    const content = startupContent(index, profile)
+    if (content.pieces.length === 0) return undefined
+    const startup = await withFrames(modules, (read) => pack(content, index, read, modules))
+    return await publish(index, content, startup, modules)
+  } finally {
+    index.close()
+    await rm(path, { force: true })
+  }
+}
+
+/** Whether all that the profile names is in the tree: else it was recorded with another image. */
+export function isProfileOf(index: Index, profile: Profile): boolean {
+  return profile.ranges.every(({ ino, offset }) => {
+    const inode = index.inode(ino)
+    return inode !== undefined && offset < inode.sizeBytes
+  })
+}
+
+function refuseOthersProfile(index: Index, profile: Profile): void {
+  if (isProfileOf(index, profile)) return
+  throw new SnapshotterError(
+    'invalid-argument',
+    `the profile of ${profile.index} names files that this image does not have: it was recorded ` +
+      'with another image or platform',
+  )
+}
+
+type Read = (pack: PackTable, rawOffset: number, target: Uint8Array) => Promise<void>
+
+/** Reads out of the packs in the store, each frame verified; what is fetched stays for a while. */
+async function withFrames<T>(
+  { store, connection, workspace, signal }: StartupModules,
+  use: (read: Read) => Promise<T>,
+): Promise<T> {
+  const stats = createContentStats()
+  const agent = createHttpAgent({ limits: DEFAULT_HTTP_LIMITS })
+  const { authorizer } = connection
+  const cacheDir = workspace.file('frames')
+  await mkdir(cacheDir)
+  // Where this process writes to, which is not always where nodes read from.
+  const source = sourceFromUrl({ url: store.name }, { authorizer, agent, log: SILENT, stats })
+  const frames = await FrameStore.open({ cacheDir }, { log: SILENT, stats })
+  try {
+    return await use((pack, rawOffset, target) =>
+      frames.read({ pack, rawOffset, target, source }, signal),
+    )
+  } finally {
+    await frames.close()
+    await source.close()
+    await agent.destroy()
+  }
+}
+
+/** What goes wrong is thrown to us. */
+const SILENT: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+}
+
+async function pack(
+  content: StartupContent,
+  index: Index,
+  read: Read,
+  { compressor, publisher, workspace, signal }: StartupModules,
+): Promise<StartupPacks> {
+  const tables = new Map<number, PackTable>()
+  const tableOf = (key: number): PackTable => {
+    const table = tables.get(key) ?? index.packTable(key)
+    tables.set(key, table)
+    return table
+  }
+  return packStartup(content, {
+    read: (key, rawOffset, target) => read(tableOf(key), rawOffset, target),
+    compressor,
+    level: STARTUP_LEVEL,
+    openPack: () => new PackSpool(workspace.file('pack'), (file) => publisher.send(file)),
+    signal,
+  })
+}
+
+async function publish(
+  index: Index,
+  content: StartupContent,
+  startup: StartupPacks,
+  { publisher, workspace, signal }: StartupModules,
+): Promise<StartupIndex> {
+  const path = workspace.file('index')
+  try {
+    const written = writeIndex(index, {
+      path,
+      kind: 'merged',
+      ...startupExtents(index, content, startup),
+      signal,
+    })
+    const blob = await compressIndex(path, workspace.file('blob'), signal)
+    await publisher.send(blob)
+    await publisher.settle()
+    const runs = content.pieces.map(({ ino, offset, length }) => ({ ino, offset, length }))
+    const paths = pathsOf(
+      index,
+      runs.map(({ ino }) => ino),
+    )
+    const plan = bytesFromStartupPlan({ packs: startup.packs, runs, paths })
+    return {
+      index: {
+        digest: written.digest,
+        sizeBytes: written.sizeBytes,
+        blob: { digest: blob.digest, sizeBytes: blob.sizeBytes },
+        xattrs: written.meta.xattrs,
+      },
+      packs: packsOf(path),
+      reused: false,
+      startup: {
+        plan: { bytes: plan, digest: digestOf(plan) },
+        packs: startup.packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
+      },
+    }
+  } finally {
+    await rm(path, { force: true })
+  }
+}
+
+/** Packs and extents of the new index: those of the old one, with the pieces in their new places. */
+function startupExtents(
+  index: Index,
+  content: StartupContent,
+  startup: StartupPacks,
+): { packs: PackTable[]; extentsOf: (ino: number) => Extent[] } {
+  const old = index.packs()
+  const positions = new Map(old.map(({ key }, position) => [key, position]))
+  const packs = [...old.map(({ key }) => index.packTable(key)), ...startup.packs]
+  const pieces = new Map<number, StartupPiece[]>()
+  for (const piece of content.pieces) {
+    const known = pieces.get(piece.ino)
+    if (known === undefined) pieces.set(piece.ino, [piece])
+    else known.push(piece)
+  }
+  const extentsOf = (ino: number): Extent[] => {
+    const extents = index.extents(ino).map((extent) => {
+      return { ...extent, pack: positions.get(extent.pack) ?? 0 }
+    })
+    const moved = pieces.get(ino)
+    if (moved === undefined) return extents
+    return extentsWithStartup(extents, moved, (offset) => {
+      const place = startup.place(offset)
+      return { ...place, pack: old.length + place.pack }
+    })
+  }
+  return { packs, extentsOf }
+}
