@@ -108,5 +108,7 @@ function summaryOf({ count, counts, equal, platforms }: VerifyReportJson): strin
   )
   if (equal) return ['equal', ...compared].join('\n')
   const kinds = Object.entries(counts).map(([kind, number]) => `${number} ${kind}`)
-  return [`${count} difference${count === 1 ? '' : 's'}: ${kinds.join(', ')}`, ...compared].join('\n')
+  return [`${count} difference${count === 1 ? '' : 's'}: ${kinds.join(', ')}`, ...compared].join(
+    '\n',
+  )
 }
