@@ -178,11 +178,12 @@ function storeError(ref: IndexRef, target: Target, cause: unknown): SnapshotterE
   if (cause instanceof SnapshotterError) return cause
   const what = `fetch index ${ref.digest} from ${target.origin}`
   const why = cause instanceof Error ? cause.message : String(cause)
+  if (target.signal.aborted) {
+    return new SnapshotterError('cancelled', `${what}: given up`, { cause })
+  }
   if (cause instanceof FusefsError) {
     return new SnapshotterError('unavailable', `${what}: ${why}`, { cause })
   }
-  if (target.signal.aborted)
-    return new SnapshotterError('cancelled', `${what}: given up`, { cause })
   const code = isSystemError(cause) ? 'internal' : 'invalid-content'
   return new SnapshotterError(code, `${what}: ${why}`, { cause })
 }

@@ -32,6 +32,7 @@ export class KeeperClient {
     this.#onEvent = onEvent
     const lines = new LineSplitter()
     socket.setEncoding('utf8')
+    socket.on('error', () => undefined)
     socket.on('data', (chunk: string) => {
       try {
         for (const line of lines.push(chunk)) this.#onEvent(keeperEventFromLine(line))
@@ -83,8 +84,13 @@ export class KeeperClient {
 
   /** Settles when the keeper has closed the connection. */
   async closed(): Promise<void> {
-    if (this.#socket.destroyed) return
-    await once(this.#socket, 'close')
+    if (this.#socket.closed) return
+    // Not once(): a connection that breaks is closed as well, whatever error came before.
+    await new Promise<void>((resolve) => {
+      this.#socket.on('close', () => {
+        resolve()
+      })
+    })
   }
 
   /** Idempotent. A daemon that this client started ends. */

@@ -5,6 +5,7 @@ import type { RunningContainer } from '../sandbox/containerd.js'
 import type { Machine } from '../sandbox/machine.js'
 import { runProgram } from '../sandbox/program.js'
 import { Sandbox } from '../sandbox/sandbox.js'
+import { thinctl } from '../sandbox/thin-daemon.js'
 import { publish, type TestImage } from './thin-images.js'
 
 const thin = { snapshotter: 'thin' }
@@ -86,6 +87,27 @@ describe('a container of a thin image', function () {
     assert.ok(stdout.length > 100, stdout)
     assert.equal(stdout, expected.stdout)
     assert.equal(await containerd.remove(container), true)
+  })
+
+  it('goes on when the daemon is killed in the middle of a read', async () => {
+    const reference = await pull('python')
+    const { containerd, daemon } = machine
+    const container = await containerd.start(reference, ['sleep', '600'], thin)
+    const sums = ['sh', '-c', 'cd /usr/lib/python3.11 && find . -type f | sort | xargs md5sum']
+    const { pid } = JSON.parse(
+      (await thinctl(['status', '--json', '--config', daemon.config])).stdout,
+    ) as { pid: number }
+    const reading = containerd.exec(container, sums)
+    await sleep(400)
+    process.kill(pid, 'SIGKILL')
+    const { stdout } = await reading
+    const expected = await containerd.run(await pullOrdinary('python'), sums, {
+      snapshotter: 'overlayfs',
+    })
+    assert.ok(stdout.length > 10_000, stdout)
+    assert.equal(stdout, expected.stdout)
+    assert.match(daemon.log(), /the daemon ended \(SIGKILL\)/)
+    await containerd.remove(container, 500)
   })
 
   async function pull(name: TestImage): Promise<string> {

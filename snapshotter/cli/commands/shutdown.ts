@@ -18,21 +18,14 @@ export function addShutdownCommand(program: Command): void {
 }
 
 async function shutdown(socketPath: string, force: boolean): Promise<void> {
-  let client: KeeperClient | undefined
-  try {
-    await new Promise<void>((resolve, reject) => {
-      KeeperClient.connect({ socketPath }, (event) => {
-        if (event.event === 'done') resolve()
-        if (event.event === 'failed') {
-          reject(new SnapshotterError('failed-precondition', event.message))
-        }
-      }).then((connected) => {
-        client = connected
-        connected.shutdown({ force })
-        void connected.closed().then(resolve)
-      }, reject)
-    })
-  } finally {
-    client?.close()
-  }
+  let refusal: string | undefined
+  const client = await KeeperClient.connect({ socketPath }, (event) => {
+    if (event.event !== 'failed') return
+    refusal = event.message
+    client.close()
+  })
+  client.shutdown({ force })
+  // The keeper's end closes the connection: only then is nothing left.
+  await client.closed()
+  if (refusal !== undefined) throw new SnapshotterError('failed-precondition', refusal)
 }

@@ -112,7 +112,10 @@ describe('IndexCache', () => {
   const wrong: Record<string, [Partial<IndexRef> & { bytes?: Uint8Array }, string]> = {
     'a flipped bit in the blob': [{ bytes: flipped }, 'index'],
     'a truncated blob': [{ bytes: blob.subarray(0, 30) }, 'index'],
-    'an index that is longer than the recipe says': [{ sizeBytes: raw.length - 1 }, 'size'],
+    'an index that is longer than the recipe says': [
+      { sizeBytes: raw.length - 1 },
+      'beyond the limit',
+    ],
     'an index that is not the one the recipe names': [
       { digest: `sha256:${createHash('sha256').update('other').digest('hex')}` },
       'digest',

@@ -15,7 +15,11 @@ import { runProgram } from '../../sandbox/program.js'
 describe('openImageSource with archives', () => {
   let folder: string
   const connection = RegistryConnection.open()
-  const signal = AbortSignal.timeout(60_000)
+  let signal: AbortSignal
+
+  beforeEach(() => {
+    signal = AbortSignal.timeout(60_000)
+  })
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'test-archive-'))
   })

@@ -20,7 +20,11 @@ const credentials: CredentialSource = {
 describe('Repository on a registry with faults', () => {
   const servers: Server[] = []
   const connection = RegistryConnection.open({}, { credentials })
-  const signal = AbortSignal.timeout(60_000)
+  let signal: AbortSignal
+
+  beforeEach(() => {
+    signal = AbortSignal.timeout(60_000)
+  })
   after(async () => {
     await connection.close()
     for (const server of servers) {
