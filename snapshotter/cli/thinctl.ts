@@ -12,6 +12,8 @@ import { addConvertCommand } from './commands/convert.js'
 import { addInspectCommand } from './commands/inspect.js'
 import { addLsCommand } from './commands/ls.js'
 import { addMountCommand } from './commands/mount.js'
+import { addOptimizeCommand } from './commands/optimize.js'
+import { addProfileCommand } from './commands/profile.js'
 import { addServeCommand } from './commands/serve.js'
 import { addShutdownCommand } from './commands/shutdown.js'
 import { addStatusCommand } from './commands/status.js'
@@ -32,6 +34,8 @@ const context: CommandContext = {
   signal: interruptSignal(),
 }
 addConvertCommand(program, context)
+addOptimizeCommand(program, context)
+addProfileCommand(program, context)
 addVerifyCommand(program, context)
 addInspectCommand(program, context)
 addLsCommand(program, context)

@@ -10,6 +10,7 @@ import {
   digestOf,
   recipeFromBytes,
 } from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
 import type { ImageDestination, ImageSource, NewManifest } from '../image/index.js'
 import {
   type Descriptor,
@@ -62,7 +63,7 @@ export async function publishPlatform(
   const bytes = thinManifest(image.manifest, layer, config)
   const digest = digestOf(bytes)
   const descriptor = thinDescriptor(image, digest, bytes.length)
-  const content = contentOf(layers, merged)
+  const content = contentDescriptors(layers, merged)
   const kept = await store.keep(descriptor, content, signal)
   await destination.putBlob(layer.bytes, signal)
   await destination.putBlob(config, signal)
@@ -92,7 +93,8 @@ export async function publishPlatform(
   return { manifest, descriptor, result }
 }
 
-async function embeddedIndex(
+/** The index's blob, where it is small enough to travel in the thin layer. */
+export async function embeddedIndex(
   { blob, digest }: KnownIndex,
   store: ContentStore,
   signal: AbortSignal,
@@ -106,8 +108,6 @@ function recipeOf(
   merged: MergedIndex,
   about: { source: ImageSource; store: ContentStore; embedded: boolean },
 ): Recipe {
-  const embedded = about.embedded ? { embedded: EMBEDDED_INDEX_FILE_NAME } : {}
-  const mergedRef: IndexRef = { ...merged.index, ...embedded }
   const recipe: Recipe = {
     version: '1.0',
     origin: about.source.origin,
@@ -118,14 +118,27 @@ function recipeOf(
     thin: {
       version: 1,
       stores: [about.store.url],
-      merged: mergedRef,
       layers: layers.map(({ index }) => index),
-      ...(merged.startup === undefined ? {} : { startup: startupRef(merged.startup) }),
     },
   }
+  return recipeWith(recipe, { merged, isEmbedded: about.embedded })
+}
+
+/** `recipe`, which has a thin section, with this merged tree and the start that goes with it. */
+export function recipeWith(
+  recipe: Recipe,
+  { merged, isEmbedded }: { merged: MergedIndex; isEmbedded: boolean },
+): Recipe {
+  const { thin } = recipe
+  if (thin === undefined) throw new SnapshotterError('internal', 'a recipe without thin section')
+  const { version, stores, layers } = thin
+  const embedded = isEmbedded ? { embedded: EMBEDDED_INDEX_FILE_NAME } : {}
+  const mergedRef: IndexRef = { ...merged.index, ...embedded }
+  const startup = merged.startup === undefined ? {} : { startup: startupRef(merged.startup) }
+  const changed = { ...recipe, thin: { version, stores, merged: mergedRef, layers, ...startup } }
   // What a node would refuse must not be published.
-  recipeFromBytes(bytesFromRecipe(recipe))
-  return recipe
+  recipeFromBytes(bytesFromRecipe(changed))
+  return changed
 }
 
 function startupRef({ plan, packs }: PublishedStartup): StartupRef {
@@ -134,7 +147,10 @@ function startupRef({ plan, packs }: PublishedStartup): StartupRef {
 }
 
 /** Every blob of the thin image, once: packs in order of first use, then indexes. */
-function contentOf(layers: readonly ConvertedLayer[], merged: MergedIndex): Descriptor[] {
+export function contentDescriptors(
+  layers: readonly Pick<ConvertedLayer, 'index' | 'packs'>[],
+  merged: MergedIndex,
+): Descriptor[] {
   const found = new Map<Digest, Descriptor>()
   const add = (
     mediaType: string,

@@ -1,0 +1,239 @@
+/**
+ * Publishes a thin image anew with startup packs. Everything comes from the thin image itself and the
+ * store its recipe names; the original is not needed. Platforms that were not recorded are
+ * carried over as they are.
+ */
+import { mkdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import {
+  type Digest,
+  digestOf,
+  type IndexRef,
+  type Profile,
+  type Recipe,
+  ThreadCompressor,
+  type ThinSection,
+} from '../../index-format/index.js'
+import { BlobPublisher } from '../convert/blob-publisher.js'
+import type { ContentStore } from '../convert/content-store.js'
+import type { ConvertProgress } from '../convert/progress.js'
+import { fetchIndex } from '../convert/index-blob.js'
+import { packsOf } from '../convert/layer-converter.js'
+import { PublishDatabase } from '../convert/publish-database.js'
+import { StageClock } from '../convert/stage-clock.js'
+import { addStartup, type StartupIndex } from '../convert/startup-packer.js'
+import { openContentStore } from '../convert/store-location.js'
+import { thinIndex, thinLayer, thinManifest } from '../convert/thin-image.js'
+import { contentDescriptors, embeddedIndex, recipeWith } from '../convert/thin-publisher.js'
+import { Workspace } from '../convert/workspace.js'
+import { SnapshotterError } from '../errors.js'
+import {
+  type ImageDestination,
+  type ImageSource,
+  type NewManifest,
+  openImageDestination,
+  openImageSource,
+} from '../image/index.js'
+import { oneImage, type PlatformImage, readPlatformImages } from '../inspect/platform-images.js'
+import { readThinLayer } from '../inspect/thin-layer.js'
+import {
+  boundedBody,
+  type Descriptor,
+  MAX_MANIFEST_BYTES,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  type RegistryConnection,
+} from '../registry/index.js'
+
+export interface OptimizeOptions {
+  /** The thin image; see `openImageSource`. */
+  readonly image: string
+  /** See `openImageDestination`. */
+  readonly destination: string
+  /** Of this machine's platform; at least one. */
+  readonly profiles: readonly [Profile, ...Profile[]]
+  /** The publisher's database. */
+  readonly database: string
+  readonly tempFolder: string
+}
+
+export interface OptimizeModules {
+  readonly progress: ConvertProgress
+  /** The caller closes it. */
+  readonly connection: RegistryConnection
+}
+
+export interface OptimizeResult {
+  readonly destination: string
+  /** Of what the destination's name stands for. */
+  readonly digest: Digest
+  readonly store: string
+  /** Startup packs and their size. */
+  readonly startup: { readonly packs: number; readonly sizeBytes: number }
+  readonly merged: IndexRef
+  /** Platforms that were carried over. */
+  readonly carriedOver: number
+}
+
+/** Larger is no thin layer of ours; see `MAX_EMBEDDED_BYTES`. */
+const MAX_THIN_BLOB_BYTES = 256 * 1024 * 1024
+
+/** The index of this machine's merged tree in a thin image. Throws `invalid-argument` where it has none. */
+export async function mergedIndexOf(
+  image: string,
+  options: { tempFolder: string },
+  modules: { connection: RegistryConnection },
+  signal: AbortSignal,
+): Promise<Digest> {
+  const workspace = await Workspace.create(options.tempFolder)
+  const source = await openImageSource(image, options, modules, signal)
+  try {
+    const { images } = await readPlatformImages(source, undefined, signal)
+    const { merged } = await readRecipe(source, oneImage(images, source.name), workspace, signal)
+    return merged.digest
+  } finally {
+    await source.close()
+    await workspace.close()
+  }
+}
+
+export async function optimizeImage(
+  options: OptimizeOptions,
+  modules: OptimizeModules,
+  signal: AbortSignal,
+): Promise<OptimizeResult> {
+  const closers: (() => Promise<void> | void)[] = []
+  const opened = <Thing extends { close(): Promise<void> | void }>(thing: Thing): Thing => {
+    closers.push(() => thing.close())
+    return thing
+  }
+  try {
+    const { connection, progress } = modules
+    const { tempFolder } = options
+    const source = opened(await openImageSource(options.image, { tempFolder }, modules, signal))
+    const { images, index } = await readPlatformImages(source, undefined, signal)
+    const image = oneImage(images, source.name)
+    const workspace = opened(await Workspace.create(tempFolder))
+    const { recipe, thin, merged } = await readRecipe(source, image, workspace, signal)
+    const defaultImageName = source.imageName
+    const target = await openImageDestination(options.destination, { defaultImageName }, modules)
+    const destination: ImageDestination = opened(target.destination)
+    // Content stays together: a node that has to ask two stores is slower and fails twice as often.
+    const [url] = thin.stores
+    const store = opened(await openContentStore({ store: url, storeUrl: url }, target, modules))
+    const database = opened(PublishDatabase.open(options.database))
+    const compressor = opened(ThreadCompressor.start(Math.min(4, availableParallelism())))
+    const publisher = new BlobPublisher({ store, database, signal })
+    const clock = new StageClock()
+    const startup = await addStartup({ index: merged, packs: [], reused: true }, options.profiles, {
+      ...{ store, database, publisher, compressor, workspace, clock, progress, signal },
+      connection,
+    })
+    if (startup === undefined) {
+      throw new SnapshotterError('invalid-argument', 'the profile names nothing that is stored')
+    }
+    const parts = { source, destination, store, workspace, signal }
+    const published = await publishOptimized(image, { recipe, thin, startup }, parts)
+    const others = images.filter((one) => one !== image)
+    for (const other of others) await carryOver(other, parts)
+    const descriptors = images.map((one) => (one === image ? published.descriptor : one.descriptor))
+    const root: NewManifest =
+      index === undefined
+        ? published.manifest
+        : { mediaType: OCI_INDEX, bytes: thinIndex(descriptors, index.annotations) }
+    return {
+      destination: destination.name,
+      digest: await destination.publish(root, signal),
+      store: store.url,
+      startup: {
+        packs: startup.startup.packs.length,
+        sizeBytes: startup.startup.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
+      },
+      merged: startup.index,
+      carriedOver: others.length,
+    }
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
+
+interface Parts {
+  readonly source: ImageSource
+  readonly destination: ImageDestination
+  readonly store: ContentStore
+  readonly workspace: Workspace
+  readonly signal: AbortSignal
+}
+
+async function readRecipe(
+  source: ImageSource,
+  image: PlatformImage,
+  workspace: Workspace,
+  signal: AbortSignal,
+): Promise<{ recipe: Recipe; thin: ThinSection; merged: IndexRef }> {
+  const folder = workspace.file('layer')
+  await mkdir(folder)
+  const { recipe } = await readThinLayer(source, image.manifest, folder, signal)
+  const { thin } = recipe
+  if (thin?.merged !== undefined) return { recipe, thin, merged: thin.merged }
+  throw new SnapshotterError(
+    'invalid-argument',
+    `${source.name}: its recipe has no merged tree; make a thin image with thinctl convert`,
+  )
+}
+
+async function publishOptimized(
+  image: PlatformImage,
+  { recipe, thin, startup }: { recipe: Recipe; thin: ThinSection; startup: StartupIndex },
+  { destination, store, workspace, signal }: Parts,
+): Promise<{ manifest: NewManifest; descriptor: Descriptor }> {
+  const indexes = thin.layers.flatMap((ref) => ref ?? [])
+  const layers: { index: IndexRef; packs: ReturnType<typeof packsOf> }[] = []
+  for (const index of indexes) {
+    const path = workspace.file('index')
+    await fetchIndex(index, path, store, signal)
+    layers.push({ index, packs: packsOf(path) })
+  }
+  const embedded = await embeddedIndex(startup.index, store, signal)
+  const { layers: layerRefs, stores } = thin
+  const changed = recipeWith(
+    { ...recipe, thin: { version: 1, stores, layers: layerRefs } },
+    { merged: startup, isEmbedded: embedded !== undefined },
+  )
+  const startupPlan = startup.startup.plan.bytes
+  const layer = thinLayer(changed, { index: embedded, startupPlan })
+  const rootfs = { type: 'layers', diff_ids: [layer.diffId] }
+  const config = Buffer.from(JSON.stringify({ ...image.config.raw, rootfs }))
+  const bytes = thinManifest(image.manifest, layer, config)
+  const descriptor = {
+    ...image.descriptor,
+    mediaType: OCI_MANIFEST,
+    digest: digestOf(bytes),
+    sizeBytes: bytes.length,
+    platform: image.platform,
+  }
+  signal.throwIfAborted()
+  await store.keep(descriptor, contentDescriptors(layers, startup), signal)
+  await destination.putBlob(layer.bytes, signal)
+  await destination.putBlob(config, signal)
+  const manifest = { mediaType: OCI_MANIFEST, bytes, platform: image.platform }
+  await destination.putManifest(manifest, signal)
+  return { manifest, descriptor }
+}
+
+/** Manifest, configuration and thin layer; what the recipe names stays in its store. */
+async function carryOver(image: PlatformImage, parts: Parts): Promise<void> {
+  const { source, destination, signal } = parts
+  const { manifest, descriptor, platform } = image
+  for (const blob of [manifest.config, ...manifest.layers]) {
+    if (blob.sizeBytes > MAX_THIN_BLOB_BYTES) {
+      const message = `${source.name}: blob ${blob.digest} has ${blob.sizeBytes} bytes: not thin`
+      throw new SnapshotterError('invalid-argument', message)
+    }
+    const what = `blob ${blob.digest} of ${source.name}`
+    const bytes = await boundedBody(source.blob(blob, signal), blob.sizeBytes, what)
+    await destination.putBlob(bytes, signal)
+  }
+  const bytes = await source.document(descriptor, MAX_MANIFEST_BYTES, signal)
+  await destination.putManifest({ mediaType: descriptor.mediaType, bytes, platform }, signal)
+}

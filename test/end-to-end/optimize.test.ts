@@ -1,0 +1,132 @@
+/** thinctl optimize and profile, with stock ctr and a real daemon. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { profileFromBytes } from '../../index-format/index.js'
+import type { OptimizeResult } from '../../snapshotter/optimize/optimize-image.js'
+import type { Machine } from '../sandbox/machine.js'
+import { type ProgramResult, tryProgram } from '../sandbox/program.js'
+import { Sandbox } from '../sandbox/sandbox.js'
+import { thinctl, thinctlCommand } from '../sandbox/thin-daemon.js'
+import { type ImagePair, publish } from './thin-images.js'
+
+const JSON_PROGRAM = ['python3', '-c', 'import json; print(json.dumps([1, 2]))']
+const SERVER = 'import sqlite3, time; print("rea" + "dy", flush=True); time.sleep(1000)'
+
+describe('thinctl optimize', function () {
+  this.timeout(600_000)
+  let sandbox: Sandbox
+  let machine: Machine
+  let pair: ImagePair
+
+  before(async () => {
+    sandbox = await Sandbox.start()
+    machine = await sandbox.startMachine()
+    pair = await publish(sandbox, 'python')
+  })
+
+  after(async () => {
+    await sandbox.close()
+  })
+
+  it('publishes what a command reads until it ends', async () => {
+    const target = sandbox.reference('python:1-json')
+    const { stdout, stderr } = await optimize(target, ['--profile-out', file('json')], JSON_PROGRAM)
+    assert.match(stderr, /\[1, 2\]\n/)
+    assert.match(stderr, /until the container ended/)
+    const result = JSON.parse(stdout) as OptimizeResult
+    assert.equal(result.startup.packs, 1)
+    assert.equal(result.carriedOver, 0)
+    const profile = profileFromBytes(readFileSync(file('json')))
+    assert.deepEqual(profile.commands, [JSON_PROGRAM.join(' ')])
+    await thinctl(['verify', target, pair.ordinary])
+    await thinctl(['check', target])
+    await machine.containerd.pull(target, 'thin')
+    const run = await machine.containerd.run(target, JSON_PROGRAM, { snapshotter: 'thin' })
+    assert.equal(run.stdout, '[1, 2]\n')
+  })
+
+  it('records until a line is printed, and ends the container then', async () => {
+    const target = sandbox.reference('python:1-server')
+    const args = ['--wait-for-line', 'ready', '--profile-out', file('server')]
+    const { stderr } = await optimize(target, args, ['python3', '-c', SERVER])
+    assert.match(stderr, /until the line was printed/)
+    assert.equal((await machine.containerd.ctr(['containers', 'ls', '-q'])).stdout, '')
+  })
+
+  it('takes profiles that were recorded before, one on top of the other', async () => {
+    const target = sandbox.reference('python:1-both')
+    const recorded = ['--profile', file('json'), '--profile', file('server')]
+    const { stdout } = await optimize(target, ['--no-run', ...recorded], [])
+    await thinctl(['profile', 'merge', file('merged'), file('json'), file('server')])
+    const again = sandbox.reference('python:1-merged')
+    const merged = await optimize(again, ['--no-run', '--profile', file('merged')], [])
+    const [one, other] = [stdout, merged.stdout].map((text) => JSON.parse(text) as OptimizeResult)
+    assert.equal(one?.merged.digest, other?.merged.digest)
+    assert.equal(one?.digest, other?.digest)
+  })
+
+  it('optimizes an image that is optimized already', async () => {
+    const source = sandbox.reference('python:1-json')
+    const target = sandbox.reference('python:1-twice')
+    await optimize(target, ['--no-run', '--profile', file('server')], [], source)
+    await thinctl(['verify', target, pair.ordinary])
+  })
+
+  it('says which files a profile names', async () => {
+    const show = ['profile', 'show', '--image', pair.thin, file('server')]
+    const { stdout } = await thinctl(show)
+    assert.match(stdout, /^command {3}python3 -c import sqlite3/m)
+    assert.match(stdout, /KiB of \d+ KiB +\/usr\/bin\/python3\.\d+$/m)
+    const json = JSON.parse((await thinctl([...show, '--json'])).stdout) as {
+      files: { path: string; readBytes: number; sizeBytes: number; ranges: unknown[] }[]
+    }
+    const sqlite = json.files.find(({ path }) => path.includes('libsqlite3.so'))
+    assert.ok(sqlite && sqlite.readBytes > 0 && sqlite.ranges.length > 0)
+    assert.ok(json.files.every(({ readBytes, sizeBytes }) => readBytes < sizeBytes + 4096))
+  })
+
+  it('publishes nothing when the container fails, and says why', async () => {
+    const target = sandbox.reference('python:1-fails')
+    const failed = await tryOptimize(target, [], ['python3', '-c', 'raise SystemExit("so what")'])
+    assert.notEqual(failed.exitCode, 0)
+    assert.match(failed.stderr, /ended with status 1: so what/)
+    await assert.rejects(thinctl(['inspect', target]))
+    assert.equal((await machine.containerd.ctr(['containers', 'ls', '-q'])).stdout, '')
+  })
+
+  it('refuses an ordinary image', async () => {
+    const target = sandbox.reference('python:1-none')
+    const failed = await tryOptimize(target, [], ['true'], pair.ordinary)
+    assert.equal(failed.exitCode, 2)
+    assert.match(failed.stderr, /is not a thin image/)
+  })
+
+  function file(name: string): string {
+    return join(sandbox.directory, `${name}.profile`)
+  }
+
+  async function optimize(
+    target: string,
+    options: readonly string[],
+    command: readonly string[],
+    source = pair.thin,
+  ): Promise<ProgramResult> {
+    const result = await tryOptimize(target, options, command, source)
+    assert.equal(result.exitCode, 0, result.stderr)
+    return result
+  }
+
+  function tryOptimize(
+    target: string,
+    options: readonly string[],
+    command: readonly string[],
+    source = pair.thin,
+  ): Promise<ProgramResult> {
+    const containerd = join(machine.directory, 'containerd', 'containerd.sock')
+    const where = ['--config', machine.daemon.config, '--containerd-address', containerd]
+    const database = ['--database', join(sandbox.directory, 'publish.db')]
+    const args = ['optimize', '--json', ...where, ...database, ...options, source, target]
+    return tryProgram(thinctlCommand([...args, '--', ...command]))
+  }
+})
