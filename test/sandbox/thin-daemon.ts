@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, type ProgramResult, runProgram, tryProgram } from './program.js'
 import { processesUsing } from './processes.js'
@@ -84,10 +85,20 @@ export class ThinDaemon {
     this.#service = undefined
     const command = thinctlCommand(['shutdown', '--force', '--config', this.config])
     const { exitCode, stderr } = await tryProgram(command, { timeoutMs: 30_000 })
-    const left = processesUsing(this.directory)
+    const left = await this.#leftAfter(10_000)
     for (const pid of left) process.kill(pid, 'SIGKILL')
     if (exitCode !== 0) throw new Error(`thinctl shutdown: ${stderr}`)
     if (left.length > 0) throw new Error(`thinctl shutdown left processes: ${left.join(', ')}`)
+  }
+
+  /** Processes that work with our directory when they have had `graceMs` to end. */
+  async #leftAfter(graceMs: number): Promise<number[]> {
+    const deadlineMs = performance.now() + graceMs
+    for (;;) {
+      const left = processesUsing(this.directory)
+      if (left.length === 0 || performance.now() > deadlineMs) return left
+      await sleep(50)
+    }
   }
 }
 
