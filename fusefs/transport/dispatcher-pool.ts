@@ -101,6 +101,8 @@ export class DispatcherPool {
     const thread = new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
       workerData: data,
       name: `fuse dispatcher ${row}`,
+      // What a request leaves behind dies young: a nursery of V8's usual size would only be memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 192 },
       // The descriptor of /dev/fuse is not a thread's to close.
       trackUnmanagedFds: false,
     })
