@@ -77,6 +77,12 @@ export class Sandbox {
     }
     await unmountBelow(this.directory)
     rmSync(this.directory, { recursive: true, force: true })
-    if (failures.length > 0) throw new AggregateError(failures, `closing ${this.directory}`)
+    if (failures.length > 0) {
+      // With the causes in the message: mocha prints no more of an error than that.
+      throw new AggregateError(
+        failures,
+        `closing ${this.directory}: ${failures.map(String).join('; ')}`,
+      )
+    }
   }
 }

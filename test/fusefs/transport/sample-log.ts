@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../../fusefs/index.js'
 
 /** Collects what was logged. */
@@ -17,5 +18,18 @@ export class SampleLog implements Log {
   }
   debug(_fields: object, message: string): void {
     this.lines.push(message)
+  }
+
+  /**
+   * Waits for an error that matches, at most 5 seconds: a dispatcher thread answers the kernel first
+   * and hands over its log line then. Returns false when none came.
+   */
+  async hasError(pattern: RegExp): Promise<boolean> {
+    const deadlineMs = performance.now() + 5000
+    while (!this.errors.some((error) => pattern.test(JSON.stringify(error)))) {
+      if (performance.now() > deadlineMs) return false
+      await sleep(10)
+    }
+    return true
   }
 }
