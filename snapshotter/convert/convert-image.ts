@@ -27,7 +27,7 @@ import type { ConvertProgress } from './progress.js'
 import { PublishDatabase } from './publish-database.js'
 import { type SourceImage, readSourceImages } from './source-images.js'
 import { StageClock } from './stage-clock.js'
-import { addStartup, type StartupModules } from './startup-packer.js'
+import { addGuessedStartup, addStartup, type StartupModules } from './startup-packer.js'
 import { openContentStore } from './store-location.js'
 import { thinIndex } from './thin-image.js'
 import {
@@ -72,6 +72,8 @@ export interface ConvertOptions {
    * is for the one whose merged index it names.
    */
   readonly profiles?: readonly Profile[]
+  /** A platform without profile gets startup packs for what its start is guessed to read. Default false. */
+  readonly guess?: boolean
   /** Threads that compress. Default: as many as there are processors, 4 at most. */
   readonly threads?: number
 }
@@ -180,8 +182,10 @@ async function convertPlatform(
     const { clock } = modules
     const merged = await clock.time('merge', () => mergeLayers(layers, indexes, modules, { reuse }))
     const [first, ...others] = options.profilesFor(merged.index.digest)
-    const startup =
-      first && (await clock.time('startup', () => addStartup(merged, [first, ...others], modules)))
+    const startup = await clock.time('startup', () => {
+      if (first !== undefined) return addStartup(merged, [first, ...others], modules)
+      return options.guess === true ? addGuessedStartup(merged, image.config, modules) : undefined
+    })
     return await clock.time('publish', () =>
       publishPlatform(image, layers, startup ?? merged, modules),
     )

@@ -32,7 +32,8 @@ import {
   writeIndex,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import type { RegistryConnection } from '../registry/index.js'
+import { guessStart } from '../guess/guess-start.js'
+import { JsonObject, type RegistryConnection } from '../registry/index.js'
 import type { MergedIndex } from './image-merger.js'
 import { compressIndex, fetchIndex } from './index-blob.js'
 import { type LayerConverterModules, packsOf } from './layer-converter.js'
@@ -81,6 +82,70 @@ export async function addStartup(
     index.close()
     await rm(path, { force: true })
   }
+}
+
+/** The same with a guess for a profile: see `guessStart`. `config` is the image's configuration. */
+export async function addGuessedStartup(
+  merged: MergedIndex,
+  config: Uint8Array,
+  modules: StartupModules,
+): Promise<StartupIndex | undefined> {
+  const { store, workspace, signal } = modules
+  const path = workspace.file('index')
+  await fetchIndex(merged.index, path, store, signal)
+  const tree = Index.open(path)
+  try {
+    const profile = await withFrames(modules, (read) =>
+      guessStart({
+        index: merged.index.digest,
+        tree,
+        ...processOf(config),
+        readFile: (ino, offset, length) => readRun(tree, { ino, offset, length }, read),
+      }),
+    )
+    return profile.ranges.length === 0 ? undefined : await addStartup(merged, [profile], modules)
+  } finally {
+    tree.close()
+    await rm(path, { force: true })
+  }
+}
+
+function processOf(config: Uint8Array): {
+  argv: string[]
+  env: string[]
+  workingDirectory: string
+} {
+  const json = JsonObject.parse(config, 'configuration').raw['config']
+  const process: Readonly<Record<string, unknown>> =
+    typeof json === 'object' && json !== null ? { ...json } : {}
+  const texts = (key: string): string[] => {
+    const value = process[key]
+    return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+  }
+  const folder = process['WorkingDir']
+  return {
+    argv: [...texts('Entrypoint'), ...texts('Cmd')],
+    env: texts('Env'),
+    workingDirectory: typeof folder === 'string' ? folder : '/',
+  }
+}
+
+/** Holes are zeros. */
+async function readRun(
+  tree: Index,
+  run: { ino: number; offset: number; length: number },
+  read: Read,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(run.length)
+  const end = run.offset + run.length
+  for (const extent of tree.extents(run.ino)) {
+    const from = Math.max(run.offset, extent.offset)
+    const to = Math.min(end, extent.offset + extent.length)
+    if (from >= to) continue
+    const target = bytes.subarray(from - run.offset, to - run.offset)
+    await read(tree.packTable(extent.pack), extent.rawOffset + from - extent.offset, target)
+  }
+  return bytes
 }
 
 /** Whether all that the profile names is in the tree: else it was recorded with another image. */

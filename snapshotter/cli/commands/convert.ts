@@ -15,6 +15,7 @@ interface Options {
   readonly storeUrl?: string
   readonly level: number
   readonly profile: readonly string[]
+  readonly guess: boolean
   readonly database?: string
   readonly temp: string
   readonly reuse: boolean
@@ -51,6 +52,7 @@ export function addConvertCommand(program: Command, context: CommandContext): vo
       collected,
       [],
     )
+    .option('--guess', 'without a profile: guess what a start reads from the program', false)
     .option('--threads <n>', 'threads that compress', wholeNumber(1, 256))
     .option('--database <file>', "the publisher's memory of what is stored")
     .option('--no-reuse', 'store everything anew, whatever is known')
@@ -77,7 +79,7 @@ async function convert(
     const { store, storeUrl, threads, level, reuse } = options
     const result = await convertImage(
       {
-        ...{ source, destination, platforms, profiles, level, reuse },
+        ...{ source, destination, platforms, profiles, guess: options.guess, level, reuse },
         ...(store === undefined ? {} : { store }),
         ...(storeUrl === undefined ? {} : { storeUrl }),
         ...(threads === undefined ? {} : { threads }),

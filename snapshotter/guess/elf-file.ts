@@ -1,0 +1,120 @@
+/**
+ * What an ELF file needs to be run: its interpreter and libraries (System V ABI, chapters 4 and 5).
+ * Little-endian only, as all machines are that containers run on here. What is damaged needs nothing.
+ */
+
+/** Reads at most `length` bytes of a file from `offset` on; fewer at its end. */
+export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>
+
+export interface ElfNeeds {
+  /** PT_INTERP, as it stands there. */
+  readonly interpreter: string | undefined
+  /** DT_NEEDED, in order. */
+  readonly needed: readonly string[]
+  /** DT_RUNPATH, or DT_RPATH where there is none: directories, which may hold `$ORIGIN`. */
+  readonly runPath: readonly string[]
+}
+
+interface Segment {
+  readonly type: number
+  readonly offset: number
+  readonly address: number
+  readonly sizeBytes: number
+}
+
+const ELF_MAGIC = 0x464c457f
+const PT_LOAD = 1
+const PT_DYNAMIC = 2
+const PT_INTERP = 3
+const DT_NEEDED = 1
+const DT_STRTAB = 5
+const DT_STRSZ = 10
+const DT_RPATH = 15
+const DT_RUNPATH = 29
+const MAX_SEGMENTS = 256
+const MAX_PATH_BYTES = 4096
+const MAX_DYNAMIC_BYTES = 64 * 1024
+const MAX_STRINGS_BYTES = 4 * 1024 * 1024
+
+/** `undefined` for a file that is no ELF file of 32 or 64 bits, little-endian. */
+export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> {
+  const head = viewOf(await read(0, 64))
+  if (head.byteLength < 52 || head.getUint32(0, true) !== ELF_MAGIC) return undefined
+  const is64 = head.getUint8(4) === 2
+  if (head.getUint8(5) !== 1 || (is64 && head.byteLength < 64)) return undefined
+  const segments = await readSegments(head, is64, read)
+  const interp = segments.find(({ type }) => type === PT_INTERP)
+  const interpreter =
+    interp && textAt(await read(interp.offset, Math.min(interp.sizeBytes, MAX_PATH_BYTES)), 0)
+  const dynamic = segments.find(({ type }) => type === PT_DYNAMIC)
+  if (dynamic === undefined) return { interpreter, needed: [], runPath: [] }
+  return { interpreter, ...(await readDynamic(dynamic, segments, is64, read)) }
+}
+
+async function readSegments(head: DataView, is64: boolean, read: ReadAt): Promise<Segment[]> {
+  const tableOffset = is64 ? word64(head, 32) : head.getUint32(28, true)
+  const entryBytes = head.getUint16(is64 ? 54 : 42, true)
+  const count = Math.min(head.getUint16(is64 ? 56 : 44, true), MAX_SEGMENTS)
+  if (entryBytes < (is64 ? 56 : 32) || entryBytes > 256) return []
+  const table = viewOf(await read(tableOffset, count * entryBytes))
+  const segments: Segment[] = []
+  for (let at = 0; at + entryBytes <= table.byteLength; at += entryBytes) {
+    const word = (position64: number, position32: number): number =>
+      is64 ? word64(table, at + position64) : table.getUint32(at + position32, true)
+    segments.push({
+      type: table.getUint32(at, true),
+      offset: word(8, 4),
+      address: word(16, 8),
+      sizeBytes: word(32, 16),
+    })
+  }
+  return segments
+}
+
+async function readDynamic(
+  dynamic: Segment,
+  segments: readonly Segment[],
+  is64: boolean,
+  read: ReadAt,
+): Promise<Pick<ElfNeeds, 'needed' | 'runPath'>> {
+  const table = viewOf(await read(dynamic.offset, Math.min(dynamic.sizeBytes, MAX_DYNAMIC_BYTES)))
+  const entryBytes = is64 ? 16 : 8
+  const values = new Map<number, number[]>()
+  for (let at = 0; at + entryBytes <= table.byteLength; at += entryBytes) {
+    const tag = is64 ? word64(table, at) : table.getUint32(at, true)
+    const value = is64 ? word64(table, at + 8) : table.getUint32(at + 4, true)
+    if (tag === 0) break
+    values.set(tag, [...(values.get(tag) ?? []), value])
+  }
+  const address = values.get(DT_STRTAB)?.[0] ?? -1
+  const home = segments.find((segment) => {
+    const isInside = address >= segment.address && address < segment.address + segment.sizeBytes
+    return segment.type === PT_LOAD && isInside
+  })
+  if (home === undefined) return { needed: [], runPath: [] }
+  const sizeBytes = Math.min(values.get(DT_STRSZ)?.[0] ?? 0, MAX_STRINGS_BYTES)
+  const strings = await read(home.offset + address - home.address, sizeBytes)
+  const texts = (tag: number): string[] => (values.get(tag) ?? []).map((at) => textAt(strings, at))
+  const [runPath = texts(DT_RPATH)[0] ?? ''] = texts(DT_RUNPATH)
+  return {
+    needed: texts(DT_NEEDED).filter((name) => name !== ''),
+    runPath: runPath.split(':').filter((directory) => directory !== ''),
+  }
+}
+
+/** Up to its NUL, as latin1: names are bytes. */
+function textAt(bytes: Uint8Array, at: number): string {
+  if (at < 0 || at >= bytes.length) return ''
+  const nul = bytes.indexOf(0, at)
+  return Buffer.from(bytes.subarray(at, nul < 0 ? bytes.length : nul)).toString('latin1')
+}
+
+/** A value beyond 2^53 is no place in any file. */
+function word64(view: DataView, at: number): number {
+  const value = view.getBigUint64(at, true)
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : Number.MAX_SAFE_INTEGER
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
