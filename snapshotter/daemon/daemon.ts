@@ -216,7 +216,16 @@ export class Daemon {
         { 'GET /metrics': metricsRoute },
       )
     }
-    const server = await SnapshotsServer.start({ address: config.address }, { store, log })
+    const server = await SnapshotsServer.start(
+      { address: config.address },
+      {
+        store,
+        log,
+        onCall: (call) => {
+          metrics.observeCall(call)
+        },
+      },
+    )
     this.#closers.push(() => server.close())
     log.info({ address: config.address, root: config.root }, 'ready for containerd')
   }

@@ -1,10 +1,8 @@
 /** The service on its unix socket: what containerd's proxy plugin connects to. */
 import { Server, ServerCredentials } from '@grpc/grpc-js'
-import type { Logger } from 'pino'
 import { loadSnapshotsService } from '../../proto/index.js'
 import { SnapshotterError } from '../errors.js'
-import type { SnapshotStore } from '../snapshots/snapshot-store.js'
-import { snapshotsService } from './snapshots-service.js'
+import { type SnapshotsServiceModules, snapshotsService } from './snapshots-service.js'
 import { UnixSocket } from './unix-socket.js'
 
 export interface SnapshotsServerOptions {
@@ -14,11 +12,8 @@ export interface SnapshotsServerOptions {
   readonly drainTimeoutMs?: number
 }
 
-export interface SnapshotsServerModules {
-  /** Stays the caller's, to be closed after the server. */
-  readonly store: SnapshotStore
-  readonly log: Logger
-}
+/** The store stays the caller's, to be closed after the server. */
+export type SnapshotsServerModules = SnapshotsServiceModules
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 5000
 /** Calls at once on one connection; containerd makes a few dozen. */
@@ -45,7 +40,7 @@ export class SnapshotsServer {
     modules: SnapshotsServerModules,
   ): Promise<SnapshotsServer> {
     const server = new Server({ 'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS })
-    server.addService(loadSnapshotsService(), snapshotsService(modules.store, modules.log))
+    server.addService(loadSnapshotsService(), snapshotsService(modules))
     try {
       const socket = await UnixSocket.create({ path: options.address, mode: 0o600 }, (path) =>
         bind(server, path),

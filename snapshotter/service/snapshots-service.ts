@@ -2,12 +2,13 @@
  * The methods of containerd's snapshots service over a snapshot store. Nothing is decided here:
  * messages become calls, answers become messages, errors become status.
  */
-import type {
-  handleServerStreamingCall,
-  handleUnaryCall,
-  ServerUnaryCall,
-  ServerWritableStream,
-  UntypedServiceImplementation,
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import type { Logger } from 'pino'
 import type {
@@ -33,9 +34,26 @@ const LIST_BATCH = 100
 /** For a caller that sets no deadline, or one further away: longer than any fetch may take. */
 const MAX_CALL_MS = 15 * 60 * 1000
 
+/** A call that has been answered. */
+export interface AnsweredCall {
+  /** As the service names it: `Commit`. */
+  readonly method: string
+  /** gRPC's name of the status: `OK`, `NOT_FOUND`. */
+  readonly code: string
+  readonly durationSec: number
+}
+
+export interface SnapshotsServiceModules {
+  readonly store: SnapshotStore
+  readonly log: Logger
+  /** Told every call, also those that failed. */
+  readonly onCall?: ((call: AnsweredCall) => void) | undefined
+}
+
 /** The implementation for a grpc-js server. Every failed call is logged once, here. */
-export function snapshotsService(store: SnapshotStore, log: Logger): UntypedServiceImplementation {
-  const unary = unaryHandlers(log)
+export function snapshotsService(modules: SnapshotsServiceModules): UntypedServiceImplementation {
+  const { store } = modules
+  const unary = unaryHandlers(modules)
   return {
     prepare: unary('Prepare', async (request: PrepareRequest, signal): Promise<MountsResponse> => {
       return { mounts: await store.prepare(prepareOptions(request), signal) }
@@ -65,7 +83,7 @@ export function snapshotsService(store: SnapshotStore, log: Logger): UntypedServ
       const changed = store.update({ key: info.name, labels: info.labels, paths })
       return { info: infoFromSnapshot(changed) }
     }),
-    list: listHandler(store, log),
+    list: listHandler(modules),
     usage: unary('Usage', async (request: KeyRequest, signal): Promise<UsageResponse> => {
       const { sizeBytes, inodes } = await store.usage(request.key, signal)
       return { size: sizeBytes, inodes }
@@ -86,18 +104,22 @@ type Method<Request, Response> = (
   signal: AbortSignal,
 ) => Response | Promise<Response>
 
-function unaryHandlers(log: Logger) {
+function unaryHandlers({ log, onCall }: SnapshotsServiceModules) {
   return <Request, Response>(
     name: string,
     method: Method<Request, Response>,
   ): handleUnaryCall<Request, Response> => {
     return (call, callback) => {
       const answer = async (): Promise<void> => {
+        const answered = stopwatch(name, onCall)
         try {
           const response = await withSignal(call, (signal) => method(call.request, signal))
           callback(null, response)
+          answered(status.OK)
         } catch (error) {
-          callback(statusOf(error, name, call.request, log))
+          const failure = statusOf(error, name, call.request, log)
+          callback(failure)
+          answered(failure.code)
         }
       }
       void answer()
@@ -105,20 +127,37 @@ function unaryHandlers(log: Logger) {
   }
 }
 
-function listHandler(
-  store: SnapshotStore,
-  log: Logger,
-): handleServerStreamingCall<ListRequest, ListResponse> {
+function listHandler({
+  store,
+  log,
+  onCall,
+}: SnapshotsServiceModules): handleServerStreamingCall<ListRequest, ListResponse> {
   return (call) => {
     const answer = async (): Promise<void> => {
+      const answered = stopwatch('List', onCall)
       try {
         await withSignal(call, (signal) => sendList(call, store, signal))
         call.end()
+        answered(status.OK)
       } catch (error) {
-        call.emit('error', statusOf(error, 'List', call.request, log))
+        const failure = statusOf(error, 'List', call.request, log)
+        call.emit('error', failure)
+        answered(failure.code)
       }
     }
     void answer()
+  }
+}
+
+/** Reports a call that begins now, once its status is known. */
+function stopwatch(
+  method: string,
+  onCall: SnapshotsServiceModules['onCall'],
+): (code: status | undefined) => void {
+  const startedMs = performance.now()
+  return (code) => {
+    const durationSec = (performance.now() - startedMs) / 1000
+    onCall?.({ method, code: status[code ?? status.UNKNOWN], durationSec })
   }
 }
 
