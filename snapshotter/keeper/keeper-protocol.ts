@@ -96,17 +96,28 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
 
 /** Parses one line from the keeper. Throws `invalid-content`. */
 export function keeperEventFromLine(line: string): KeeperEvent {
-  const fields = record(JSON.parse(line))
-  const { event } = fields ?? {}
-  if (
-    event === 'started' ||
-    event === 'output' ||
-    event === 'exited' ||
-    event === 'stopped' ||
-    event === 'done' ||
-    event === 'failed'
-  ) {
-    return fields as unknown as KeeperEvent
+  const fields = record(JSON.parse(line)) ?? {}
+  const { event, pid, stream, text, code, signal, message } = fields
+  switch (event) {
+    case 'started':
+      if (typeof pid === 'number') return { event, pid }
+      break
+    case 'output':
+      if ((stream === 'stdout' || stream === 'stderr') && typeof text === 'string') {
+        return { event, stream, text }
+      }
+      break
+    case 'exited':
+      return {
+        event,
+        code: typeof code === 'number' ? code : null,
+        signal: typeof signal === 'string' ? signal : null,
+      }
+    case 'stopped':
+    case 'done':
+      return { event }
+    case 'failed':
+      return { event, message: typeof message === 'string' ? message : 'no reason given' }
   }
   throw new SnapshotterError('invalid-content', `keeper: not an event: ${line.slice(0, 200)}`)
 }
