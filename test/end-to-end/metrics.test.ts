@@ -1,9 +1,25 @@
 /** The daemon's numbers are fed: what happened is what they say. */
 import assert from 'node:assert/strict'
 import { freePort } from '../sandbox/free-port.js'
+import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
 import { publish } from './thin-images.js'
+
+/** What a daemon has before anybody has asked it for anything. */
+async function leftByRehearsal(
+  machine: Machine,
+): Promise<{ trees: number; snapshots: number; cached: number }> {
+  const { stdout } = await thinctl(['status', '--json', '--config', machine.daemon.config])
+  const status = JSON.parse(stdout) as {
+    trees: readonly unknown[]
+    snapshots: { active: number; committed: number }
+    cache: { usageBytes: number }
+  }
+  const { trees, snapshots, cache } = status
+  const left = snapshots.active + snapshots.committed
+  return { trees: trees.length, snapshots: left, cached: cache.usageBytes }
+}
 
 describe('a daemon that has run a container', function () {
   this.timeout(300_000)
@@ -16,6 +32,8 @@ describe('a daemon that has run a container', function () {
       const machine = await sandbox.startMachine({
         daemonConfig: ['[metrics]', `address = "127.0.0.1:${port}"`],
       })
+      assert.deepEqual(await leftByRehearsal(machine), { trees: 0, snapshots: 0, cached: 0 })
+      assert.doesNotMatch(machine.daemon.log(), /rehearsal/)
       await machine.containerd.pull(thin, 'thin')
       await machine.containerd.run(thin, ['python3', '-c', 'pass'], { snapshotter: 'thin' })
       const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
@@ -31,7 +49,7 @@ describe('a daemon that has run a container', function () {
 
       const { stdout } = await thinctl(['status', '--config', machine.daemon.config])
       assert.match(stdout, /1 committed \(1 thin\)/)
-      assert.match(stdout, /root\/plain\/1 {2}\d+ files, /)
+      assert.match(stdout, /root\/plain\/\w+ {2}\d+ files, /)
     } finally {
       await sandbox.close()
     }
