@@ -24,6 +24,7 @@ figure svg { display: block; max-width: 100%; height: auto; border: 1px solid va
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 caption { text-align: left; padding-bottom: .4rem; white-space: nowrap }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule) }
+thead th { white-space: normal; vertical-align: bottom }
 th:first-child { text-align: left }
 tbody tr:nth-child(even) { background: var(--stripe) }
 tfoot th, tfoot td { font-weight: 600; border-top: 2px solid var(--rule) }

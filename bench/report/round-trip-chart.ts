@@ -86,7 +86,7 @@ function curve(
     endLabel: {
       show: true,
       color: look.color,
-      fontSize: 12.5,
+      fontSize: 11.5,
       distance: 10,
       padding: [2, 0],
       formatter: `${name}: ${seconds((points.at(-1) ?? 0) * 1000)} s`,
