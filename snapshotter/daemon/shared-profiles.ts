@@ -2,9 +2,8 @@
  * Asks the registry that has an image's content for profiles of its tree: one request for what is
  * small. What comes back is only a hint of what to fetch; bytes are verified by the tree's index as ever.
  */
-import type { Log } from '../../fusefs/index.js'
 import { mergedProfile, type Profile, type ThinSection } from '../../index-format/index.js'
-import { storeUrlFromString } from '../../fusefs/index.js'
+import { type Log, storeUrlFromString } from '../../fusefs/index.js'
 import { readProfiles } from '../profiles/profile-repository.js'
 import type { StoreSources } from './store-sources.js'
 import type { ProfileFinder } from './unpublished-starts.js'
