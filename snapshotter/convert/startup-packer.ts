@@ -49,6 +49,8 @@ export interface PublishedStartup {
   readonly plan: { readonly bytes: Uint8Array; readonly digest: Digest }
   /** In the order in which they are to be fetched. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
+  /** Nobody recorded it. Default false. */
+  readonly guessed?: boolean
 }
 
 export interface StartupIndex extends MergedIndex {
@@ -103,7 +105,9 @@ export async function addGuessedStartup(
         readFile: (ino, offset, length) => readRun(tree, { ino, offset, length }, read),
       }),
     )
-    return profile.ranges.length === 0 ? undefined : await addStartup(merged, [profile], modules)
+    if (profile.ranges.length === 0) return undefined
+    const added = await addStartup(merged, [profile], modules)
+    return added && { ...added, startup: { ...added.startup, guessed: true } }
   } finally {
     tree.close()
     await rm(path, { force: true })

@@ -25,7 +25,8 @@ export interface StartupPrefetcherModules {
 export class StartupPrefetcher {
   readonly #mountpoints: Readonly<Record<TreeClass, string>>
   readonly #modules: StartupPrefetcherModules
-  readonly #flights = new Map<number, StartupFlight>()
+  /** By slot. A guessed start may be under way together with what was learned beyond it. */
+  readonly #flights = new Map<number, Set<StartupFlight>>()
 
   constructor(
     options: { mountpoints: Readonly<Record<TreeClass, string>> },
@@ -78,7 +79,6 @@ export class StartupPrefetcher {
     to: { tree: TreeRecord; stores: readonly string[]; origin: 'learned' | 'shared' },
   ): void {
     const { tree, stores, origin } = to
-    if (this.#flights.has(tree.slot)) return
     const { content, log, registry, sources } = this.#modules
     try {
       const indexPath = registry.indexPath(tree.indexDigest)
@@ -97,19 +97,23 @@ export class StartupPrefetcher {
 
   /** These trees are gone. */
   cancel(slots: readonly number[]): void {
-    for (const slot of slots) this.#flights.get(slot)?.cancel()
+    for (const slot of slots) for (const flight of this.#flights.get(slot) ?? []) flight.cancel()
   }
 
   /** Gives up everything under way. Idempotent. */
   async close(): Promise<void> {
-    const flights = [...this.#flights.values()]
+    const flights = [...this.#flights.values()].flatMap((some) => [...some])
     for (const flight of flights) flight.cancel()
     await Promise.all(flights.map((flight) => flight.done))
   }
 
   #track(flight: StartupFlight, { slot }: TreeRecord): void {
-    this.#flights.set(slot, flight)
-    void flight.done.then(() => this.#flights.delete(slot))
+    const flights = this.#flights.get(slot) ?? new Set()
+    this.#flights.set(slot, flights.add(flight))
+    void flight.done.then(() => {
+      flights.delete(flight)
+      if (flights.size === 0) this.#flights.delete(slot)
+    })
   }
 
   #land(flight: StartupFlight, tree: TreeRecord): void {

@@ -153,7 +153,8 @@ export class ThinTrees implements ThinLayers {
   ): Promise<number> {
     const { registry, startup, unpublished } = this.#modules
     const flight = startup.begin(thin, place.fsDir)
-    const pending = thin.startup === undefined ? unpublished.begin(thin) : undefined
+    const isRecorded = thin.startup !== undefined && thin.startup.guessed !== true
+    const pending = isRecorded ? undefined : unpublished.begin(thin)
     try {
       const slot = await this.#tree(merged, thin.stores, place, signal)
       const tree = registry.bySlot(slot)

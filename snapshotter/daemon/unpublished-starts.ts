@@ -1,5 +1,5 @@
 /**
- * Starts of images that were published without one: this node brings them in as it has learned them,
+ * Starts of images that were published without a recorded one: this node brings them in as it has learned them,
  * or as somebody shared them through the image's store, and learns those that nobody knows. None of
  * this is waited for: a pull is as fast as without.
  */

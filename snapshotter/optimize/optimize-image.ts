@@ -198,7 +198,8 @@ function assignProfiles(
     given.set(platform, [...(given.get(platform) ?? []), profile])
   }
   for (const [platform, mine] of given) {
-    const before = replace ? [] : platform.published
+    const isGuess = platform.recipe.thin.startup?.guessed === true
+    const before = replace || isGuess ? [] : platform.published
     platform.profiles = profilesByCommand([...before, ...mine])
   }
 }

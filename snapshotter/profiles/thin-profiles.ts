@@ -81,6 +81,11 @@ export class ThinProfiles {
     return thin === undefined ? [] : publishedProfiles(thin, this.#thin.files)
   }
 
+  /** Whether nobody recorded what it was published with. */
+  get isGuessed(): boolean {
+    return this.#thin.recipe.thin?.startup?.guessed === true
+  }
+
   /** Those that somebody pushed. */
   async shared(signal: AbortSignal): Promise<Profile[]> {
     for (const repository of this.#homes()) {

@@ -176,14 +176,19 @@ async function pushProfiles(
   process.stdout.write(options.json === true ? `${JSON.stringify(pushed, null, 2)}\n` : text)
 }
 
+/** A node reads what was guessed out of its page cache, and learns the rest. */
 async function learned(
-  { merged }: ThinProfiles,
+  profiles: ThinProfiles,
   options: PushOptions,
   context: CommandContext,
 ): Promise<Profile> {
   const { adminAddress } = await loadConfig(options.config)
-  const path = `/v1/profile?index=${merged.digest}`
-  return profileFromBytes(Buffer.from(await askDaemon(adminAddress, 'GET', path, context.signal)))
+  const path = `/v1/profile?index=${profiles.merged.digest}`
+  const text = await askDaemon(adminAddress, 'GET', path, context.signal)
+  const own = profileFromBytes(Buffer.from(text))
+  const guessed = profiles.isGuessed ? await profiles.published() : []
+  const [first, ...others] = guessed
+  return first === undefined ? own : mergedProfile(first, ...others, own)
 }
 
 async function pullProfiles(

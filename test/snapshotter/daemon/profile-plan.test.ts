@@ -9,7 +9,7 @@ import {
   type ProfileRange,
   writeIndex,
 } from '../../../index-format/index.js'
-import { type FlightPlan } from '../../../snapshotter/daemon/flight-plan.js'
+import type { FlightPlan } from '../../../snapshotter/daemon/flight-plan.js'
 import { planOfProfile } from '../../../snapshotter/daemon/profile-plan.js'
 import { patternBytes, SampleTree } from '../../fusefs/filesystem/sample-tree.js'
 
@@ -49,7 +49,10 @@ describe('planOfProfile', () => {
     assert.deepEqual(plan.steps, [[{ pack: 0, first: 1, count: 1 }]])
     assert.deepEqual(plan.packs[0]?.digest, pack.digest)
     assert.equal(plan.rawBytes, FRAME)
-    assert.deepEqual([...plan.paths.values()].map((path) => Buffer.from(path).toString()), ['a'])
+    assert.deepEqual(
+      [...plan.paths.values()].map((path) => Buffer.from(path).toString()),
+      ['a'],
+    )
   })
 
   it('asks for neighbours together', () => {
