@@ -56,8 +56,9 @@ export type { Frame, PackTable } from './pack/pack-table.js'
 export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'
-export { AccessOrder, mergedProfile } from './profile/access-order.js'
+export { AccessOrder, mergedProfile, profilesByCommand } from './profile/access-order.js'
 export { groupedProfile } from './profile/grouped-profile.js'
+export { combinedRanges, type SharedRange } from './profile/combined-profile.js'
 export {
   bytesFromProfile,
   type Profile,
@@ -75,6 +76,7 @@ export {
 export { packStartup, type PackStartupOptions, type StartupPacks } from './profile/startup-packs.js'
 export {
   bytesFromStartupPlan,
+  profilesOfPlan,
   type StartupPlan,
   startupPlanFromBytes,
   type StartupRun,

@@ -85,5 +85,7 @@ export const MAX_PROFILE_BYTES = 32 * MIB
 export const MAX_STARTUP_PLAN_BYTES = 64 * MIB
 /** Startup packs of one image: 4 GiB are more than any start reads. */
 export const MAX_STARTUP_PACKS = 64
+/** Starts of one image that have profiles of their own: one bit each, of a number's 31. */
+export const MAX_STARTS = 30
 /** Ranges of one profile: a start that reads a million different places is not a start. */
 export const MAX_PROFILE_RANGES = 1_000_000

@@ -47,6 +47,16 @@ export class AccessOrder {
 }
 
 /**
+ * Profiles of different commands as a list: one of the same commands as an earlier one takes
+ * its place, others follow.
+ */
+export function profilesByCommand(profiles: readonly Profile[]): Profile[] {
+  const byCommand = new Map<string, Profile>()
+  for (const profile of profiles) byCommand.set(JSON.stringify(profile.commands), profile)
+  return [...byCommand.values()]
+}
+
+/**
  * One profile of several starts of the same tree: the first keeps its order, each further one adds
  * what those before it did not read.
  */

@@ -7,7 +7,7 @@ import { SMALL_FRAME_RAW_BYTES } from '../limits.js'
 import type { Profile, ProfileRange } from './profile.js'
 
 /** The same pages; runs of ranges that fit into one frame of the startup pack are sorted and joined. */
-export function groupedProfile(profile: Profile): Profile {
+export function groupedProfile(profile: Pick<Profile, 'ranges'>): Pick<Profile, 'ranges'> {
   const ranges: ProfileRange[] = []
   let group: ProfileRange[] = []
   let groupBytes = 0
@@ -21,7 +21,7 @@ export function groupedProfile(profile: Profile): Profile {
     groupBytes += range.length
   }
   ranges.push(...joined(group))
-  return { ...profile, ranges }
+  return { ranges }
 }
 
 function joined(group: readonly ProfileRange[]): ProfileRange[] {

@@ -29,8 +29,9 @@ export interface Profile {
   readonly ranges: readonly ProfileRange[]
 }
 
-const MAX_COMMANDS = 64
-const MAX_COMMAND_BYTES = 4096
+/** Of one profile. */
+export const MAX_COMMANDS = 64
+export const MAX_COMMAND_BYTES = 4096
 
 /** Parses a profile. Throws `invalid-profile` naming the JSON path, `unsupported-version`, `limit-exceeded`. */
 export function profileFromBytes(bytes: Uint8Array): Profile {

@@ -4,7 +4,7 @@
  * startup pack and all others from where they were.
  */
 import type { Extent, Tree } from '../tree/tree.js'
-import type { Profile } from './profile.js'
+import type { ProfileRange } from './profile.js'
 
 /** A run of bytes that goes into the startup pack. */
 export interface StartupPiece {
@@ -16,6 +16,8 @@ export interface StartupPiece {
   readonly source: { readonly pack: number; readonly rawOffset: number }
   /** Where they go: in the startup packs' common address space, from 0. */
   readonly startupOffset: number
+  /** Which starts read it, as the range says it comes from. */
+  readonly starts?: number
 }
 
 export interface StartupContent {
@@ -26,11 +28,14 @@ export interface StartupContent {
 }
 
 /** Lays out what `profile` names in `tree`. Holes, and inodes that are no files, have nothing to store. */
-export function startupContent(tree: Tree, profile: Profile): StartupContent {
+export function startupContent(
+  tree: Tree,
+  profile: { readonly ranges: readonly (ProfileRange & { readonly starts?: number })[] },
+): StartupContent {
   const pieces: StartupPiece[] = []
   const extentsOf = rememberedExtents(tree)
   let sizeBytes = 0
-  for (const { ino, offset, length } of profile.ranges) {
+  for (const { ino, offset, length, starts } of profile.ranges) {
     const end = offset + length
     for (const extent of extentsOf(ino)) {
       const from = Math.max(offset, extent.offset)
@@ -38,7 +43,8 @@ export function startupContent(tree: Tree, profile: Profile): StartupContent {
       if (from >= to) continue
       const rawOffset = extent.rawOffset + from - extent.offset
       const source = { pack: extent.pack, rawOffset }
-      pieces.push({ ino, offset: from, length: to - from, source, startupOffset: sizeBytes })
+      const piece = { ino, offset: from, length: to - from, source, startupOffset: sizeBytes }
+      pieces.push(starts === undefined ? piece : { ...piece, starts })
       sizeBytes += to - from
     }
   }

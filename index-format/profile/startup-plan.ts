@@ -15,18 +15,29 @@ import {
   MAX_MEMBER_PATH_BYTES,
   MAX_PACK_RAW_BYTES,
   MAX_PROFILE_RANGES,
+  MAX_STARTS,
   MAX_STARTUP_PACKS,
   MAX_STARTUP_PLAN_BYTES,
 } from '../limits.js'
 import { FrameEncoder } from '../pack/frame-codec.js'
 import type { Frame, PackTable } from '../pack/pack-table.js'
 import { JsonCursor } from '../recipe/json-cursor.js'
+import { AccessOrder } from './access-order.js'
+import { MAX_COMMAND_BYTES, MAX_COMMANDS, type Profile } from './profile.js'
 
 /** A run of a file's bytes; its place in the startup packs follows from those before it. */
 export interface StartupRun {
   readonly ino: number
   readonly offset: number
   readonly length: number
+  /** Bit i is set where start i of the plan reads it; absent where there is one start only. */
+  readonly starts?: number
+}
+
+/** One of the starts that a plan is for. */
+export interface PlannedStart {
+  /** What was run, as a person would type it; informative. */
+  readonly commands: readonly string[]
 }
 
 export interface StartupPlan {
@@ -36,6 +47,8 @@ export interface StartupPlan {
   readonly runs: readonly StartupRun[]
   /** One path for each file of `runs`, raw bytes, without leading slash. */
   readonly paths: ReadonlyMap<number, Uint8Array>
+  /** Nothing that a node needs: which profiles the plan was made of. Default: one without commands. */
+  readonly starts?: readonly PlannedStart[]
 }
 
 const LEVEL = 19
@@ -55,6 +68,10 @@ export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
     })),
     files: [...plan.paths].map(([ino, path]) => [ino, textFromPath(path)]),
     runs: plan.runs.map(({ ino, offset, length }) => [ino, offset, length]),
+    ...(plan.starts !== undefined && {
+      starts: plan.starts.map(({ commands }) => commands),
+      ...(plan.starts.length > 1 && { readBy: plan.runs.map(({ starts = 0 }) => starts) }),
+    }),
   }
   const bytes = Buffer.from(JSON.stringify(json))
   if (bytes.length > MAX_STARTUP_PLAN_BYTES) throw tooLarge(bytes.length)
@@ -70,14 +87,30 @@ export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
     throw new IndexFormatError('unsupported-version', message)
   }
   const packs = json.member('packs').elements(0, MAX_STARTUP_PACKS).map(packFromJson)
-  const runs = json.member('runs').elements(0, MAX_PROFILE_RANGES).map(runFromJson)
+  const { starts, readBy } = startsFromJson(json)
+  const runs = json
+    .member('runs')
+    .elements(0, MAX_PROFILE_RANGES)
+    .map((run, at) => runFromJson(run, readBy?.[at]))
   const files = json.member('files').elements(0, MAX_PROFILE_RANGES).map(fileFromJson)
   const runBytes = runs.reduce((sum, run) => sum + run.length, 0)
   const rawBytes = packs.reduce((sum, pack) => sum + pack.rawSizeBytes, 0)
   if (runBytes !== rawBytes) {
     throw json.member('runs').refused(`runs of ${rawBytes} bytes, as the packs hold`)
   }
-  return { packs, runs, paths: new Map(files) }
+  return { packs, runs, paths: new Map(files), ...(starts !== undefined && { starts }) }
+}
+
+/** The profiles that a plan was made of: their pages, in the order of the plan. */
+export function profilesOfPlan(plan: StartupPlan, index: Digest): Profile[] {
+  const starts: readonly PlannedStart[] = plan.starts ?? [{ commands: [] }]
+  return starts.map(({ commands }, at) => {
+    const order = new AccessOrder()
+    for (const { ino, offset, length, starts: readBy = 1 << at } of plan.runs) {
+      if ((readBy & (1 << at)) !== 0) order.add(ino, offset, length)
+    }
+    return { index, commands, ranges: order.ranges() }
+  })
 }
 
 function packFromJson(json: JsonCursor): PackTable {
@@ -104,12 +137,34 @@ function digestFromJson(json: JsonCursor | undefined): Digest {
   throw new IndexFormatError('invalid-startup-plan', `startup plan: ${json?.path ?? ''}: no digest`)
 }
 
-function runFromJson(json: JsonCursor): StartupRun {
+/** Absent in plans of earlier writers; `readBy` where there is one start, too. */
+function startsFromJson(json: JsonCursor): {
+  starts: PlannedStart[] | undefined
+  readBy: number[] | undefined
+} {
+  const starts = json.member('starts')
+  const readBy = json.member('readBy')
+  return {
+    starts: starts.present
+      ? starts.elements(1, MAX_STARTS).map((commands) => ({
+          commands: commands
+            .elements(0, MAX_COMMANDS)
+            .map((command) => command.text(MAX_COMMAND_BYTES)),
+        }))
+      : undefined,
+    readBy: readBy.present
+      ? readBy.elements(0, MAX_PROFILE_RANGES).map((one) => one.integer(0, 2 ** MAX_STARTS - 1))
+      : undefined,
+  }
+}
+
+function runFromJson(json: JsonCursor, starts: number | undefined): StartupRun {
   const [ino, offset, length] = json.elements(3, 3)
   return {
     ino: ino?.integer(1, MAX_INO) ?? 0,
     offset: offset?.integer(0, MAX_FILE_BYTES) ?? 0,
     length: length?.integer(1, MAX_PACK_RAW_BYTES) ?? 0,
+    ...(starts !== undefined && { starts }),
   }
 }
 

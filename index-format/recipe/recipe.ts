@@ -58,6 +58,8 @@ export interface StartupRef {
   readonly plan: BlobRef & { readonly file: string }
   /** In the order in which they are to be fetched; at least one. */
   readonly packs: readonly BlobRef[]
+  /** Nobody recorded it: it holds the beginning of a start, and nodes may learn the rest. Default false. */
+  readonly guessed?: boolean
 }
 
 /** What this project adds to the format. */
@@ -162,6 +164,7 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
 
 function startupFromJson(json: JsonCursor): StartupRef {
   const plan = json.member('plan')
+  const guessed = json.member('guessed')
   return {
     plan: {
       file: fileNameFromJson(plan.member('file')),
@@ -171,6 +174,7 @@ function startupFromJson(json: JsonCursor): StartupRef {
       .member('packs')
       .elements(1, MAX_STARTUP_PACKS)
       .map((pack) => blobRefFromJson(pack, MAX_PACK_BYTES)),
+    ...(guessed.present && guessed.boolean() && { guessed: true }),
   }
 }
 
@@ -232,10 +236,11 @@ function jsonFromThinSection(thin: ThinSection): unknown {
   }
 }
 
-function jsonFromStartup({ plan, packs }: StartupRef): unknown {
+function jsonFromStartup({ plan, packs, guessed }: StartupRef): unknown {
   return {
     plan: { file: plan.file, digest: plan.digest, sizeBytes: plan.sizeBytes },
     packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
+    ...(guessed === true && { guessed }),
   }
 }
 

@@ -18,6 +18,7 @@ export interface Config {
   readonly cache: CacheConfig
   readonly fetch: FetchConfig
   readonly fuse: FuseConfig
+  readonly profile: ProfileConfig
   /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
   readonly mirrors: readonly StoreMirror[]
   /** By host or host:port, as in an image reference. */
@@ -58,6 +59,16 @@ export interface FuseConfig {
   /** Threads that answer the kernel, for each superblock. */
   readonly dispatchers: number
   readonly readAheadKib: number
+}
+
+/** What is done for images that were published without a start. */
+export interface ProfileConfig {
+  /** Their first start on this node is learned. */
+  readonly learn: boolean
+  /** How much of it, from its first read on. */
+  readonly learnPeriodMs: number
+  /** Their stores are asked for a profile. */
+  readonly shared: boolean
 }
 
 /** Stores whose URL begins with `prefix` are first looked for where the replacements say. */

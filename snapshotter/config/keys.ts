@@ -85,6 +85,14 @@ export const KEYS = {
     min: 0,
     max: 64 * 1024,
   }),
+  profileLearn: switchKey({ path: 'profile.learn', fallback: true }),
+  profileLearnPeriod: durationKey({
+    path: 'profile.learn_period',
+    fallback: '30s',
+    min: SECOND_MS,
+    max: HOUR_MS,
+  }),
+  profileShared: switchKey({ path: 'profile.shared', fallback: true }),
 } as const
 
 /** Keys of one `[[store]]`. */

@@ -64,6 +64,11 @@ function configFrom(reader: TableReader): Config {
       dispatchers: reader.get(KEYS.fuseDispatchers),
       readAheadKib: reader.get(KEYS.fuseReadAhead),
     },
+    profile: {
+      learn: reader.get(KEYS.profileLearn),
+      learnPeriodMs: reader.get(KEYS.profileLearnPeriod),
+      shared: reader.get(KEYS.profileShared),
+    },
     ...storesAndRegistriesFrom(reader),
   }
 }

@@ -72,7 +72,7 @@ export interface ConvertOptions {
    * is for the one whose merged index it names.
    */
   readonly profiles?: readonly Profile[]
-  /** A platform without profile gets startup packs for what its start is guessed to read. Default false. */
+  /** A platform without profile gets startup packs for what its start is guessed to read. Default true. */
   readonly guess?: boolean
   /** Threads that compress. Default: as many as there are processors, 4 at most. */
   readonly threads?: number
@@ -184,7 +184,7 @@ async function convertPlatform(
     const [first, ...others] = options.profilesFor(merged.index.digest)
     const startup = await clock.time('startup', () => {
       if (first !== undefined) return addStartup(merged, [first, ...others], modules)
-      return options.guess === true ? addGuessedStartup(merged, image.config, modules) : undefined
+      return options.guess === false ? undefined : addGuessedStartup(merged, image.config, modules)
     })
     return await clock.time('publish', () =>
       publishPlatform(image, layers, startup ?? merged, modules),

@@ -18,9 +18,8 @@ import {
   digestOf,
   type Extent,
   extentsWithStartup,
-  groupedProfile,
+  combinedRanges,
   Index,
-  mergedProfile,
   packStartup,
   type PackTable,
   pathsOf,
@@ -29,6 +28,7 @@ import {
   type StartupContent,
   type StartupPacks,
   type StartupPiece,
+  type StartupPlan,
   writeIndex,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -49,6 +49,8 @@ export interface PublishedStartup {
   readonly plan: { readonly bytes: Uint8Array; readonly digest: Digest }
   /** In the order in which they are to be fetched. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
+  /** Nobody recorded it. Default false. */
+  readonly guessed?: boolean
 }
 
 export interface StartupIndex extends MergedIndex {
@@ -72,12 +74,12 @@ export async function addStartup(
   await fetchIndex(merged.index, path, store, signal)
   const index = Index.open(path)
   try {
-    const profile = groupedProfile(mergedProfile(...profiles))
-    refuseOthersProfile(index, profile)
-    const content = startupContent(index, profile)
+    for (const profile of profiles) refuseOthersProfile(index, profile)
+    const content = startupContent(index, { ranges: combinedRanges(profiles) })
     if (content.pieces.length === 0) return undefined
     const startup = await withFrames(modules, (read) => pack(content, index, read, modules))
-    return await publish(index, content, startup, modules)
+    const starts = profiles.map(({ commands }) => ({ commands }))
+    return await publish(index, content, { ...startup, starts }, modules)
   } finally {
     index.close()
     await rm(path, { force: true })
@@ -103,7 +105,9 @@ export async function addGuessedStartup(
         readFile: (ino, offset, length) => readRun(tree, { ino, offset, length }, read),
       }),
     )
-    return profile.ranges.length === 0 ? undefined : await addStartup(merged, [profile], modules)
+    if (profile.ranges.length === 0) return undefined
+    const added = await addStartup(merged, [profile], modules)
+    return added && { ...added, startup: { ...added.startup, guessed: true } }
   } finally {
     tree.close()
     await rm(path, { force: true })
@@ -223,7 +227,7 @@ async function pack(
 async function publish(
   index: Index,
   content: StartupContent,
-  startup: StartupPacks,
+  startup: StartupPacks & Required<Pick<StartupPlan, 'starts'>>,
   { publisher, workspace, signal }: StartupModules,
 ): Promise<StartupIndex> {
   const path = workspace.file('index')
@@ -231,18 +235,20 @@ async function publish(
     const written = writeIndex(index, {
       path,
       kind: 'merged',
-      ...startupExtents(index, content, startup),
+      ...startupExtents(index, content, startup, packsLeft(index, content)),
       signal,
     })
     const blob = await compressIndex(path, workspace.file('blob'), signal)
     await publisher.send(blob)
     await publisher.settle()
-    const runs = content.pieces.map(({ ino, offset, length }) => ({ ino, offset, length }))
+    const runs = content.pieces.map(({ ino, offset, length, starts = 1 }) => {
+      return { ino, offset, length, starts }
+    })
     const paths = pathsOf(
       index,
       runs.map(({ ino }) => ino),
     )
-    const plan = bytesFromStartupPlan({ packs: startup.packs, runs, paths })
+    const plan = bytesFromStartupPlan({ packs: startup.packs, runs, paths, starts: startup.starts })
     return {
       index: {
         digest: written.digest,
@@ -262,13 +268,36 @@ async function publish(
   }
 }
 
+/** Packs of which something is needed when the pieces are elsewhere: not the startup packs of before. */
+function packsLeft(index: Index, content: StartupContent): Set<number> {
+  const movedOf = new Map<string, number>()
+  for (const { ino, length, source } of content.pieces) {
+    const key = `${ino} ${source.pack}`
+    movedOf.set(key, (movedOf.get(key) ?? 0) + length)
+  }
+  const left = new Set<number>()
+  for (let ino = 1; ino <= index.meta.inodes; ino++) {
+    for (const [pack, bytes] of bytesByPack(index.extents(ino))) {
+      if (bytes > (movedOf.get(`${ino} ${pack}`) ?? 0)) left.add(pack)
+    }
+  }
+  return left
+}
+
+function bytesByPack(extents: readonly Extent[]): Map<number, number> {
+  const bytes = new Map<number, number>()
+  for (const { pack, length } of extents) bytes.set(pack, (bytes.get(pack) ?? 0) + length)
+  return bytes
+}
+
 /** Packs and extents of the new index: those of the old one, with the pieces in their new places. */
 function startupExtents(
   index: Index,
   content: StartupContent,
   startup: StartupPacks,
+  used: ReadonlySet<number>,
 ): { packs: PackTable[]; extentsOf: (ino: number) => Extent[] } {
-  const old = index.packs()
+  const old = index.packs().filter(({ key }) => used.has(key))
   const positions = new Map(old.map(({ key }, position) => [key, position]))
   const packs = [...old.map(({ key }) => index.packTable(key)), ...startup.packs]
   const pieces = new Map<number, StartupPiece[]>()

@@ -141,9 +141,10 @@ export function recipeWith(
   return changed
 }
 
-function startupRef({ plan, packs }: PublishedStartup): StartupRef {
+function startupRef({ plan, packs, guessed }: PublishedStartup): StartupRef {
   const { bytes, digest } = plan
-  return { plan: { file: STARTUP_PLAN_FILE_NAME, digest, sizeBytes: bytes.length }, packs }
+  const file = { file: STARTUP_PLAN_FILE_NAME, digest, sizeBytes: bytes.length }
+  return { plan: file, packs, ...(guessed === true && { guessed }) }
 }
 
 /** Every blob of the thin image, once: packs in order of first use, then indexes. */

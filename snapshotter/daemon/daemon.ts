@@ -27,11 +27,16 @@ import { dockerConfigPath } from '../registry/index.js'
 import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
+import { LearnedProfiles } from './learned-profiles.js'
+import { profileRoutes } from './profile-routes.js'
+import { SharedProfiles } from './shared-profiles.js'
+import { StartLearner } from './start-learner.js'
 import { StartupPrefetcher } from './startup-prefetcher.js'
 import { StatusReporter } from './status-reporter.js'
 import { StoreSources, type StoreSourcesOptions } from './store-sources.js'
 import { ThinTrees } from './thin-trees.js'
 import { TreeContent } from './tree-content.js'
+import { UnpublishedStarts } from './unpublished-starts.js'
 import { ReadAhead } from './read-ahead.js'
 import { recordRoutes } from './record-routes.js'
 import { Recorder } from './recorder.js'
@@ -141,6 +146,8 @@ export class Daemon {
       { content, sources, registry, fuse, readAhead, log },
     )
     this.#closers.push(() => startup.close())
+    const profiles = await LearnedProfiles.open({ folder: join(config.root, 'profiles') }, { log })
+    const unpublished = this.#unpublished(config, { profiles, startup, fuse, sources, log })
     const trees = new ThinTrees(
       { mountpoints },
       {
@@ -152,6 +159,7 @@ export class Daemon {
         ),
         content,
         startup,
+        unpublished,
         onRemoved: (slots) => {
           void fuse.treesChanged(slots)
         },
@@ -163,10 +171,49 @@ export class Daemon {
     )
     this.#closers.push(() => store.close())
     await this.#rehearse(config, { store, content, log })
-    const recorder = new Recorder({ registry, fuse, readAhead })
+    const onRecord = (slot: number): void => {
+      unpublished.drop(slot)
+    }
+    const recorder = new Recorder({ registry, fuse, readAhead, onRecord })
     this.#closers.push(() => recorder.close())
     const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
-    await this.#serve(config, { store, reporter, recorder, log })
+    await this.#serve(config, { store, reporter, recorder, profiles, log })
+  }
+
+  /** Closed before FUSE is stopped: what was learned is kept. */
+  #unpublished(
+    config: Config,
+    parts: {
+      profiles: LearnedProfiles
+      startup: StartupPrefetcher
+      fuse: FuseServers
+      sources: StoreSources
+      log: Logger
+    },
+  ): UnpublishedStarts {
+    const { profiles, startup, fuse, sources, log } = parts
+    const { learn, learnPeriodMs, shared } = config.profile
+    const learner = new StartLearner(
+      { periodMs: learnPeriodMs },
+      {
+        serverOf: (treeClass) => fuse.server(treeClass),
+        onLearned: (profile) => {
+          const sizeBytes = profile.ranges.reduce((sum, range) => sum + range.length, 0)
+          log.info({ index: profile.index, sizeBytes }, 'learned how an image starts')
+          void profiles.put(profile)
+        },
+      },
+    )
+    const unpublished = new UnpublishedStarts({
+      ...{ profiles, startup },
+      learner: learn ? learner : undefined,
+      finder: shared ? new SharedProfiles({ sources, log }) : undefined,
+    })
+    this.#closers.push(async () => {
+      unpublished.close()
+      await profiles.settled()
+    })
+    return unpublished
   }
 
   /** What it counts is not counted: nobody asked for it. A node that cannot rehearse starts slower, no more. */
@@ -218,9 +265,15 @@ export class Daemon {
   /** The doors are opened last: whoever comes in finds everything there. */
   async #serve(
     config: Config,
-    parts: { store: SnapshotStore; reporter: StatusReporter; recorder: Recorder; log: Logger },
+    parts: {
+      store: SnapshotStore
+      reporter: StatusReporter
+      recorder: Recorder
+      profiles: LearnedProfiles
+      log: Logger
+    },
   ): Promise<void> {
-    const { store, reporter, recorder, log } = parts
+    const { store, reporter, recorder, profiles, log } = parts
     const metrics = new DaemonMetrics(reporter.metricSources())
     const metricsRoute = async (): Promise<{ contentType: string; body: string }> => {
       return { contentType: metrics.registry.contentType, body: await metrics.text() }
@@ -233,6 +286,7 @@ export class Daemon {
       'GET /v1/status': status,
       'GET /metrics': metricsRoute,
       ...recordRoutes(recorder),
+      ...profileRoutes(profiles),
     })
     if (config.metricsAddress !== undefined) {
       await this.#listen(

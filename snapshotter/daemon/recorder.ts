@@ -12,6 +12,8 @@ export interface RecorderModules {
   readonly registry: TreeRegistry
   readonly fuse: FuseServers
   readonly readAhead: ReadAhead
+  /** Told the slot of a tree that is about to be recorded. */
+  readonly onRecord: (slot: number) => void
 }
 
 interface Recording {
@@ -54,6 +56,7 @@ export class Recorder {
     if (this.#recordings.has(slot)) {
       throw new SnapshotterError('already-exists', `tree ${tree.name} is being recorded already`)
     }
+    this.#modules.onRecord(slot)
     const server = this.#modules.fuse.server(tree.class)
     const order = new AccessOrder()
     let recordedBytes = 0

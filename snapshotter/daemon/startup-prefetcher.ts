@@ -2,9 +2,11 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ContentStore, Log, TreeClass, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import type { ThinSection } from '../../index-format/index.js'
+import type { Profile, ThinSection } from '../../index-format/index.js'
+import { type FlightPlan, planOfImage } from './flight-plan.js'
 import type { FuseServers } from './fuse-servers.js'
 import type { ReadAhead } from './read-ahead.js'
+import { planOfProfile } from './profile-plan.js'
 import { StartupFlight } from './startup-flight.js'
 import type { StoreSources } from './store-sources.js'
 
@@ -23,7 +25,8 @@ export interface StartupPrefetcherModules {
 export class StartupPrefetcher {
   readonly #mountpoints: Readonly<Record<TreeClass, string>>
   readonly #modules: StartupPrefetcherModules
-  readonly #flights = new Map<number, StartupFlight>()
+  /** By slot. A guessed start may be under way together with what was learned beyond it. */
+  readonly #flights = new Map<number, Set<StartupFlight>>()
 
   constructor(
     options: { mountpoints: Readonly<Record<TreeClass, string>> },
@@ -45,7 +48,8 @@ export class StartupPrefetcher {
     try {
       const source = sources.for(thin.stores)
       const planPath = join(folder, startup.plan.file)
-      return new StartupFlight({ ref: startup, planPath, source }, { content, log })
+      const readPlan = (): ReturnType<typeof planOfImage> => planOfImage(startup, planPath)
+      return new StartupFlight({ readPlan, source }, { content, log })
     } catch (error) {
       log.warn({ err: error }, 'the start of an image cannot be fetched ahead')
       return undefined
@@ -54,34 +58,72 @@ export class StartupPrefetcher {
 
   /** The tree of a flight is registered; the flight ends with it. Resolves when it may be used. */
   async land(flight: StartupFlight, tree: TreeRecord): Promise<void> {
-    const { fuse, readAhead, registry } = this.#modules
+    const { readAhead } = this.#modules
     if (this.#flights.has(tree.slot)) {
       // Another image with the same tree is being pulled, and brings the same.
       flight.cancel()
       return
     }
-    this.#flights.set(tree.slot, flight)
+    this.#track(flight, tree)
     const { release } = await readAhead.hold(tree.class)
     void Promise.race([flight.done, sleep(MAX_HOLD_MS)]).then(release)
-    void flight.done.then(() => this.#flights.delete(tree.slot))
+    this.#land(flight, tree)
+  }
+
+  /**
+   * Brings in what a profile names of a registered tree; the flight ends with it. Never throws. The
+   * kernel reads ahead as always: what surrounds a page of ordinary packs is in the same frames.
+   */
+  fly(
+    profile: Profile,
+    to: { tree: TreeRecord; stores: readonly string[]; origin: 'learned' | 'shared' },
+  ): void {
+    const { tree, stores, origin } = to
+    const { content, log, registry, sources } = this.#modules
+    try {
+      const indexPath = registry.indexPath(tree.indexDigest)
+      // Not in this turn: the caller, and containerd behind it, need not wait for the planning.
+      const readPlan = async (): Promise<FlightPlan> => {
+        await new Promise((resolve) => setImmediate(resolve))
+        return planOfProfile(profile, { indexPath, origin })
+      }
+      const flight = new StartupFlight({ readPlan, source: sources.for(stores) }, { content, log })
+      this.#track(flight, tree)
+      this.#land(flight, tree)
+    } catch (error) {
+      log.warn({ err: error }, 'the start of an image cannot be fetched ahead')
+    }
+  }
+
+  /** These trees are gone. */
+  cancel(slots: readonly number[]): void {
+    for (const slot of slots) for (const flight of this.#flights.get(slot) ?? []) flight.cancel()
+  }
+
+  /** Gives up everything under way. Idempotent. */
+  async close(): Promise<void> {
+    const flights = [...this.#flights.values()].flatMap((some) => [...some])
+    for (const flight of flights) flight.cancel()
+    await Promise.all(flights.map((flight) => flight.done))
+  }
+
+  #track(flight: StartupFlight, { slot }: TreeRecord): void {
+    const flights = this.#flights.get(slot) ?? new Set()
+    this.#flights.set(slot, flights.add(flight))
+    void flight.done.then(() => {
+      flights.delete(flight)
+      if (flights.size === 0) this.#flights.delete(slot)
+    })
+  }
+
+  #land(flight: StartupFlight, tree: TreeRecord): void {
+    const { fuse, registry } = this.#modules
     flight.land({
       tree,
       directory: join(this.#mountpoints[tree.class], tree.name),
       indexPath: registry.indexPath(tree.indexDigest),
       kernelCache: fuse.server(tree.class).kernelCache,
     })
-  }
-
-  /** These trees are gone. */
-  cancel(slots: readonly number[]): void {
-    for (const slot of slots) this.#flights.get(slot)?.cancel()
-  }
-
-  /** Gives up everything under way. Idempotent. */
-  async close(): Promise<void> {
-    const flights = [...this.#flights.values()]
-    for (const flight of flights) flight.cancel()
-    await Promise.all(flights.map((flight) => flight.done))
   }
 }
 

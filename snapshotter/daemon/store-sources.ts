@@ -5,7 +5,6 @@
  */
 import type { Agent } from 'undici'
 import {
-  type Authorizer,
   type BlobSource,
   type ContentStats,
   createHttpAgent,
@@ -16,7 +15,7 @@ import {
   sourceFromUrl,
 } from '../../fusefs/index.js'
 import type { StoreMirror } from '../config/index.js'
-import { type CredentialSource, RegistryAuthorizer } from '../registry/index.js'
+import { type CredentialSource, RegistryConnection } from '../registry/index.js'
 
 export interface StoreSourcesOptions {
   readonly mirrors: readonly StoreMirror[]
@@ -38,7 +37,7 @@ export class StoreSources {
   readonly #options: StoreSourcesOptions
   readonly #modules: StoreSourcesModules
   readonly #agent: Agent
-  readonly #authorizer: Authorizer
+  readonly #connection: RegistryConnection
   readonly #byUrl = new Map<string, BlobSource>()
   readonly #bySet = new Map<string, BlobSource>()
 
@@ -46,10 +45,8 @@ export class StoreSources {
     this.#options = options
     this.#modules = modules
     this.#agent = agent
-    this.#authorizer = new RegistryAuthorizer({
-      credentials: modules.credentials,
-      dispatcher: agent,
-    })
+    const { credentials } = modules
+    this.#connection = RegistryConnection.open({}, { credentials, dispatcher: agent })
   }
 
   /** Sources are made when they are first needed. The caller closes this. */
@@ -70,7 +67,7 @@ export class StoreSources {
     const key = stores.join(' ')
     const known = this.#bySet.get(key)
     if (known !== undefined) return known
-    const sources = this.#candidates(stores).map((url) => this.#source(url))
+    const sources = this.urlsOf(stores).map((url) => this.#source(url))
     const { log, stats } = this.#modules
     const [first] = sources
     const source =
@@ -91,7 +88,13 @@ export class StoreSources {
     await this.#agent.destroy()
   }
 
-  #candidates(stores: readonly string[]): string[] {
+  /** Registries, over the same connections and with the same credentials. */
+  get registries(): RegistryConnection {
+    return this.#connection
+  }
+
+  /** The URLs that are tried for `stores`, in order. Throws `fetch-failed` where there are none. */
+  urlsOf(stores: readonly string[]): string[] {
     const candidates = new Set<string>()
     for (const url of stores) {
       const mirror = this.#options.mirrors.find(({ prefix }) => url.startsWith(prefix))
@@ -110,7 +113,7 @@ export class StoreSources {
     const { log, stats } = this.#modules
     const source = sourceFromUrl(
       { url, limits: this.#options.limits },
-      { authorizer: this.#authorizer, agent: this.#agent, log, stats },
+      { authorizer: this.#connection.authorizer, agent: this.#agent, log, stats },
     )
     this.#byUrl.set(url, source)
     return source

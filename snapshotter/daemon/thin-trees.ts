@@ -27,6 +27,7 @@ import type {
 import type { IndexCache } from './index-cache.js'
 import type { StartupPrefetcher } from './startup-prefetcher.js'
 import type { StoreSources } from './store-sources.js'
+import type { UnpublishedStarts } from './unpublished-starts.js'
 
 export interface ThinTreesOptions {
   /** Where the superblock of each class is mounted. */
@@ -41,6 +42,7 @@ export interface ThinTreesModules {
   readonly hostDirectories: HostDirectoryLayers
   readonly content: ContentStore
   readonly startup: StartupPrefetcher
+  readonly unpublished: UnpublishedStarts
   /** Called after trees were removed from the registry. */
   readonly onRemoved: (slots: readonly number[]) => void
 }
@@ -149,12 +151,17 @@ export class ThinTrees implements ThinLayers {
     place: ThinLayerPlace,
     signal: AbortSignal,
   ): Promise<number> {
-    const { registry, startup } = this.#modules
+    const { registry, startup, unpublished } = this.#modules
     const flight = startup.begin(thin, place.fsDir)
+    const isRecorded = thin.startup !== undefined && thin.startup.guessed !== true
+    const pending = isRecorded ? undefined : unpublished.begin(thin)
     try {
       const slot = await this.#tree(merged, thin.stores, place, signal)
       const tree = registry.bySlot(slot)
       if (flight !== undefined && tree !== undefined) await startup.land(flight, tree)
+      // A tree that is in use has started before.
+      const isFirst = tree !== undefined && this.usesOf(slot) === 0
+      if (pending !== undefined && isFirst) await unpublished.land(pending, tree, thin.stores)
       return slot
     } catch (error) {
       flight?.cancel()
@@ -225,9 +232,10 @@ export class ThinTrees implements ThinLayers {
 
   /** The index file goes with the last tree that is served from it. */
   #forget(slots: readonly number[]): void {
-    const { registry, startup, onRemoved } = this.#modules
+    const { registry, startup, unpublished, onRemoved } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
     startup.cancel(slots)
+    unpublished.cancel(slots)
     for (const { slot } of removed) registry.remove(slot)
     if (removed.length > 0) onRemoved(removed.map(({ slot }) => slot))
     for (const { indexDigest } of removed) {

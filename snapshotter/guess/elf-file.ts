@@ -13,10 +13,22 @@ export interface ElfNeeds {
   readonly needed: readonly string[]
   /** DT_RUNPATH, or DT_RPATH where there is none: directories, which may hold `$ORIGIN`. */
   readonly runPath: readonly string[]
+  /**
+   * What loading it reads of the file whatever the program does: headers and tables of the dynamic
+   * loader, data that is relocated, and code as long as it is little. In order of offset.
+   */
+  readonly loaded: readonly FileRun[]
+}
+
+/** A run of a file's bytes. */
+export interface FileRun {
+  readonly offset: number
+  readonly sizeBytes: number
 }
 
 interface Segment {
   readonly type: number
+  readonly flags: number
   readonly offset: number
   readonly address: number
   readonly sizeBytes: number
@@ -26,6 +38,8 @@ const ELF_MAGIC = 0x464c457f
 const PT_LOAD = 1
 const PT_DYNAMIC = 2
 const PT_INTERP = 3
+const PF_X = 1
+const PF_W = 2
 const DT_NEEDED = 1
 const DT_STRTAB = 5
 const DT_STRSZ = 10
@@ -35,6 +49,8 @@ const MAX_SEGMENTS = 256
 const MAX_PATH_BYTES = 4096
 const MAX_DYNAMIC_BYTES = 64 * 1024
 const MAX_STRINGS_BYTES = 4 * 1024 * 1024
+/** Code and constants of at most this size are near enough to being read whole. */
+const MAX_WHOLE_BYTES = 1024 * 1024
 
 /** `undefined` for a file that is no ELF file of 32 or 64 bits, little-endian. */
 export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> {
@@ -46,9 +62,23 @@ export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> 
   const interp = segments.find(({ type }) => type === PT_INTERP)
   const interpreter =
     interp && textAt(await read(interp.offset, Math.min(interp.sizeBytes, MAX_PATH_BYTES)), 0)
+  const loaded = loadedRuns(segments)
   const dynamic = segments.find(({ type }) => type === PT_DYNAMIC)
-  if (dynamic === undefined) return { interpreter, needed: [], runPath: [] }
-  return { interpreter, ...(await readDynamic(dynamic, segments, is64, read)) }
+  if (dynamic === undefined) return { interpreter, needed: [], runPath: [], loaded }
+  return { interpreter, loaded, ...(await readDynamic(dynamic, segments, is64, read)) }
+}
+
+function loadedRuns(segments: readonly Segment[]): FileRun[] {
+  const loads = segments.filter(({ type, sizeBytes }) => type === PT_LOAD && sizeBytes > 0)
+  const code = loads.findIndex(({ flags }) => (flags & PF_X) !== 0)
+  return loads
+    .filter(({ flags, sizeBytes }, at) => {
+      // Linkers put the loader's tables in front of the code, and constants behind it.
+      const isTables = at < code || code < 0
+      return isTables || (flags & PF_W) !== 0 || sizeBytes <= MAX_WHOLE_BYTES
+    })
+    .map(({ offset, sizeBytes }) => ({ offset, sizeBytes }))
+    .sort((a, b) => a.offset - b.offset)
 }
 
 async function readSegments(head: DataView, is64: boolean, read: ReadAt): Promise<Segment[]> {
@@ -63,6 +93,7 @@ async function readSegments(head: DataView, is64: boolean, read: ReadAt): Promis
       is64 ? word64(table, at + position64) : table.getUint32(at + position32, true)
     segments.push({
       type: table.getUint32(at, true),
+      flags: table.getUint32(at + (is64 ? 4 : 24), true),
       offset: word(8, 4),
       address: word(16, 8),
       sizeBytes: word(32, 16),

@@ -1,9 +1,10 @@
 /**
  * A guess at what a start reads, where nobody has recorded one: the files that the kernel and the
- * dynamic loader are sure to read before the program's own code decides. Whole files, in the order in
- * which they are opened.
+ * dynamic loader are sure to read before the program's own code decides, in the order in
+ * which they are opened; of large ones, only what loading reads.
  */
 import {
+  AccessOrder,
   type Inode,
   type Profile,
   PROFILE_PAGE_BYTES,
@@ -11,7 +12,7 @@ import {
   type Tree,
 } from '../../index-format/index.js'
 import { resolvePath } from '../inspect/resolve-path.js'
-import { type ElfNeeds, type ReadAt, readElfNeeds } from './elf-file.js'
+import { type ElfNeeds, type FileRun, type ReadAt, readElfNeeds } from './elf-file.js'
 
 export interface GuessOptions {
   readonly index: Profile['index']
@@ -23,10 +24,22 @@ export interface GuessOptions {
   readonly workingDirectory: string
   /** Fills in bytes of a file of the tree, verified. */
   readonly readFile: (ino: number, offset: number, length: number) => Promise<Uint8Array>
+  /** Larger files are not taken whole. Default 8 MiB. */
+  readonly maxWholeBytes?: number
 }
 
-/** A guess is not worth more: what a large program reads of itself is a small part of it. */
-const MAX_GUESSED_BYTES = 32 * 1024 * 1024
+/**
+ * A guess is not worth more: it competes for the network with what the program really waits for.
+ * Compressed it is a third.
+ */
+const MAX_GUESSED_BYTES = 16 * 1024 * 1024
+/**
+ * Smaller files are taken whole: the kernel reads so far ahead that nearly all of them is asked for
+ * anyway. Taking only what loading reads of all files costs more bytes and requests, measured.
+ */
+const MAX_WHOLE_BYTES = 8 * 1024 * 1024
+/** Read for every container: users and groups by the runtime, how to look them up by most programs. */
+const ALWAYS_READ = ['/etc/passwd', '/etc/group', '/etc/nsswitch.conf']
 const MAX_FILES = 256
 const MAX_SHEBANG_BYTES = 256
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -39,11 +52,11 @@ const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnu
 export async function guessStart(options: GuessOptions): Promise<Profile> {
   const guess = new Guess(options)
   await guess.run()
-  return { index: options.index, commands: [], ranges: guess.ranges }
+  return { index: options.index, commands: [], ranges: guess.ranges() }
 }
 
 class Guess {
-  readonly ranges: ProfileRange[] = []
+  readonly #order = new AccessOrder()
   readonly #options: GuessOptions
   readonly #seen = new Set<number>()
   #bytes = 0
@@ -52,28 +65,42 @@ class Guess {
     this.#options = options
   }
 
+  ranges(): readonly ProfileRange[] {
+    return this.#order.ranges()
+  }
+
   async run(): Promise<void> {
     const [name, ...args] = this.#options.argv
     if (name === undefined) return
     await this.#program(name)
     // A script that is run by a shell or an interpreter, and a program that an entrypoint ends in.
     for (const word of args) if (word.startsWith('/')) await this.#program(word)
+    if (this.ranges().length === 0) return
+    for (const path of ALWAYS_READ) this.#addPath(path)
   }
 
   async #program(name: string): Promise<void> {
     const found = this.#findProgram(name)
-    if (found === undefined || !this.#add(found.inode)) return
+    if (found === undefined || this.#seen.has(found.inode.ino)) return
     const read = this.#readerOf(found.inode)
     const needs = await readElfNeeds(read)
+    this.#add(found.inode, needs?.loaded)
     if (needs === undefined) {
       for (const next of shebangOf(await read(0, MAX_SHEBANG_BYTES))) await this.#program(next)
       return
     }
     if (needs.interpreter !== undefined) {
-      this.#addPath(needs.interpreter)
+      await this.#interpreter(needs.interpreter)
       this.#addPath('/etc/ld.so.cache')
     }
     await this.#libraries(needs, found.path)
+  }
+
+  /** The dynamic loader: an ELF file that needs nothing. */
+  async #interpreter(path: string): Promise<void> {
+    const inode = this.#fileAt(path)
+    if (inode === undefined || this.#seen.has(inode.ino)) return
+    this.#add(inode, (await readElfNeeds(this.#readerOf(inode)))?.loaded)
   }
 
   async #libraries(first: ElfNeeds, firstPath: string): Promise<void> {
@@ -83,8 +110,9 @@ class Guess {
       const own = needs.runPath.map((text) => text.replace(/\$ORIGIN|\$\{ORIGIN\}/g, origin))
       for (const name of needs.needed) {
         const library = this.#findIn(name, [...own, ...LIBRARY_FOLDERS])
-        if (library === undefined || !this.#add(library.inode)) continue
+        if (library === undefined || this.#seen.has(library.inode.ino)) continue
         const more = await readElfNeeds(this.#readerOf(library.inode))
+        this.#add(library.inode, more?.loaded)
         if (more !== undefined) queue.push({ needs: more, path: library.path })
       }
     }
@@ -119,19 +147,23 @@ class Guess {
 
   #addPath(path: string): void {
     const inode = this.#fileAt(path)
-    if (inode !== undefined) this.#add(inode)
+    if (inode !== undefined) this.#add(inode, undefined)
   }
 
-  /** False where it is known already, or too much. */
-  #add(inode: Inode): boolean {
-    const { ino, sizeBytes } = inode
-    if (this.#seen.has(ino) || this.#seen.size >= MAX_FILES || sizeBytes === 0) return false
-    if (this.#bytes + sizeBytes > MAX_GUESSED_BYTES) return false
+  /** `loaded`: what is read of a large file; undefined: all of it. */
+  #add({ ino, sizeBytes }: Inode, loaded: readonly FileRun[] | undefined): void {
+    if (this.#seen.has(ino) || this.#seen.size >= MAX_FILES) return
     this.#seen.add(ino)
-    this.#bytes += sizeBytes
-    const length = Math.ceil(sizeBytes / PROFILE_PAGE_BYTES) * PROFILE_PAGE_BYTES
-    this.ranges.push({ ino, offset: 0, length })
-    return true
+    const isWhole =
+      loaded === undefined || sizeBytes <= (this.#options.maxWholeBytes ?? MAX_WHOLE_BYTES)
+    for (const run of isWhole ? [{ offset: 0, sizeBytes }] : loaded) {
+      const offset = run.offset - (run.offset % PROFILE_PAGE_BYTES)
+      const end = Math.min(run.offset + run.sizeBytes, sizeBytes)
+      const length = Math.ceil((end - offset) / PROFILE_PAGE_BYTES) * PROFILE_PAGE_BYTES
+      if (length <= 0 || this.#bytes + length > MAX_GUESSED_BYTES) continue
+      this.#bytes += length
+      this.#order.add(ino, offset, length)
+    }
   }
 
   #readerOf({ ino, sizeBytes }: Inode): ReadAt {

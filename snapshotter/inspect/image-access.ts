@@ -16,7 +16,7 @@ import {
 } from '../../fusefs/index.js'
 import { SnapshotterError } from '../errors.js'
 import { type ImageSource, openImageSource } from '../image/index.js'
-import type { RegistryConnection } from '../registry/index.js'
+import type { RegistryConnection, Repository } from '../registry/index.js'
 
 export interface ImageAccessOptions {
   /** Where the temporary folder is made. Default: the system's. */
@@ -62,6 +62,11 @@ export class ImageAccess {
     const source = await openImageSource(text, { tempFolder }, modules, signal)
     this.#closers.push(() => source.close())
     return source
+  }
+
+  /** A repository of a registry; see `RegistryConnection.repository`. */
+  repository(registry: string, repository: string, plainHttp?: boolean): Repository {
+    return this.#connection.repository(registry, repository, plainHttp)
   }
 
   /** One source over all of `urls`, tried in order. Closed with this. */

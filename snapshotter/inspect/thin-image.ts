@@ -40,7 +40,8 @@ export class ThinImage {
   readonly storeUrls: StoreUrls
   /** Where packs and indexes are. */
   readonly store: BlobSource
-  readonly #files: ReadonlyMap<string, string>
+  /** The path on the local disk of each file beside the recipe, by its name. Not verified. */
+  readonly files: ReadonlyMap<string, string>
   readonly #caches: Readonly<Record<IndexOrigin, IndexCache>>
   readonly #open: Index[] = []
 
@@ -54,7 +55,7 @@ export class ThinImage {
     this.diffId = options.diffId
     this.storeUrls = storeUrls
     this.store = modules.store
-    this.#files = files
+    this.files = files
     const cacheIn = (origin: IndexOrigin): IndexCache =>
       new IndexCache((digest) => join(folder, origin, hexOf(digest)))
     this.#caches = { embedded: cacheIn('embedded'), store: cacheIn('store') }
@@ -124,7 +125,7 @@ export class ThinImage {
   }
 
   #embeddedPath(ref: IndexRef): string {
-    const path = this.#files.get(ref.embedded ?? '')
+    const path = this.files.get(ref.embedded ?? '')
     if (path !== undefined) return path
     throw new SnapshotterError(
       'invalid-content',

@@ -3,13 +3,13 @@
  * store its recipe names; the original is not needed. Platforms that were not recorded are
  * carried over as they are.
  */
-import { mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import {
   type Digest,
   digestOf,
   type IndexRef,
   type Profile,
+  profilesByCommand,
   type Recipe,
   ThreadCompressor,
   type ThinSection,
@@ -21,7 +21,7 @@ import { fetchIndex } from '../convert/index-blob.js'
 import { packsOf } from '../convert/layer-converter.js'
 import { PublishDatabase } from '../convert/publish-database.js'
 import { StageClock } from '../convert/stage-clock.js'
-import { addStartup, type StartupIndex } from '../convert/startup-packer.js'
+import { addStartup, type StartupIndex, type StartupModules } from '../convert/startup-packer.js'
 import { openContentStore } from '../convert/store-location.js'
 import { thinIndex, thinLayer, thinManifest } from '../convert/thin-image.js'
 import { contentDescriptors, embeddedIndex, recipeWith } from '../convert/thin-publisher.js'
@@ -36,12 +36,14 @@ import {
 } from '../image/index.js'
 import { oneImage, type PlatformImage, readPlatformImages } from '../inspect/platform-images.js'
 import { readThinLayer } from '../inspect/thin-layer.js'
+import { publishedProfiles } from '../profiles/published-profiles.js'
 import {
   boundedBody,
   type Descriptor,
   MAX_MANIFEST_BYTES,
   OCI_INDEX,
   OCI_MANIFEST,
+  type Platform,
   type RegistryConnection,
 } from '../registry/index.js'
 
@@ -50,8 +52,13 @@ export interface OptimizeOptions {
   readonly image: string
   /** See `openImageDestination`. */
   readonly destination: string
-  /** Of this machine's platform; at least one. */
-  readonly profiles: readonly [Profile, ...Profile[]]
+  /**
+   * At least one. Each is for the platform whose merged index it names, else for that of this machine.
+   * A profile of the same command as one that the image has takes its place.
+   */
+  readonly profiles: readonly Profile[]
+  /** Leaves out the profiles that the image has. Default false. */
+  readonly replace?: boolean
   /** The publisher's database. */
   readonly database: string
   readonly tempFolder: string
@@ -63,14 +70,22 @@ export interface OptimizeModules {
   readonly connection: RegistryConnection
 }
 
+/** A platform that has startup packs now. */
+export interface OptimizedPlatform {
+  readonly platform: Platform
+  readonly merged: IndexRef
+  /** Startup packs and their size. */
+  readonly startup: { readonly packs: number; readonly sizeBytes: number }
+  /** The commands of each of its profiles. */
+  readonly starts: readonly (readonly string[])[]
+}
+
 export interface OptimizeResult {
   readonly destination: string
   /** Of what the destination's name stands for. */
   readonly digest: Digest
   readonly store: string
-  /** Startup packs and their size. */
-  readonly startup: { readonly packs: number; readonly sizeBytes: number }
-  readonly merged: IndexRef
+  readonly platforms: readonly OptimizedPlatform[]
   /** Platforms that were carried over. */
   readonly carriedOver: number
 }
@@ -89,8 +104,9 @@ export async function mergedIndexOf(
   const source = await openImageSource(image, options, modules, signal)
   try {
     const { images } = await readPlatformImages(source, undefined, signal)
-    const { merged } = await readRecipe(source, oneImage(images, source.name), workspace, signal)
-    return merged.digest
+    const image = oneImage(images, source.name)
+    const { recipe } = await readRecipe(source, image, workspace, signal)
+    return recipe.merged.digest
   } finally {
     await source.close()
     await workspace.close()
@@ -112,49 +128,139 @@ export async function optimizeImage(
     const { tempFolder } = options
     const source = opened(await openImageSource(options.image, { tempFolder }, modules, signal))
     const { images, index } = await readPlatformImages(source, undefined, signal)
-    const image = oneImage(images, source.name)
     const workspace = opened(await Workspace.create(tempFolder))
-    const { recipe, thin, merged } = await readRecipe(source, image, workspace, signal)
+    const platforms = await readPlatforms(source, images, workspace, signal)
+    assignProfiles(platforms, options, source.name)
     const defaultImageName = source.imageName
     const target = await openImageDestination(options.destination, { defaultImageName }, modules)
     const destination: ImageDestination = opened(target.destination)
     // Content stays together: a node that has to ask two stores is slower and fails twice as often.
-    const [url] = thin.stores
+    const url = platforms.find(({ profiles }) => profiles.length > 0)?.recipe.thin.stores[0]
     const store = opened(await openContentStore({ store: url, storeUrl: url }, target, modules))
     const database = opened(PublishDatabase.open(options.database))
     const compressor = opened(ThreadCompressor.start(Math.min(4, availableParallelism())))
     const publisher = new BlobPublisher({ store, database, signal })
     const clock = new StageClock()
-    const startup = await addStartup({ index: merged, packs: [], reused: true }, options.profiles, {
+    const parts = { source, destination, store, workspace, signal }
+    const startupModules = {
       ...{ store, database, publisher, compressor, workspace, clock, progress, signal },
       connection,
-    })
-    if (startup === undefined) {
-      throw new SnapshotterError('invalid-argument', 'the profile names nothing that is stored')
     }
-    const parts = { source, destination, store, workspace, signal }
-    const published = await publishOptimized(image, { recipe, thin, startup }, parts)
-    const others = images.filter((one) => one !== image)
-    for (const other of others) await carryOver(other, parts)
-    const descriptors = images.map((one) => (one === image ? published.descriptor : one.descriptor))
-    const root: NewManifest =
-      index === undefined
-        ? published.manifest
-        : { mediaType: OCI_INDEX, bytes: thinIndex(descriptors, index.annotations) }
+    const done = await optimizePlatforms(platforms, parts, startupModules)
+    const root = rootOf(done, index?.annotations, index !== undefined)
+    const optimized = done.flatMap(({ result }) => result ?? [])
     return {
       destination: destination.name,
       digest: await destination.publish(root, signal),
       store: store.url,
-      startup: {
-        packs: startup.startup.packs.length,
-        sizeBytes: startup.startup.packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
-      },
-      merged: startup.index,
-      carriedOver: others.length,
+      platforms: optimized,
+      carriedOver: done.length - optimized.length,
     }
   } finally {
     for (const close of closers.reverse()) await close()
   }
+}
+
+/** What is there of one platform, and what goes into its startup packs. */
+interface PlatformStart {
+  readonly image: PlatformImage
+  readonly recipe: ThinRecipe
+  /** That the image has. */
+  readonly published: readonly Profile[]
+  /** None: it is carried over. */
+  profiles: readonly Profile[]
+}
+
+async function readPlatforms(
+  source: ImageSource,
+  images: readonly PlatformImage[],
+  workspace: Workspace,
+  signal: AbortSignal,
+): Promise<PlatformStart[]> {
+  const platforms: PlatformStart[] = []
+  for (const image of images) {
+    const { recipe, files } = await readRecipe(source, image, workspace, signal)
+    const published = await publishedProfiles(recipe.thin, files)
+    platforms.push({ image, recipe, published, profiles: [] })
+  }
+  return platforms
+}
+
+function assignProfiles(
+  platforms: readonly PlatformStart[],
+  { profiles, replace = false }: OptimizeOptions,
+  name: string,
+): void {
+  const given = new Map<PlatformStart, Profile[]>()
+  for (const profile of profiles) {
+    const named = platforms.find(({ recipe }) => recipe.merged.digest === profile.index)
+    const platform = named ?? platformOfThisMachine(platforms, name)
+    given.set(platform, [...(given.get(platform) ?? []), profile])
+  }
+  for (const [platform, mine] of given) {
+    const isGuess = platform.recipe.thin.startup?.guessed === true
+    const before = replace || isGuess ? [] : platform.published
+    platform.profiles = profilesByCommand([...before, ...mine])
+  }
+}
+
+function platformOfThisMachine(platforms: readonly PlatformStart[], name: string): PlatformStart {
+  const images = platforms.map(({ image }) => image)
+  const here = platforms.find(({ image }) => image === oneImage(images, name))
+  if (here !== undefined) return here
+  throw new SnapshotterError('internal', `${name}: a platform is lost`)
+}
+
+interface DonePlatform {
+  readonly descriptor: Descriptor
+  readonly manifest: NewManifest
+  /** Absent where it was carried over. */
+  readonly result?: OptimizedPlatform
+}
+
+async function optimizePlatforms(
+  platforms: readonly PlatformStart[],
+  parts: Parts,
+  modules: StartupModules,
+): Promise<DonePlatform[]> {
+  const done: DonePlatform[] = []
+  for (const { image, recipe, profiles } of platforms) {
+    const [first, ...others] = profiles
+    if (first === undefined) {
+      done.push({ descriptor: image.descriptor, manifest: await carryOver(image, parts) })
+      continue
+    }
+    const merged = { index: recipe.merged, packs: [], reused: true }
+    const startup = await addStartup(merged, [first, ...others], modules)
+    if (startup === undefined) {
+      throw new SnapshotterError('invalid-argument', 'the profile names nothing that is stored')
+    }
+    const published = await publishOptimized(image, { ...recipe, startup }, parts)
+    const { packs } = startup.startup
+    const result = {
+      platform: image.platform,
+      merged: startup.index,
+      startup: {
+        packs: packs.length,
+        sizeBytes: packs.reduce((sum, pack) => sum + pack.sizeBytes, 0),
+      },
+      starts: profiles.map(({ commands }) => commands),
+    }
+    done.push({ ...published, result })
+  }
+  return done
+}
+
+function rootOf(
+  done: readonly DonePlatform[],
+  annotations: Readonly<Record<string, string>> | undefined,
+  isIndex: boolean,
+): NewManifest {
+  const descriptors = done.map(({ descriptor }) => descriptor)
+  if (isIndex) return { mediaType: OCI_INDEX, bytes: thinIndex(descriptors, annotations) }
+  const [only] = done
+  if (only === undefined) throw new SnapshotterError('internal', 'optimize: no image was made')
+  return only.manifest
 }
 
 interface Parts {
@@ -165,17 +271,22 @@ interface Parts {
   readonly signal: AbortSignal
 }
 
+interface ThinRecipe {
+  readonly recipe: Recipe
+  readonly thin: ThinSection
+  readonly merged: IndexRef
+}
+
 async function readRecipe(
   source: ImageSource,
   image: PlatformImage,
   workspace: Workspace,
   signal: AbortSignal,
-): Promise<{ recipe: Recipe; thin: ThinSection; merged: IndexRef }> {
+): Promise<{ recipe: ThinRecipe; files: ReadonlyMap<string, string> }> {
   const folder = workspace.file('layer')
-  await mkdir(folder)
-  const { recipe } = await readThinLayer(source, image.manifest, folder, signal)
+  const { recipe, files } = await readThinLayer(source, image.manifest, folder, signal)
   const { thin } = recipe
-  if (thin?.merged !== undefined) return { recipe, thin, merged: thin.merged }
+  if (thin?.merged !== undefined) return { recipe: { recipe, thin, merged: thin.merged }, files }
   throw new SnapshotterError(
     'invalid-argument',
     `${source.name}: its recipe has no merged tree; make a thin image with thinctl convert`,
@@ -222,7 +333,7 @@ async function publishOptimized(
 }
 
 /** Manifest, configuration and thin layer; what the recipe names stays in its store. */
-async function carryOver(image: PlatformImage, parts: Parts): Promise<void> {
+async function carryOver(image: PlatformImage, parts: Parts): Promise<NewManifest> {
   const { source, destination, signal } = parts
   const { manifest, descriptor, platform } = image
   for (const blob of [manifest.config, ...manifest.layers]) {
@@ -235,5 +346,7 @@ async function carryOver(image: PlatformImage, parts: Parts): Promise<void> {
     await destination.putBlob(bytes, signal)
   }
   const bytes = await source.document(descriptor, MAX_MANIFEST_BYTES, signal)
-  await destination.putManifest({ mediaType: descriptor.mediaType, bytes, platform }, signal)
+  const copy = { mediaType: descriptor.mediaType, bytes, platform }
+  await destination.putManifest(copy, signal)
+  return copy
 }

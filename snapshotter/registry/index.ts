@@ -28,6 +28,8 @@ export {
   THIN_CONTENT,
   THIN_INDEX,
   THIN_PACK,
+  THIN_PROFILE,
+  THIN_PROFILES,
   isIndexType,
 } from './media-types.js'
 export { formatPlatform, matchesPlatform, parsePlatform } from './platform.js'

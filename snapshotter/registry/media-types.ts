@@ -15,6 +15,10 @@ export const THIN_CONTENT = 'application/vnd.thin-snapshotter.content.v1+json'
 export const THIN_PACK = 'application/vnd.thin-snapshotter.pack.v1'
 export const THIN_INDEX = 'application/vnd.thin-snapshotter.index.v1.sqlite3+zstd'
 
+/** Ours: profiles of a thin image, as an artifact whose subject it is, and each of them. */
+export const THIN_PROFILES = 'application/vnd.thin-snapshotter.profiles.v1+json'
+export const THIN_PROFILE = 'application/vnd.thin-snapshotter.profile.v1+json'
+
 /** What a client that wants a manifest of any kind accepts. */
 export const MANIFEST_TYPES: readonly string[] = [
   OCI_INDEX,

@@ -12,9 +12,9 @@ import {
   MAX_MANIFEST_BYTES,
   SMALL_EXCHANGE_TIMEOUT_MS,
 } from './limits.js'
-import type { Descriptor } from './manifest.js'
-import { MANIFEST_TYPES } from './media-types.js'
-import type { Transport } from './transport.js'
+import { type Descriptor, parseManifest } from './manifest.js'
+import { MANIFEST_TYPES, OCI_INDEX } from './media-types.js'
+import { discard, type Transport } from './transport.js'
 import { uploadChunks } from './upload.js'
 
 export interface RepositoryOptions {
@@ -218,6 +218,30 @@ export class Repository {
       )
     }
     return digest
+  }
+
+  /**
+   * Whether the registry has the referrers API and lists `referrer` under `subject`: it then needs no
+   * tag to be found by.
+   */
+  async knowsReferrer(subject: Digest, referrer: Digest, signal: AbortSignal): Promise<boolean> {
+    const what = `GET referrers of ${subject} from ${this.name}`
+    const answer = await this.#transport.send({
+      method: 'GET',
+      url: this.#url(`referrers/${subject}`),
+      what,
+      headers: { accept: OCI_INDEX },
+      expect: [200, 404, 405],
+      timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS,
+      signal,
+    })
+    if (answer.status !== 200) {
+      await discard(answer)
+      return false
+    }
+    const bytes = await boundedBody(answer.body, MAX_MANIFEST_BYTES, what)
+    const list = parseManifest(bytes, OCI_INDEX, what)
+    return list.kind === 'index' && list.manifests.some(({ digest }) => digest === referrer)
   }
 
   async #startUpload(what: string, signal: AbortSignal): Promise<URL> {

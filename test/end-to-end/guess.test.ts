@@ -24,7 +24,7 @@ describe('an image with a guessed start', function () {
     const pair = await publish(sandbox, 'python')
     const target = sandbox.reference('python:1-guess')
     const database = ['--database', join(sandbox.directory, 'publish.db')]
-    const convert = ['convert', '--json', '--guess', ...database, pair.ordinary, target]
+    const convert = ['convert', '--json', ...database, pair.ordinary, target]
     const result = JSON.parse((await thinctl(convert)).stdout) as ConvertResult
     assert.ok((result.platforms[0]?.startup?.sizeBytes ?? 0) > 1_000_000)
     await thinctl(['verify', target, pair.ordinary])

@@ -25,11 +25,12 @@ const TEST_IMAGES: Record<TestImage, (cache: ImageCache) => Promise<string>> = {
   whiteouts: whiteoutsImage,
 }
 
-/** Pushes an image to the sandbox's registry and converts it there. */
+/** Pushes an image to the sandbox's registry and converts it there, with nothing known of its start. */
 export async function publish(sandbox: Sandbox, name: TestImage): Promise<ImagePair> {
   const cache = await ImageCache.open()
   const ordinary = await sandbox.push(await TEST_IMAGES[name](cache), `${name}:1`)
   const thin = sandbox.reference(`${name}:1-thin`)
-  await thinctl(['convert', '--database', join(sandbox.directory, 'publish.db'), ordinary, thin])
+  const database = ['--database', join(sandbox.directory, 'publish.db')]
+  await thinctl(['convert', '--no-guess', ...database, ordinary, thin])
   return { ordinary, thin }
 }

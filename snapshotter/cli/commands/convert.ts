@@ -52,7 +52,7 @@ export function addConvertCommand(program: Command, context: CommandContext): vo
       collected,
       [],
     )
-    .option('--guess', 'without a profile: guess what a start reads from the program', false)
+    .option('--no-guess', 'without a profile: do not guess what a start reads')
     .option('--threads <n>', 'threads that compress', wholeNumber(1, 256))
     .option('--database <file>', "the publisher's memory of what is stored")
     .option('--no-reuse', 'store everything anew, whatever is known')

@@ -3,13 +3,15 @@ import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
-import { bytesFromProfile, type Profile } from '../../../index-format/index.js'
+import { bytesFromProfile, mergedProfile, type Profile } from '../../../index-format/index.js'
 import { mergedIndexOf, optimizeImage, type OptimizeResult } from '../../optimize/optimize-image.js'
 import { recordStart } from '../../optimize/record-start.js'
 import type { RegistryConnection } from '../../registry/index.js'
 import type { CommandContext } from '../command-context.js'
 import { readProfile } from '../profile-file.js'
+import { formatPlatform } from '../../registry/index.js'
 import { openRegistryConnection } from '../registry-access.js'
+import { splitWords } from '../split-words.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
 
@@ -26,7 +28,9 @@ interface Options {
   readonly period: number
   readonly waitForLine?: string
   readonly waitOnSignal: boolean
+  readonly command: readonly (readonly string[])[]
   readonly profile: readonly string[]
+  readonly replace: boolean
   readonly run: boolean
   readonly profileOut?: string
   readonly database?: string
@@ -37,12 +41,14 @@ interface Options {
 
 const DETAILS = `
 IMAGE is a thin image that containerd can pull; DESTINATION is where it goes with its startup pack, and may
-be the same name. COMMAND is run instead of the image's own. The recording ends when the container
-does, with the line or signal that is waited for, or after the period; then the container is ended.
+be the same name. COMMAND is run instead of the image's own; --command gives more of them, each recorded for
+itself. What an image reads that is optimized already stays in its startup pack, unless the same command is
+recorded again: run optimize for one command after the other. The recording ends when the container does, with the line or signal that is waited for, or after the period; then the container is ended.
 What the container prints goes to standard error.
 
 Content stays in the store that the recipe names. Of several platforms, that of this machine is
-recorded; the others are carried over.`
+recorded. A --profile is for the platform whose index it names: record on a machine of each, with
+--profile-out, and publish them together. Platforms without profile are carried over.`
 
 export function addOptimizeCommand(program: Command, context: CommandContext): void {
   program
@@ -51,6 +57,12 @@ export function addOptimizeCommand(program: Command, context: CommandContext): v
     .argument('<image>', 'the thin image')
     .argument('<destination>', 'where the optimized image goes')
     .argument('[command...]', 'what the container runs; put -- before it')
+    .option(
+      '--command <text>',
+      'one more command, quoted as for a shell (again for more)',
+      (text: string, before: readonly string[][]) => [...before, splitWords(text)],
+      [],
+    )
     .option('-c, --config <file>', `configuration of the daemon (default ${DEFAULT_CONFIG_PATH})`)
     .option('--containerd-address <socket>', "containerd's socket (default: that of ctr)")
     .option('--namespace <name>', 'namespace of containerd', 'default')
@@ -73,6 +85,7 @@ export function addOptimizeCommand(program: Command, context: CommandContext): v
       collected,
       [],
     )
+    .option('--replace', 'forget what the image was optimized for before', false)
     .option('--no-run', 'record nothing, use --profile alone')
     .option('--profile-out <file>', 'keep what was recorded')
     .option('--database <file>', "the publisher's memory of what is stored")
@@ -99,15 +112,16 @@ async function optimize(what: What, options: Options, context: CommandContext): 
   const signal = options.waitOnSignal ? new AbortController().signal : context.signal
   try {
     const recorded = options.run
-      ? [await record(what, options, { connection, signal, context })]
+      ? await recordAll(what, options, { connection, signal, context })
       : []
-    const [first, ...others] = [...recorded, ...given]
-    if (first === undefined) throw new InvalidArgumentError('--no-run needs a --profile.')
+    const profiles = [...recorded, ...given]
+    if (profiles.length === 0) throw new InvalidArgumentError('--no-run needs a --profile.')
     const result = await optimizeImage(
       {
         image: what.image,
         destination: what.destination,
-        profiles: [first, ...others],
+        profiles,
+        replace: options.replace,
         database: options.database ?? statePath('publish.db', process.env),
         tempFolder: options.temp,
       },
@@ -120,6 +134,24 @@ async function optimize(what: What, options: Options, context: CommandContext): 
     progress.stop()
     await connection.close()
   }
+}
+
+/** The command after the image, and those of `--command`; the image's own where there is none. */
+async function recordAll(
+  what: What,
+  options: Options,
+  use: { connection: RegistryConnection; signal: AbortSignal; context: CommandContext },
+): Promise<Profile[]> {
+  const isOwn = what.command.length === 0 && options.command.length > 0
+  const profiles: Profile[] = []
+  for (const command of [...(isOwn ? [] : [what.command]), ...options.command]) {
+    profiles.push(await record({ ...what, command }, options, use))
+  }
+  const [first, ...others] = profiles
+  if (options.profileOut !== undefined && first !== undefined) {
+    await writeFile(options.profileOut, bytesFromProfile(mergedProfile(first, ...others)))
+  }
+  return profiles
 }
 
 async function record(
@@ -156,9 +188,6 @@ async function record(
     `recorded ${mib(sizeBytes)} in ${profile.ranges.length} ranges until ${ENDS[end]}, ` +
       `${(elapsedMs / 1000).toFixed(1)} s\n`,
   )
-  if (options.profileOut !== undefined) {
-    await writeFile(options.profileOut, bytesFromProfile(profile))
-  }
   return profile
 }
 
@@ -170,12 +199,14 @@ const ENDS = {
 } as const
 
 function summaryOf(result: OptimizeResult): string {
-  const { destination, digest, startup, store, carriedOver } = result
-  const others = carriedOver === 0 ? '' : `; ${carriedOver} other platforms carried over`
-  return (
-    `${destination}: ${digest}\n` +
-    `  startup ${startup.packs === 1 ? 'pack' : 'packs'} ${mib(startup.sizeBytes)} in ${store}${others}\n`
-  )
+  const { destination, digest, platforms, store, carriedOver } = result
+  const lines = platforms.map(({ platform, startup, starts }) => {
+    const packs = startup.packs === 1 ? 'pack' : 'packs'
+    const commands = starts.length === 1 ? '' : ` of ${starts.length} commands`
+    return `  ${formatPlatform(platform)}: startup ${packs}${commands} ${mib(startup.sizeBytes)} in ${store}\n`
+  })
+  const others = carriedOver === 0 ? '' : `  ${carriedOver} other platforms carried over\n`
+  return `${destination}: ${digest}\n${lines.join('')}${others}`
 }
 
 /** Registries of this machine speak plain HTTP unless told otherwise, to us and so to ctr. */

@@ -56,6 +56,10 @@ describe('configFromToml', () => {
         [fuse]
         dispatchers = 4
         read_ahead_kib = 128
+        [profile]
+        learn = false
+        learn_period = "1m"
+        shared = false
         [[store]]
         prefix = "oci+https://a.example/"
         urls = ["file:///srv/a/"]
@@ -89,6 +93,7 @@ describe('configFromToml', () => {
         deadlineMs: 3_600_000,
       },
       fuse: { dispatchers: 4, readAheadKib: 128 },
+      profile: { learn: false, learnPeriodMs: 60_000, shared: false },
       mirrors: [
         { prefix: 'oci+https://a.example/', replacements: ['file:///srv/a/'] },
         {
