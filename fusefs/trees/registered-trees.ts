@@ -9,7 +9,7 @@ import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord, TreeRegistry } from './tree-registry.js'
 import type { OpenTree, TreeSource } from './tree-source.js'
 
-/** An open index costs a descriptor and, once used, up to 2 MiB of page cache. */
+/** An open index costs two descriptors and, once used, about 300 KiB. */
 const DEFAULT_MAX_OPEN_INDEXES = 64
 
 interface CachedTree {
