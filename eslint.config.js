@@ -45,7 +45,7 @@ const bypassedIndexes = names.flatMap((layer) =>
     .map((other) => ({
       target: `./${other}`,
       from: `./${layer}`,
-      except: ['./index.ts', ...(SMALL_DOORS[other] ?? [])],
+      except: ['./index.ts', ...(SMALL_DOORS[layer] ?? [])],
       message: `Import ${layer} through ${layer}/index.ts only (README.md, "Layers").`,
     })),
 )
