@@ -9,6 +9,7 @@ import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
+import { warmStartBenchmark } from './warm-start.bench.js'
 
 const BENCHMARKS: readonly Benchmark[] = [
   coldStartBenchmark,
@@ -18,6 +19,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   metadataBenchmark,
   millionFilesBenchmark,
   smallFilesBenchmark,
+  warmStartBenchmark,
 ]
 
 interface Options {
