@@ -1,4 +1,4 @@
-/** Walks over 10,000 files: every name and attribute, cold and warm, thin against ext4. */
+/** Walks over 100,000 files: every name and attribute, cold and warm, thin against ext4. */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
 import { dropCaches } from './drop-caches.js'
@@ -11,15 +11,15 @@ import { runProgram } from '../test/sandbox/program.js'
 import { thinctl } from '../test/sandbox/thin-daemon.js'
 
 const TREE: FileTree = {
-  name: 'files-10000',
-  directories: 100,
+  name: 'files-100000',
+  directories: 1000,
   filesInEach: 100,
   sizeBytes: (file) => 100 + ((file * 37) % 8000),
 }
 
 export const metadataBenchmark: Benchmark = {
   name: 'metadata',
-  description: 'find -ls over 10,000 files, cold and warm, against the same tree on ext4',
+  description: 'find -ls over 100,000 files, cold and warm, against the same tree on ext4',
   run: async (options) => [await walks(options)],
 }
 
@@ -66,7 +66,7 @@ async function walks({ runs, progress }: BenchmarkOptions): Promise<Report> {
       await containerd.unmountImage(target, snapshotter)
     }
     return {
-      name: 'walk of 10,000 files',
+      name: 'walk of 100,000 files',
       method: `find -ls >/dev/null on the mounted image; the local filesystem is ${fileSystem.trim()}`,
       rows: contenders.map(({ name, coldMs, warmMs }) => ({
         name,
@@ -74,9 +74,9 @@ async function walks({ runs, progress }: BenchmarkOptions): Promise<Report> {
       })),
       claims: [
         {
-          text: 'cold walk, s',
-          value: medianOf(thinContender.coldMs) / 1000,
-          limit: 0.4,
+          text: 'cold walk ÷ ext4',
+          value: medianOf(thinContender.coldMs) / medianOf(ext4.coldMs),
+          limit: 2,
           relation: 'at most',
         },
         {

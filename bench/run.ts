@@ -4,18 +4,22 @@ import type { Benchmark } from './benchmark.js'
 import { coldStartBenchmark } from './cold-start.bench.js'
 import { convertBenchmark, convertLargeBenchmark } from './convert.bench.js'
 import { machineLine } from './machine-line.js'
+import { memoryBenchmark } from './memory.bench.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
+import { warmStartBenchmark } from './warm-start.bench.js'
 
 const BENCHMARKS: readonly Benchmark[] = [
   coldStartBenchmark,
   convertBenchmark,
   convertLargeBenchmark,
+  memoryBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
   smallFilesBenchmark,
+  warmStartBenchmark,
 ]
 
 interface Options {

@@ -65,7 +65,7 @@ async function measure({ runs, progress }: BenchmarkOptions): Promise<Report> {
         {
           text: 'thin ÷ ext4',
           value: (ours ?? NaN) / (ext4 ?? NaN),
-          limit: 2.5,
+          limit: 2,
           relation: 'at most',
         },
       ],

@@ -1,6 +1,6 @@
 /** The one table from the errors of this layer and the layer below to errno. */
 import { constants } from 'node:os'
-import { IndexFormatError } from '../../index-format/index.js'
+import { IndexFormatError } from '../../index-format/reading.js'
 import { FusefsError, type FusefsErrorCode } from '../errors.js'
 
 /** Positive, as errno(3) has them (asm-generic: the same on every Linux architecture Node supports). */

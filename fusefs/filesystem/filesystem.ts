@@ -6,7 +6,8 @@
  * which errno that is) or, from a broken index, an `IndexFormatError`.
  */
 import { LRUCache } from 'lru-cache'
-import { type DirEntry, type Extent, type Inode, ROOT_INO } from '../../index-format/index.js'
+import type { DirEntry, Extent, Inode } from '../../index-format/index.js'
+import { ROOT_INO } from '../../index-format/reading.js'
 import { FusefsError } from '../errors.js'
 import { slotFromName } from '../trees/tree-registry.js'
 import type { OpenTree, TreeSource } from '../trees/tree-source.js'

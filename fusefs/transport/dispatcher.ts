@@ -3,7 +3,7 @@
  * the kernel; what needs waiting is posted to the server. Nothing that a request can cause ends it.
  */
 import { readSync, writeSync } from 'node:fs'
-import { ROOT_INO } from '../../index-format/index.js'
+import { ROOT_INO } from '../../index-format/reading.js'
 import { ERRNO } from '../filesystem/errno.js'
 import { ROOT_SLOT } from '../filesystem/node-id.js'
 import { MAX_READ_BYTES } from '../wire/init.js'

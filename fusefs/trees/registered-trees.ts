@@ -9,8 +9,8 @@ import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord, TreeRegistry } from './tree-registry.js'
 import type { OpenTree, TreeSource } from './tree-source.js'
 
-/** An open index costs a descriptor and, once used, up to 2 MiB of page cache. */
-const DEFAULT_MAX_OPEN_INDEXES = 64
+/** In every thread, an open index costs two descriptors and 300 KiB; opening one takes half a millisecond. */
+const DEFAULT_MAX_OPEN_INDEXES = 16
 
 interface CachedTree {
   record: TreeRecord
@@ -19,7 +19,7 @@ interface CachedTree {
 
 export interface RegisteredTreesOptions {
   readonly class: TreeClass
-  /** Default 64. */
+  /** Default 16. */
   readonly maxOpenIndexes?: number
   /** `Int32Array` of one element, incremented after every change of the registry. */
   readonly changes?: SharedArrayBuffer

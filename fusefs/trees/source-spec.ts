@@ -1,5 +1,5 @@
 /** Which trees a mount shows, in a form that can be posted to a thread; every thread opens its own. */
-import { type Digest, Index } from '../../index-format/index.js'
+import { type Digest, Index, PageCache } from '../../index-format/reading.js'
 import { RegisteredTrees } from './registered-trees.js'
 import { SingleTree } from './single-tree.js'
 import { type TreeClass, TreeRegistry } from './tree-registry.js'
@@ -17,6 +17,11 @@ export type TreeSourceSpec =
       readonly stores: readonly string[]
     }
 
+/** 2 MiB: names, inodes and listings of all trees that a thread reads. */
+const PAGES_OF_ALL = 512
+/** SQLite answers what is asked seldom; the kernel's page cache has the file anyway. */
+const SQLITE_CACHE_BYTES = 64 * 1024
+
 /** Opens a source. `changes`: see `RegisteredTrees`. The caller closes it. */
 export function openTreeSource(spec: TreeSourceSpec, changes: SharedArrayBuffer): TreeSource {
   switch (spec.kind) {
@@ -24,7 +29,10 @@ export function openTreeSource(spec: TreeSourceSpec, changes: SharedArrayBuffer)
       return new SingleTree(spec, Index.open(spec.path))
     case 'registry': {
       const registry = TreeRegistry.open({ dir: spec.dir, readonly: true })
-      const openIndex = (path: string): Index => Index.open(path)
+      // However many trees there are and are used, a thread keeps this much of them and no more.
+      const pages = new PageCache({ maxPages: PAGES_OF_ALL })
+      const openIndex = (path: string): Index =>
+        Index.open(path, { pages, cacheBytes: SQLITE_CACHE_BYTES })
       return new RegisteredTrees({ class: spec.class, changes }, { registry, openIndex })
     }
   }

@@ -12,7 +12,7 @@ import {
   digestFromBytes,
   digestFromString,
   hexOf,
-} from '../../index-format/index.js'
+} from '../../index-format/reading.js'
 import { FusefsError } from '../errors.js'
 
 /** Which superblock serves a tree; see FORMAT of node ids in `filesystem/node-id.ts`. */

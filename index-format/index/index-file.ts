@@ -20,7 +20,11 @@ import type { PackTable } from '../pack/pack-table.js'
 import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
 import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
 import { openConnection, readMeta, refusal } from './connection.js'
+import { DirectReader } from './direct-reader.js'
 import type { IndexMeta } from './index-meta.js'
+import { OddPage } from './odd-page.js'
+import type { DirEntryPlus } from './direct-reader.js'
+import { PageCache } from './page-cache.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
 import { QUERIES, type QueryName } from './queries.js'
 import { ReaddirMemory } from './readdir-memory.js'
@@ -33,22 +37,20 @@ import {
   nameFromRow,
 } from './row.js'
 
-/** A directory entry with the attributes of what it names: READDIRPLUS in one statement. */
-export interface DirEntryPlus extends DirEntry {
-  readonly inode: Inode
-}
-
 export interface IndexOptions {
   /** SQLite's page cache. Default 1 MiB; the kernel's page cache holds the file anyway. */
   readonly cacheBytes?: number
+  /** For names, inodes and listings; shared by all indexes of a thread. Default: one of its own. */
+  readonly pages?: PageCache
 }
 
 type Row = readonly unknown[]
 type Query = Statement<unknown[], Row>
 
 const DEFAULT_CACHE_BYTES = 1024 * 1024
-/** Names remembered for directory listings that will go on; about 1 MiB at usual name lengths. */
-const MAX_REMEMBERED_NAMES = 8192
+const DEFAULT_PAGES = 64
+/** Names remembered for directory listings that will go on; 100 KiB at usual name lengths. */
+const MAX_REMEMBERED_NAMES = 1024
 
 export class Index implements Tree {
   /** The file, for messages. */
@@ -57,11 +59,14 @@ export class Index implements Tree {
   readonly #connection: Connection
   readonly #queries = new Map<QueryName, Query>()
   readonly #memory = new ReaddirMemory(MAX_REMEMBERED_NAMES)
+  /** Gone once it has met something that it leaves to SQLite. */
+  #direct: DirectReader | undefined
 
-  private constructor(path: string, connection: Connection, meta: IndexMeta) {
+  private constructor(path: string, connection: Connection, meta: IndexMeta, pages: PageCache) {
     this.path = path
     this.#connection = connection
     this.meta = meta
+    this.#direct = DirectReader.open(path, connection, pages)
   }
 
   /**
@@ -72,7 +77,8 @@ export class Index implements Tree {
   static open(path: string, options: IndexOptions = {}): Index {
     const connection = openConnection(path, options.cacheBytes ?? DEFAULT_CACHE_BYTES)
     try {
-      return new Index(path, connection, readMeta(connection))
+      const pages = options.pages ?? new PageCache({ maxPages: DEFAULT_PAGES })
+      return new Index(path, connection, readMeta(connection), pages)
     } catch (cause) {
       connection.close()
       throw refusal(path, cause)
@@ -80,19 +86,34 @@ export class Index implements Tree {
   }
 
   inode(ino: number): Inode | undefined {
-    const row = this.#get('inode', ino)
-    return row && inodeFromRow(row, 0)
+    return this.#directly(
+      (direct) => direct.inode(ino),
+      () => {
+        const row = this.#get('inode', ino)
+        return row && inodeFromRow(row, 0)
+      },
+    )
   }
 
   lookup(parent: number, name: Uint8Array): number | undefined {
-    const row = this.#get('lookup', parent, name)
-    return row && integerFromRow(row[0], 1, MAX_INO, 'entry', parent, 'ino')
+    return this.#directly(
+      (direct) => direct.lookup(parent, name),
+      () => {
+        const row = this.#get('lookup', parent, name)
+        return row && integerFromRow(row[0], 1, MAX_INO, 'entry', parent, 'ino')
+      },
+    )
   }
 
   /** `lookup` and `inode` in one statement: what a FUSE LOOKUP needs. */
   lookupInode(parent: number, name: Uint8Array): Inode | undefined {
-    const row = this.#get('lookupInode', parent, name)
-    return row && joinedInode(row, 0, parent)
+    return this.#directly(
+      (direct) => direct.lookupInode(parent, name),
+      () => {
+        const row = this.#get('lookupInode', parent, name)
+        return row && joinedInode(row, 0, parent)
+      },
+    )
   }
 
   readdir(parent: number, cookie: number, limit: number): DirEntry[] {
@@ -104,10 +125,14 @@ export class Index implements Tree {
 
   /** `readdir` and each entry's `inode` in one statement: what a FUSE READDIRPLUS needs. */
   readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] {
-    return this.#list('readdirPlus', parent, cookie, limit, (row, name, at) => {
-      const inode = joinedInode(row, 1, parent)
-      return { name, ino: inode.ino, mode: inode.mode, cookie: at, inode }
-    })
+    return this.#directly(
+      (direct) => direct.readdirPlus(parent, cookie, limit),
+      () =>
+        this.#list('readdirPlus', parent, cookie, limit, (row, name, at) => {
+          const inode = joinedInode(row, 1, parent)
+          return { name, ino: inode.ino, mode: inode.mode, cookie: at, inode }
+        }),
+    )
   }
 
   readlink(ino: number): Uint8Array | undefined {
@@ -135,7 +160,10 @@ export class Index implements Tree {
 
   /** `pack` of each extent is a key that `packTable` takes. */
   extents(ino: number): Extent[] {
-    const row = this.#get('inlineExtent', ino)
+    const row = this.#directly(
+      (direct) => direct.inlineExtentRow(ino),
+      () => this.#get('inlineExtent', ino),
+    )
     if (row === undefined) return []
     const inline = inlineExtentFromRow(row, ino)
     if (inline !== undefined) return [inline]
@@ -169,7 +197,23 @@ export class Index implements Tree {
 
   /** Idempotent. */
   close(): void {
+    this.#direct?.close()
+    this.#direct = undefined
     this.#connection.close()
+  }
+
+  /** Out of the file's pages where that can be, else through SQLite, from then on for good. */
+  #directly<T>(read: (direct: DirectReader) => T, otherwise: () => T): T {
+    const direct = this.#direct
+    if (direct === undefined) return otherwise()
+    try {
+      return read(direct)
+    } catch (error) {
+      if (!(error instanceof OddPage)) throw error
+      direct.close()
+      this.#direct = undefined
+      return otherwise()
+    }
   }
 
   #list<Entry>(

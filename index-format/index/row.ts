@@ -109,7 +109,7 @@ export const INODE_COLUMNS = [
 
 /** Parses the columns of INODE_COLUMNS, of which the first stands at `row[at]`. */
 export function inodeFromRow(row: readonly unknown[], at: number): Inode {
-  const ino = integerFromRow(row[at], 1, MAX_INO, 'inode', shown(row[at]), 'ino')
+  const ino = inoFromRow(row[at])
   const u32 = (index: number): number =>
     integerFromRow(row[at + index], 0, MAX_U32, 'inode', ino, INODE_COLUMNS[index] ?? '')
   const mode = modeFromRow(row[at + 1], ino)
@@ -132,6 +132,14 @@ export function inodeFromRow(row: readonly unknown[], at: number): Inode {
     mtimeNsec: integerFromRow(row[at + 9], 0, MAX_NSEC, 'inode', ino, 'mtime_nsec'),
     implied: integerFromRow(row[at + 10], 0, 1, 'inode', ino, 'implied') === 1,
   }
+}
+
+/** What the row is called in messages is its own number, made into text only for one that is wrong. */
+function inoFromRow(value: unknown): number {
+  const right = typeof value === 'number' && Number.isInteger(value) && value >= 1
+  return right && value <= MAX_INO
+    ? value
+    : integerFromRow(value, 1, MAX_INO, 'inode', shown(value), 'ino')
 }
 
 /** A value as an error message shows it: bounded, whatever it is. */

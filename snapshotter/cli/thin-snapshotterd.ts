@@ -11,8 +11,7 @@ import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js
 import { mountpointsUnder, TREE_CLASSES } from '../daemon/mountpoints.js'
 import { Supervisor } from '../keeper/supervisor.js'
 import { VERSION } from '../version.js'
-import { EXIT_BAD_INPUT, exitCodeFromError } from './exit-code.js'
-import { runDaemon } from './run-daemon.js'
+import { EXIT_BAD_INPUT } from './exit-status.js'
 
 interface Options {
   readonly config?: string
@@ -35,14 +34,21 @@ const program = new Command('thin-snapshotterd')
     try {
       const config = await loadConfig(options.config)
       if (options.fuse === undefined) await runFront(config, options)
-      else await runDaemon({ config, fuse: options.fuse, trace: options.trace === true })
+      else await runBack(config, options.fuse, options.trace === true)
     } catch (error) {
       process.stderr.write(
         `thin-snapshotterd: ${error instanceof Error ? error.message : String(error)}\n`,
       )
+      const { exitCodeFromError } = await import('./exit-code.js')
       process.exit(exitCodeFromError(error))
     }
   })
+
+/** The front lives as long as the daemon and does little: it never loads what only the daemon runs. */
+async function runBack(config: Config, fuse: readonly string[], trace: boolean): Promise<void> {
+  const { runDaemon } = await import('./run-daemon.js')
+  await runDaemon({ config, fuse, trace })
+}
 
 async function runFront(config: Config, options: Options): Promise<void> {
   const mountpoints = mountpointsUnder(config.root)
@@ -55,7 +61,9 @@ async function runFront(config: Config, options: Options): Promise<void> {
       stopping.abort()
     })
   }
-  const self = [process.execPath, ...process.execArgv, fileURLToPath(import.meta.url)]
+  // What a call leaves behind dies young: V8's usual nursery of 48 MiB would only be memory.
+  const nursery = '--max-semi-space-size=2'
+  const self = [process.execPath, nursery, ...process.execArgv, fileURLToPath(import.meta.url)]
   await Supervisor.run(
     {
       socketPath: join(config.state, 'keeper.sock'),

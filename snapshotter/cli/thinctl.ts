@@ -19,7 +19,8 @@ import { addShutdownCommand } from './commands/shutdown.js'
 import { addStatusCommand } from './commands/status.js'
 import { addVerifyCommand } from './commands/verify.js'
 import { errorReport } from './error-report.js'
-import { EXIT_BAD_INPUT, EXIT_OK, exitCodeFromError } from './exit-code.js'
+import { exitCodeFromError } from './exit-code.js'
+import { EXIT_BAD_INPUT, EXIT_OK } from './exit-status.js'
 import { stderrLog } from './stderr-log.js'
 
 const program = new Command('thinctl')

@@ -9,7 +9,8 @@ import { once } from 'node:events'
 import { type FileHandle, mkdir } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { mountFuse, type NegotiatedInit, unmountFuse } from '../../fusefs/index.js'
+import type { NegotiatedInit } from '../../fusefs/index.js'
+import { mountFuse, unmountFuse } from '../../fusefs/mounting.js'
 import { SnapshotterError } from '../errors.js'
 import { UnixSocket } from '../service/unix-socket.js'
 import {
@@ -25,6 +26,12 @@ import { overlayAbove } from './overlay-above.js'
 
 /** How long a daemon may take to end after SIGTERM before it gets SIGKILL. */
 const STOP_TIMEOUT_MS = 20_000
+
+/**
+ * glibc would give each of the daemon's threads a heap of its own, and none of them gives back what
+ * another could use (mallopt(3), M_ARENA_MAX). An operator's own setting stands.
+ */
+const MALLOC_ARENA_MAX = '2'
 
 /** The first descriptor of a child after stdin, stdout, stderr and the channel to the parent. */
 const FIRST_FUSE_FD = 4
@@ -172,6 +179,7 @@ export class Keeper {
       `${name}=${String(FIRST_FUSE_FD + i)}=${JSON.stringify(mount.negotiated ?? null)}`,
     ])
     const child = spawn(program, [...args, ...fuseArgs], {
+      env: { MALLOC_ARENA_MAX, ...process.env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...held.map(({ mount }) => mount.handle.fd)],
     })
     this.#daemon = child

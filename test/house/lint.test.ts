@@ -78,6 +78,19 @@ describe('eslint.config.js', () => {
     assert.deepEqual(findings(reports), ['fusefs/two.ts import-x/no-restricted-paths'])
   })
 
+  it('lets a small door through beside the index.ts, but in its own layer only', () => {
+    const reports = lint({
+      ...CLEAN,
+      'index-format/reading.ts': "export { one } from './one.js'\n",
+      'fusefs/reading.ts': "export { two } from './two.js'\n",
+      'fusefs/two.ts':
+        "import { one } from '../index-format/reading.js'\nexport const two: number = one + 1\n",
+      'snapshotter/three.ts':
+        "import { two } from '../fusefs/reading.js'\nexport const three: number = two + 1\n",
+    })
+    assert.deepEqual(findings(reports), ['snapshotter/three.ts import-x/no-restricted-paths'])
+  })
+
   it('reports a floating promise, a default export and a builtin without node:', () => {
     const reports = lint({
       ...CLEAN,

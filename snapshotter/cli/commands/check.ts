@@ -9,7 +9,7 @@ import { checkImage } from '../../verify/check-image.js'
 import { type CheckedStore, checkStore } from '../../verify/check-store.js'
 import { folderOfStore, packsInFolder } from '../../verify/pack-files.js'
 import type { CommandContext } from '../command-context.js'
-import { EXIT_FINDINGS } from '../exit-code.js'
+import { EXIT_FINDINGS } from '../exit-status.js'
 import { writeOut } from '../standard-output.js'
 import { type AccessOptions, addAccessOptions, storeUrls, withAccess } from '../tree-options.js'
 

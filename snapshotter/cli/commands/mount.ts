@@ -15,7 +15,7 @@ import { SnapshotterError } from '../../errors.js'
 import type { ImageAccess } from '../../inspect/image-access.js'
 import { openTree } from '../../inspect/opened-tree.js'
 import type { CommandContext } from '../command-context.js'
-import { EXIT_OK } from '../exit-code.js'
+import { EXIT_OK } from '../exit-status.js'
 import { addTreeOptions, type TreeOptions, withAccess } from '../tree-options.js'
 
 interface MountCommandOptions extends TreeOptions {

@@ -1,0 +1,63 @@
+/** The pages of one index file, read as they are. */
+import { closeSync, openSync, readSync } from 'node:fs'
+import { OddPage } from './odd-page.js'
+import type { PageCache } from './page-cache.js'
+import { PAGE_BYTES } from './schema.js'
+import { type TreeKind, TreePage } from './tree-page.js'
+
+/** Pages are cut from slabs: a buffer of its own costs more than reading the page. */
+const SLAB_BYTES = 8 * PAGE_BYTES
+
+export class PageFile {
+  readonly #fd: number
+  readonly #cache: PageCache
+  readonly #file: number
+  #slab = Buffer.alloc(0)
+  #slabAt = 0
+  #closed = false
+
+  private constructor(fd: number, cache: PageCache) {
+    this.#fd = fd
+    this.#cache = cache
+    this.#file = cache.nextFile()
+  }
+
+  /** Opens for reading; pages are kept in `cache`. Throws what open(2) gives; the caller closes it. */
+  static open(path: string, cache: PageCache): PageFile {
+    return new PageFile(openSync(path, 'r'), cache)
+  }
+
+  /** A page by its number, from 1 on: never written to, so that views into it stay true. Throws `OddPage`. */
+  page(number: number, kind: TreeKind): TreePage {
+    const known = this.#cache.get(this.#file, number)
+    if (known?.kind === kind) return known
+    const page = new TreePage(this.#read(number), kind)
+    this.#cache.set(this.#file, number, page)
+    return page
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    closeSync(this.#fd)
+  }
+
+  #read(number: number): Buffer {
+    if (this.#slabAt === this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      this.#slabAt = 0
+    }
+    const page = this.#slab.subarray(this.#slabAt, this.#slabAt + PAGE_BYTES)
+    this.#slabAt += PAGE_BYTES
+    let lengthBytes: number
+    try {
+      lengthBytes = readSync(this.#fd, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES)
+    } catch {
+      // SQLite reads the same file and has the better words for what is wrong with it.
+      throw new OddPage()
+    }
+    if (number < 2 || lengthBytes !== PAGE_BYTES) throw new OddPage()
+    return page
+  }
+}
