@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CountingProxy } from './counting-proxy.js'
+import { CountingProxy } from './proxy/counting-proxy.js'
 import { Machine, type MachineOptions } from './machine.js'
 import { unmountBelow } from './mounts.js'
 import { runProgram } from './program.js'
