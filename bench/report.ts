@@ -1,4 +1,5 @@
 /** What a benchmark hands back, and how it is printed: a table, the claims it supports, the conditions. */
+import { markdownTable, significant } from './report/markdown-table.js'
 import { type Summary, summaryOf } from './statistics.js'
 
 /** One contender, or one size, with its measurements by column. */
@@ -44,24 +45,6 @@ export function textOf(report: Report): string {
     return `- ${text}: ${significant(value)} (${relation} ${significant(limit)}: ${verdict})`
   })
   return [`## ${report.name}`, '', report.method, '', table, '', ...claims, ''].join('\n')
-}
-
-/** Columns padded to one width each; numbers to the right. */
-function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, i) =>
-    Math.max(3, title.length, ...rows.map((row) => row[i]?.length ?? 0)),
-  )
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join(' | ')} |`
-  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
-  return [line(head), line(rule), ...rows.map(line)].join('\n')
-}
-
-/** Three significant digits, without an exponent. */
-function significant(value: number): string {
-  if (value === 0) return '0'
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))
-  return value.toFixed(Math.min(digits, 6))
 }
 
 function cellOf(column: string, samples: readonly number[] | undefined): string {

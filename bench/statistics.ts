@@ -23,3 +23,9 @@ export function summaryOf(values: readonly number[]): Summary {
 export function medianOf(values: readonly number[]): number {
   return summaryOf(values).median
 }
+
+/** What ratios have in common; undefined for an empty list. All values must be above 0. */
+export function geometricMeanOf(values: readonly number[]): number | undefined {
+  if (values.length === 0) return undefined
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+}
