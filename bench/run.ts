@@ -27,6 +27,8 @@ interface Options {
 const words = BENCHMARKS.map(({ name, description }) => `  ${name.padEnd(14)} ${description}`)
 
 const program = new Command('bench/run')
+// The commands have options of the same names.
+program.enablePositionalOptions()
 addColdStartCommands(program)
 await program
   .argument('[words...]', 'what to measure; default all of these words')
