@@ -7,6 +7,7 @@ import { measureProgram } from './measured-program.js'
 import type { Claim, Report } from './report.js'
 import { medianOf } from './statistics.js'
 import { withSandbox } from './with-sandbox.js'
+import { COMPILERS_IMAGE } from './workloads/compilers.js'
 import {
   DEBIAN_IMAGES,
   type DebianImage,
@@ -16,13 +17,6 @@ import { ImageCache } from '../test/sandbox/images/image-cache.js'
 import { runProgram } from '../test/sandbox/program.js'
 import type { Sandbox } from '../test/sandbox/sandbox.js'
 import { thinctlCommand } from '../test/sandbox/thin-daemon.js'
-
-/** Compilers of four languages and what they need: 2 GB of programs, libraries and sources. */
-const LARGE: DebianImage = {
-  name: 'compilers',
-  packages: ['ghc', 'golang-go', 'openjdk-17-jdk-headless', 'rustc', 'clang'],
-  command: ['/bin/sh'],
-}
 
 export const convertBenchmark: Benchmark = {
   name: 'convert',
@@ -36,7 +30,7 @@ export const convertBenchmark: Benchmark = {
 export const convertLargeBenchmark: Benchmark = {
   name: 'convert-large',
   description: 'the same for an image of 2 GB (the first run builds it: several minutes)',
-  run: async (options) => [await measure(LARGE, options)],
+  run: async (options) => [await measure(COMPILERS_IMAGE, options)],
 }
 
 interface Conversion {

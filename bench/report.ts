@@ -29,6 +29,13 @@ export function isMet({ value, limit, relation }: Claim): boolean {
   return relation === 'at least' ? value >= limit : value <= limit
 }
 
+/** A line of a list. */
+export function textOfClaim(claim: Claim): string {
+  const { text, value, limit, relation } = claim
+  const verdict = isMet(claim) ? 'met' : 'NOT MET'
+  return `- ${text}: ${significant(value)} (${relation} ${significant(limit)}: ${verdict})`
+}
+
 /** A markdown table of medians with their spread, and under it the claims. */
 export function textOf(report: Report): string {
   const columns = [...new Set(report.rows.flatMap(({ samples }) => Object.keys(samples)))]
@@ -39,11 +46,7 @@ export function textOf(report: Report): string {
       ...columns.map((column) => cellOf(column, samples[column])),
     ]),
   )
-  const claims = report.claims.map((claim) => {
-    const { text, value, limit, relation } = claim
-    const verdict = isMet(claim) ? 'met' : 'NOT MET'
-    return `- ${text}: ${significant(value)} (${relation} ${significant(limit)}: ${verdict})`
-  })
+  const claims = report.claims.map(textOfClaim)
   return [`## ${report.name}`, '', report.method, '', table, '', ...claims, ''].join('\n')
 }
 

@@ -1,18 +1,19 @@
-/** The instrument: `bench/run [words] [--runs N] [--json]`. Reports go to standard output. */
+/** The instrument: `bench/run cold-start …`, and `bench/run [words] [--runs N] [--json]` for the rest. */
 import { Command, InvalidArgumentError } from 'commander'
 import type { Benchmark } from './benchmark.js'
-import { coldStartBenchmark } from './cold-start.bench.js'
+import { addColdStartCommands } from './cold-start/cold-start-command.js'
 import { convertBenchmark, convertLargeBenchmark } from './convert.bench.js'
 import { machineLine } from './machine-line.js'
 import { memoryBenchmark } from './memory.bench.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
 import { type Report, isMet, textOf } from './report.js'
+import { progressLine } from './progress-line.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 import { warmStartBenchmark } from './warm-start.bench.js'
+import { wholeNumber } from './whole-number.js'
 
 const BENCHMARKS: readonly Benchmark[] = [
-  coldStartBenchmark,
   convertBenchmark,
   convertLargeBenchmark,
   memoryBenchmark,
@@ -29,8 +30,12 @@ interface Options {
 
 const words = BENCHMARKS.map(({ name, description }) => `  ${name.padEnd(14)} ${description}`)
 
-await new Command('bench/run')
-  .argument('[words...]', 'what to measure; default everything')
+const program = new Command('bench/run')
+// The commands have options of the same names.
+program.enablePositionalOptions()
+addColdStartCommands(program)
+await program
+  .argument('[words...]', 'what to measure; default all of these words')
   .option('--runs <n>', 'measurements of each contender', wholeNumber, 5)
   .option('--json', 'every single measurement, for scripts')
   .addHelpText('after', `\nWords:\n${words.join('\n')}`)
@@ -43,10 +48,7 @@ await new Command('bench/run')
     if (json !== true) console.log(`${command}\n${machine}\n`)
     for (const { name, run } of BENCHMARKS) {
       if (chosen.length > 0 && !chosen.includes(name)) continue
-      const progress = (line: string): void => {
-        console.error(line)
-      }
-      for (const report of await run({ runs, progress })) {
+      for (const report of await run({ runs, progress: progressLine })) {
         reports.push(report)
         if (json !== true) console.log(textOf(report))
       }
@@ -55,9 +57,3 @@ await new Command('bench/run')
     if (reports.some(({ claims }) => !claims.every(isMet))) process.exitCode = 1
   })
   .parseAsync()
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 1) return value
-  throw new InvalidArgumentError('It must be a whole number from 1.')
-}

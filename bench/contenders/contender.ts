@@ -7,6 +7,8 @@ import type { Workload } from '../workloads/workload.js'
 export interface PublishedImage {
   /** To be pulled through the sandbox's proxy. */
   readonly reference: string
+  /** Compressed size of what a start reads, where publishing it has found that out. */
+  readonly startupBytes?: number
 }
 
 /** A machine that has seen no image, with the contender's programs running. */

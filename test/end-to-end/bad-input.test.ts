@@ -28,9 +28,12 @@ const LONGEST_FAILURE_MS = 30_000
 /** A file that no pull and no start touches. */
 const FILE = 'usr/lib/python3.11/turtle.py'
 
+/** What it returns is awaited. */
+type Mend = () => unknown
+
 interface PackFault {
-  /** Breaks the pack's file; returns how to mend it. */
-  readonly inflict: (path: string, sandbox: Sandbox) => () => void
+  /** Breaks the pack's file or the way to it; returns how to mend it. Both may take their time. */
+  readonly inflict: (path: string, sandbox: Sandbox) => Mend | Promise<Mend>
   /** What the log must say beside the pack's digest. */
   readonly says: RegExp
 }
@@ -69,11 +72,9 @@ const PACK_FAULTS: Record<string, PackFault> = {
     says: /not there after|timeout|timed out|no answer/i,
   },
   'a registry that breaks off every connection': {
-    inflict: (_path, sandbox) => {
-      sandbox.proxy.refuse(true)
-      return () => {
-        sandbox.proxy.refuse(false)
-      }
+    inflict: async (_path, sandbox) => {
+      await sandbox.proxy.refuse(true)
+      return () => sandbox.proxy.refuse(false)
     },
     says: /socket|closed|reset|refused/i,
   },
@@ -121,7 +122,7 @@ describe('a store at fault', function () {
       // What is read before the fault is there during the fault.
       const os = await readFile(join(root, 'etc/os-release'))
       const pack = packOf(machine, FILE)
-      const mend = fault.inflict(sandbox.registry.blobPath(pack), sandbox)
+      const mend = await fault.inflict(sandbox.registry.blobPath(pack), sandbox)
       try {
         const startedAtMs = performance.now()
         await assert.rejects(readFile(join(root, FILE)), { code: 'EIO' })
@@ -131,7 +132,7 @@ describe('a store at fault', function () {
         assert.ok(log.includes(pack), `the log does not name ${pack}:\n${log}`)
         assert.match(log, fault.says)
       } finally {
-        mend()
+        await mend()
       }
       assert.equal(digest(await readFile(join(root, FILE))), expected)
       await machine.containerd.unmountImage(root, 'thin')

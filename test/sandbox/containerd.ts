@@ -71,15 +71,32 @@ export class Containerd {
       logFile: join(this.#options.directory, 'containerd.log'),
       env: this.#env,
       ready: async () => {
-        const { exitCode } = await tryProgram(this.#ctrCommand(['version']), this.#limits(5_000))
+        const { exitCode } = await tryProgram(this.ctrCommand(['version']), this.#limits(5_000))
         return exitCode === 0
       },
     })
   }
 
+  /** Where it keeps its configuration, its `root` and its `state`. */
+  get directory(): string {
+    return this.#options.directory
+  }
+
+  /** The socket it answers on. */
+  get address(): string {
+    return this.#socket
+  }
+
+  /** The command that runs stock `ctr` with these arguments against this containerd. */
+  ctrCommand(args: readonly string[]): string[] {
+    const { program } = this.#options
+    const ctr = program === undefined ? 'ctr' : join(dirname(program), 'ctr')
+    return [ctr, '--address', this.#socket, ...args]
+  }
+
   /** Runs stock `ctr` against this containerd; throws with its output when it fails. */
   async ctr(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
-    return runProgram(this.#ctrCommand(args), { ...options, env: { ...this.#env, ...options.env } })
+    return runProgram(this.ctrCommand(args), { ...options, env: { ...this.#env, ...options.env } })
   }
 
   /** `ctr images pull --plain-http`, unpacked by `snapshotter`. */
@@ -133,13 +150,13 @@ export class Containerd {
    * to be killed after `graceMs`.
    */
   async remove(container: { readonly id: string }, graceMs = 10_000): Promise<boolean> {
-    await tryProgram(this.#ctrCommand(['task', 'kill', container.id]), this.#limits(10_000))
+    await tryProgram(this.ctrCommand(['task', 'kill', container.id]), this.#limits(10_000))
     const clean = await this.#hasStopped(container.id, graceMs)
     if (!clean) {
       await this.ctr(['task', 'kill', '--signal', 'SIGKILL', container.id])
       await this.#hasStopped(container.id, graceMs)
     }
-    await tryProgram(this.#ctrCommand(['task', 'rm', container.id]), this.#limits(10_000))
+    await tryProgram(this.ctrCommand(['task', 'rm', container.id]), this.#limits(10_000))
     await this.ctr(['containers', 'rm', container.id])
     return clean
   }
@@ -168,7 +185,7 @@ export class Containerd {
       // The label keeps the view from the next garbage collection; one that begins before it is
       // set takes the view away all the same.
       const label = [...snapshots, 'label', target, `containerd.io/gc.root=${target}`]
-      const { exitCode, stderr } = await tryProgram(this.#ctrCommand(label), this.#limits(30_000))
+      const { exitCode, stderr } = await tryProgram(this.ctrCommand(label), this.#limits(30_000))
       if (exitCode === 0) {
         await mountAt(mountsFromJson(view.stdout), target)
         return
@@ -188,12 +205,12 @@ export class Containerd {
     if (this.#service === undefined) return
     if (this.#service.running) {
       const listed = await tryProgram(
-        this.#ctrCommand(['containers', 'ls', '-q']),
+        this.ctrCommand(['containers', 'ls', '-q']),
         this.#limits(10_000),
       )
       for (const id of listed.stdout.split('\n').filter((line) => line !== '')) {
         const kill = ['task', 'rm', '--force', id]
-        await tryProgram(this.#ctrCommand(kill), this.#limits(20_000))
+        await tryProgram(this.ctrCommand(kill), this.#limits(20_000))
       }
     }
     await this.#service.stop()
@@ -211,12 +228,6 @@ export class Containerd {
       await sleep(50)
     }
     return false
-  }
-
-  #ctrCommand(args: readonly string[]): string[] {
-    const { program } = this.#options
-    const ctr = program === undefined ? 'ctr' : join(dirname(program), 'ctr')
-    return [ctr, '--address', this.#socket, ...args]
   }
 
   #limits(timeoutMs: number): ProgramOptions {

@@ -6,17 +6,23 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CountingProxy } from './counting-proxy.js'
+import { CountingProxy } from './proxy/counting-proxy.js'
 import { Machine, type MachineOptions } from './machine.js'
 import { unmountBelow } from './mounts.js'
+import { processesUsing } from './processes.js'
 import { runProgram } from './program.js'
 import { Registry } from './registry.js'
+
+/** Something that ends and removes what it has started. */
+export interface Closable {
+  readonly close: () => Promise<void>
+}
 
 export class Sandbox {
   readonly directory: string
   readonly registry: Registry
   readonly proxy: CountingProxy
-  readonly #machines = new Set<Machine>()
+  readonly #machines = new Set<Closable>()
   #machinesStarted = 0
 
   /** Starts the registry and its proxy. The caller closes it. */
@@ -47,6 +53,15 @@ export class Sandbox {
     return machine
   }
 
+  /** Closes something else together with the sandbox, unless it is disowned before. */
+  own(part: Closable): void {
+    this.#machines.add(part)
+  }
+
+  disown(part: Closable): void {
+    this.#machines.delete(part)
+  }
+
   /** Closes a machine and removes its files. */
   async closeMachine(machine: Machine): Promise<void> {
     this.#machines.delete(machine)
@@ -75,6 +90,8 @@ export class Sandbox {
     for (const part of parts) {
       await part.close().catch((error: unknown) => failures.push(error))
     }
+    // What was being started while we closed.
+    for (const pid of processesUsing(this.directory)) process.kill(pid, 'SIGKILL')
     await unmountBelow(this.directory)
     rmSync(this.directory, { recursive: true, force: true })
     if (failures.length > 0) {

@@ -1,22 +1,33 @@
 /**
- * Images made of real Debian packages the way application images are made: one base layer that
- * many images share, one layer with what `apt-get install` changed. The machine's own apt sources
- * say where the packages come from.
+ * Images made of real Debian packages the way application images are made: a base layer that many
+ * images share, and layers with what `apt-get install` changed. The machine's own apt sources say
+ * where the packages come from.
  */
-import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { runProgram, tryProgram } from '../program.js'
-import { BUILD_EPOCH_SEC, type ImageCache, type ImageRecipe, clampTimes } from './image-cache.js'
+import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { runProgram } from '../program.js'
+import { releaseRecipe } from './debian-release.js'
+import { type ImageCache, clampTimes } from './image-cache.js'
+import { removeVolatile } from './volatile-files.js'
 
 export interface DebianImage {
   readonly name: string
-  /** Debian packages on top of the base; none for the base itself. */
+  /** Debian packages on top of what it starts from; none for the base itself. */
   readonly packages: readonly string[]
   /** What a container runs by default. */
   readonly command: readonly string[]
+  /** What it starts from; default the base of `release`. */
+  readonly from?: DebianImage
+  /** Code name of a Debian release, where it starts from its base; default the machine's own. */
+  readonly release?: string
+  /** Shell lines that are run in the root filesystem before and after the packages are installed. */
+  readonly before?: readonly string[]
+  readonly after?: readonly string[]
+  /** Executable files added at the end: path below the root to text. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
-/** The images that tests, demo and benchmarks use. */
+/** The images that tests and demo use. */
 export const DEBIAN_IMAGES = {
   python: { name: 'python', packages: ['python3'], command: ['python3'] },
   node: { name: 'node', packages: ['nodejs'], command: ['node'] },
@@ -26,60 +37,42 @@ export const DEBIAN_IMAGES = {
 } as const satisfies Record<string, DebianImage>
 
 /** Change it whenever images are built differently: it is part of what the cache knows them by. */
-const REVISION = 'debian 2'
+const REVISION = 'debian 3'
 
-/** Bytes that differ from build to build and that no program needs. */
-const VOLATILE = [
-  'etc/resolv.conf',
-  'var/cache/ldconfig/aux-cache',
-  'var/log/alternatives.log',
-  'var/log/apt/history.log',
-  'var/log/apt/term.log',
-  'var/log/dpkg.log',
-  'var/cache/apt/pkgcache.bin',
-  'var/cache/apt/srcpkgcache.bin',
-]
+/** An installation of gigabytes, on a machine that does other things as well. */
+const INSTALL_TIMEOUT_MS = 1_800_000
 
 /** `layout:tag` of a Debian image, which is built first where it is not there. Needs root. */
 export async function debianImage(cache: ImageCache, image: DebianImage): Promise<string> {
-  const sources = await aptSources()
-  const base = await cache.image(baseRecipe(sources))
-  if (image.packages.length === 0) return base
+  const { name, packages, command, before = [], after = [], files = {} } = image
+  const base =
+    image.from === undefined
+      ? await cache.image(await releaseRecipe(image.release))
+      : await debianImage(cache, image.from)
+  if (packages.length === 0) return base
+  // The tag stands for everything that the base is made from.
+  const baseTag = base.slice(base.lastIndexOf(':') + 1)
+  const steps = [before, packages, after, command].map((words) => words.join('\n'))
   return cache.image({
-    name: image.name,
-    ingredients: [REVISION, ...sources, ...image.packages, '--', ...image.command],
+    name,
+    ingredients: [REVISION, baseTag, ...steps, JSON.stringify(files)],
     build: async (work) => {
       await work.from(base)
-      await work.addChanges((rootfs) => installPackages(rootfs, image.packages))
-      await work.configure(image.command)
+      await work.addChanges((rootfs) => install(rootfs, image))
+      await work.configure(command)
     },
   })
 }
 
-function baseRecipe(sources: readonly string[]): ImageRecipe {
-  return {
-    name: 'debian',
-    ingredients: [REVISION, ...sources],
-    build: async (work) => {
-      const archive = join(work.directory, 'base.tar')
-      await runProgram(['mmdebstrap', '--variant=apt', '--format=tar', codename(), archive, '-'], {
-        input: `${sources.join('\n')}\n`,
-        env: { SOURCE_DATE_EPOCH: String(BUILD_EPOCH_SEC) },
-        timeoutMs: 600_000,
-      })
-      await work.fromScratch()
-      await work.addArchive(archive)
-      await work.configure(['/bin/sh'])
-    },
-  }
-}
-
-async function installPackages(rootfs: string, packages: readonly string[]): Promise<void> {
+async function install(rootfs: string, image: DebianImage): Promise<void> {
+  const { packages, before = [], after = [], files = {} } = image
   cpSync('/etc/resolv.conf', join(rootfs, 'etc/resolv.conf'), { dereference: true })
   const script = [
     'set -e',
     'apt-get -q update',
+    ...before,
     `apt-get -qy --no-install-recommends install ${packages.join(' ')}`,
+    ...after,
     'apt-get clean',
     'find /var/lib/apt/lists -type f -delete',
   ]
@@ -88,46 +81,22 @@ async function installPackages(rootfs: string, packages: readonly string[]): Pro
   try {
     // policy-rc.d(8): 101 keeps packages from starting services in the chroot.
     const policy = join(rootfs, 'usr/sbin/policy-rc.d')
-    await runProgram([
-      'sh',
-      '-c',
-      `printf '#!/bin/sh\\nexit 101\\n' >${policy}; chmod 755 ${policy}`,
-    ])
+    addProgram(policy, '#!/bin/sh\nexit 101\n')
     await runProgram(['chroot', rootfs, 'sh', '-c', script.join('\n')], {
       env: { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
-      timeoutMs: 600_000,
+      timeoutMs: INSTALL_TIMEOUT_MS,
     })
     rmSync(policy)
   } finally {
     await runProgram(['umount', proc])
   }
-  for (const path of VOLATILE) rmSync(join(rootfs, path), { force: true })
+  for (const [path, text] of Object.entries(files)) addProgram(join(rootfs, path), text)
+  removeVolatile(rootfs)
   await clampTimes(rootfs)
 }
 
-/** One-line apt sources of this Debian release, as the machine has them. */
-async function aptSources(): Promise<string[]> {
-  const format = 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)'
-  const { stdout } = await tryProgram([
-    'apt-get',
-    'indextargets',
-    '--format',
-    format,
-    'Identifier: Packages',
-  ])
-  const release = new RegExp(`^deb \\S+ ${codename()}(-updates|-security)? main$`)
-  const sources = [...new Set(stdout.split('\n').filter((line) => release.test(line)))].sort()
-  if (sources.length === 0) {
-    throw new Error(`build a Debian image: this machine has no apt sources for ${codename()}`)
-  }
-  return sources
-}
-
-/** VERSION_CODENAME of os-release(5). */
-function codename(): string {
-  const file = '/etc/os-release'
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
-  const name = /^VERSION_CODENAME=(\w+)$/m.exec(text)?.[1]
-  if (name === undefined) throw new Error(`${file} does not name a Debian release`)
-  return name
+function addProgram(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, text)
+  chmodSync(path, 0o755)
 }

@@ -13,6 +13,9 @@ import { runProgram } from '../program.js'
 /** Times that a build would otherwise take from the clock are this one, in seconds since 1970. */
 export const BUILD_EPOCH_SEC = 1_700_000_000
 
+/** Unpacking or packing gigabytes, on a machine that does other things as well. */
+const REPACK_TIMEOUT_MS = 900_000
+
 const HISTORY = ['--history.created', new Date(BUILD_EPOCH_SEC * 1000).toISOString()]
 
 /** What an image is made from. */
@@ -137,9 +140,10 @@ export class ImageBuild {
   /** Adds what `change` does to the image's unpacked root filesystem. */
   async addChanges(change: (rootfs: string) => Promise<void>): Promise<void> {
     const bundle = join(this.directory, 'bundle')
-    await runProgram(['umoci', 'unpack', '--image', this.image, bundle])
+    const limits = { timeoutMs: REPACK_TIMEOUT_MS }
+    await runProgram(['umoci', 'unpack', '--image', this.image, bundle], limits)
     await change(join(bundle, 'rootfs'))
-    await runProgram(['umoci', 'repack', '--image', this.image, ...HISTORY, bundle])
+    await runProgram(['umoci', 'repack', '--image', this.image, ...HISTORY, bundle], limits)
     rmSync(bundle, { recursive: true, force: true })
   }
 

@@ -1,0 +1,9 @@
+/** The networks that a cold start is measured over, from none to a far one. */
+import type { Network } from './start-record.js'
+
+export const NETWORKS: readonly Network[] = [
+  { name: 'loopback', roundTripMs: 0, bitsPerSecond: undefined },
+  { name: '1ms', roundTripMs: 1, bitsPerSecond: 1e9 },
+  { name: '10ms', roundTripMs: 10, bitsPerSecond: 100e6 },
+  { name: '50ms', roundTripMs: 50, bitsPerSecond: 25e6 },
+]

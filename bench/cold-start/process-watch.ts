@@ -1,0 +1,136 @@
+/**
+ * CPU time and peak memory of the processes that a start is made of. Long-lived ones are read before
+ * and after; those of the container, which may be gone before anybody can ask, are looked at every
+ * few milliseconds, so that up to one interval of their time is missing where they end by themselves.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const INTERVAL_MS = 20
+/** sysconf(_SC_CLK_TCK): 100 on every Linux that Node.js runs on. */
+const TICKS_PER_SECOND = 100
+
+interface Usage {
+  readonly cpuSeconds: number
+  readonly parent: number
+}
+
+export interface WatchedUsage {
+  readonly cpuSeconds: Readonly<Record<string, number>>
+  readonly peakRssBytes: Readonly<Record<string, number>>
+}
+
+export class ProcessWatch {
+  /** By process, `NAME PID`: CPU time before. */
+  readonly #before = new Map<string, number>()
+  /** By process: CPU time as last seen. */
+  readonly #last = new Map<string, number>()
+  readonly #peakRssBytes = new Map<string, number>()
+  readonly #processes: () => Readonly<Record<string, number>>
+  readonly #ctrBefore: number
+  readonly #timer: NodeJS.Timeout
+  #initPidFile: string | undefined
+  #ctrPid: number | undefined
+
+  /** Starts watching; `processes` names the long-lived ones and may name more later. The caller stops it. */
+  static start(processes: () => Readonly<Record<string, number>>): ProcessWatch {
+    return new ProcessWatch(processes)
+  }
+
+  private constructor(processes: () => Readonly<Record<string, number>>) {
+    this.#processes = processes
+    for (const [name, pid] of Object.entries(processes())) {
+      this.#before.set(`${name} ${pid}`, usageOf(pid)?.cpuSeconds ?? 0)
+    }
+    this.#ctrBefore = childSeconds()
+    this.#timer = setInterval(() => {
+      this.#lookAtContainer()
+    }, INTERVAL_MS)
+  }
+
+  /** From now on, the container `id` and the `ctr` that is attached to it are watched, too. */
+  watchContainer(containerdDirectory: string, id: string, ctrPid: number): void {
+    const bundle = join(containerdDirectory, 'state/io.containerd.runtime.v2.task/default', id)
+    this.#initPidFile = join(bundle, 'init.pid')
+    this.#ctrPid = ctrPid
+  }
+
+  /** Idempotent. Sums up until now, by name of the process: `ctr`, `shim` (with runc) and `program` besides those given. */
+  stop(): WatchedUsage {
+    clearInterval(this.#timer)
+    this.#lookAtContainer()
+    for (const [name, pid] of Object.entries(this.#processes())) this.#look(name, pid)
+    const cpuSeconds: Record<string, number> = {}
+    for (const [key, seconds] of this.#last) {
+      const name = nameOf(key)
+      cpuSeconds[name] = (cpuSeconds[name] ?? 0) + seconds - (this.#before.get(key) ?? 0)
+    }
+    // Every `ctr` but the one that is still attached is a child that we have waited for.
+    const attached = this.#ctrPid === undefined ? undefined : usageOf(this.#ctrPid)
+    cpuSeconds['ctr'] = childSeconds() - this.#ctrBefore + (attached?.cpuSeconds ?? 0)
+    const peakRssBytes: Record<string, number> = {}
+    for (const [key, bytes] of this.#peakRssBytes) {
+      peakRssBytes[nameOf(key)] = Math.max(peakRssBytes[nameOf(key)] ?? 0, bytes)
+    }
+    return { cpuSeconds, peakRssBytes }
+  }
+
+  #lookAtContainer(): void {
+    if (this.#ctrPid !== undefined) this.#lookAtMemory('ctr', this.#ctrPid)
+    if (this.#initPidFile === undefined) return
+    const program = Number(textOf(this.#initPidFile) ?? 0)
+    if (program === 0) return
+    const parent = this.#look('program', program)?.parent
+    // The parent of a container's first process is its shim, which adopts what runc leaves.
+    if (parent !== undefined && parent > 1) this.#look('shim', parent)
+  }
+
+  #look(name: string, pid: number): Usage | undefined {
+    const usage = usageOf(pid)
+    if (usage === undefined) return undefined
+    this.#last.set(`${name} ${pid}`, usage.cpuSeconds)
+    this.#lookAtMemory(name, pid)
+    return usage
+  }
+
+  #lookAtMemory(name: string, pid: number): void {
+    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(textOf(`/proc/${pid}/status`) ?? '')?.[1]
+    const key = `${name} ${pid}`
+    const bytes = Number(kib ?? 0) * 1024
+    this.#peakRssBytes.set(key, Math.max(this.#peakRssBytes.get(key) ?? 0, bytes))
+  }
+}
+
+function nameOf(key: string): string {
+  return key.slice(0, key.lastIndexOf(' '))
+}
+
+/** Time of a process, its threads and the children that it has waited for; undefined when it is gone. */
+function usageOf(pid: number): Usage | undefined {
+  const fields = statFields(String(pid))
+  if (fields === undefined) return undefined
+  const [utime, stime, cutime, cstime] = fields.slice(11, 15).map(Number)
+  const ticks = (utime ?? 0) + (stime ?? 0) + (cutime ?? 0) + (cstime ?? 0)
+  return { cpuSeconds: ticks / TICKS_PER_SECOND, parent: Number(fields[1]) }
+}
+
+/** Of the programs that we have run to their end. */
+function childSeconds(): number {
+  const [cutime, cstime] = (statFields('self') ?? []).slice(13, 15).map(Number)
+  return ((cutime ?? 0) + (cstime ?? 0)) / TICKS_PER_SECOND
+}
+
+/** proc_pid_stat(5) from the third field, the state: the second may contain anything. */
+function statFields(process: string): string[] | undefined {
+  const text = textOf(`/proc/${process}/stat`)
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')
+}
+
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    // Processes end while they are looked at.
+    return undefined
+  }
+}

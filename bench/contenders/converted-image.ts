@@ -1,0 +1,18 @@
+import { join } from 'node:path'
+import type { Sandbox } from '../../test/sandbox/sandbox.js'
+import { thinctl } from '../../test/sandbox/thin-daemon.js'
+
+/** Makes a thin image of an ordinary one, under the same name and another tag; returns its reference. */
+export async function convertedImage(
+  sandbox: Sandbox,
+  ordinary: string,
+  tag: string,
+  flags: readonly string[] = [],
+): Promise<string> {
+  const thin = `${ordinary.slice(0, ordinary.lastIndexOf(':'))}:${tag}`
+  const database = join(sandbox.directory, 'publish.db')
+  await thinctl(['convert', ...flags, '--database', database, ordinary, thin], {
+    timeoutMs: 1_800_000,
+  })
+  return thin
+}

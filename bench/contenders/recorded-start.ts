@@ -1,0 +1,63 @@
+/** `thinctl optimize` of a workload, which ends its recording when the program is ready. */
+import { spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { answerOf } from '../cold-start/started-task.js'
+import type { Workload } from '../workloads/workload.js'
+import { thinctlCommand } from '../../test/sandbox/thin-daemon.js'
+
+export interface RecordedStartOptions {
+  readonly workload: Workload
+  readonly image: string
+  readonly destination: string
+  readonly database: string
+  /** Of the daemon. */
+  readonly config: string
+  readonly containerdAddress: string
+  /** As `ctr` takes them. */
+  readonly mounts: readonly string[]
+}
+
+const TIMEOUT_MS = 900_000
+const PERIOD_SEC = 600
+
+/** What `thinctl optimize --json` prints, as far as it is used here. */
+export interface OptimizeSummary {
+  readonly startup: { readonly sizeBytes: number }
+}
+
+/** Throws with what thinctl says when it fails. */
+export async function recordedStart(options: RecordedStartOptions): Promise<OptimizeSummary> {
+  const { workload, image, destination, database, config, containerdAddress, mounts } = options
+  const { ready } = workload
+  const [file = '', ...args] = thinctlCommand([
+    ...['optimize', '--json', '--plain-http', '--config', config, '--database', database],
+    ...['--containerd-address', containerdAddress, '--period', String(PERIOD_SEC)],
+    ...(workload.hostNetwork ? ['--network', 'host'] : []),
+    ...workload.env.flatMap((variable) => ['--env', variable]),
+    ...mounts.flatMap((mount) => ['--mount', mount]),
+    ...(ready.kind === 'line' ? ['--wait-for-line', ready.text] : []),
+    ...(ready.kind === 'http' ? ['--wait-on-signal'] : []),
+    ...[image, destination, '--', ...workload.command],
+  ])
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const deadline = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  if (ready.kind === 'http') {
+    while (child.exitCode === null && (await answerOf(ready.url)) === undefined) await sleep(10)
+    child.kill('SIGINT')
+  }
+  try {
+    const status = await ended
+    if (status === 0) return JSON.parse(stdout) as OptimizeSummary
+    throw new Error(`thinctl optimize ${image}: exit status ${status ?? 'signal'}\n${stderr}`)
+  } finally {
+    clearTimeout(deadline)
+  }
+}

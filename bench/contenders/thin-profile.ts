@@ -1,0 +1,41 @@
+/** The thin image with a startup pack of what one recorded start has read. */
+import { join } from 'node:path'
+import type { Contender, PublishedImage } from './contender.js'
+import { convertedImage } from './converted-image.js'
+import { ownMachine } from './own-machine.js'
+import { sourceMounts } from '../cold-start/container-command.js'
+import type { Sandbox } from '../../test/sandbox/sandbox.js'
+import { recordedStart } from './recorded-start.js'
+import type { Workload } from '../workloads/workload.js'
+
+export const THIN_PROFILE: Contender = {
+  name: 'thin-profile',
+  unavailable: () => Promise.resolve(undefined),
+  publish: optimizedImage,
+  startMachine: (sandbox) => ownMachine(sandbox, 'thin'),
+}
+
+/** Converts the image, records a start on a machine of its own, and publishes it with its startup pack. */
+export async function optimizedImage(
+  sandbox: Sandbox,
+  workload: Workload,
+  ordinary: string,
+): Promise<PublishedImage> {
+  const image = await convertedImage(sandbox, ordinary, 'thin-unprofiled')
+  const reference = `${ordinary.slice(0, ordinary.lastIndexOf(':'))}:thin-profile`
+  const machine = await sandbox.startMachine()
+  try {
+    const result = await recordedStart({
+      workload,
+      image,
+      destination: reference,
+      database: join(sandbox.directory, 'publish.db'),
+      config: machine.daemon.config,
+      containerdAddress: machine.containerd.address,
+      mounts: sourceMounts(workload, join(machine.directory, 'sources')),
+    })
+    return { reference, startupBytes: result.startup.sizeBytes }
+  } finally {
+    await sandbox.closeMachine(machine)
+  }
+}

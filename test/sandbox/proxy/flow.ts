@@ -1,0 +1,87 @@
+/** One direction of one connection: what waits to be sent, and what is on its way. */
+import type { Socket } from 'node:net'
+
+/** What a sender's socket holds: past this much its program is made to wait. */
+const SEND_BUFFER_BYTES = 512 * 1024
+
+/** A piece of a stream; without bytes it is the end of the stream. */
+export interface Piece {
+  readonly bytes: Buffer | undefined
+  /** Not to be sent before. */
+  readonly availableMs: number
+}
+
+export class Flow {
+  readonly #source: Socket
+  readonly #sink: Socket
+  readonly #windowBytes: number
+  readonly #pieces: Piece[] = []
+  #queuedBytes = 0
+  #inFlightBytes = 0
+
+  constructor(source: Socket, sink: Socket, windowBytes: number) {
+    this.#source = source
+    this.#sink = sink
+    this.#windowBytes = windowBytes
+  }
+
+  get empty(): boolean {
+    return this.#pieces.length === 0
+  }
+
+  /** When the next piece may be sent; Infinity while there is none or the receiver does not keep up. */
+  get availableMs(): number {
+    if (this.#inFlightBytes >= this.#windowBytes) return Infinity
+    return this.#pieces[0]?.availableMs ?? Infinity
+  }
+
+  add(piece: Piece): void {
+    this.#pieces.push(piece)
+    this.#queuedBytes += piece.bytes?.length ?? 0
+    if (this.#queuedBytes > SEND_BUFFER_BYTES) this.#source.pause()
+  }
+
+  /** Takes the next piece, or its first `maxBytes` bytes, for the wire. */
+  take(maxBytes: number): Piece | undefined {
+    const piece = this.#pieces.shift()
+    if (piece?.bytes === undefined) return piece
+    const { bytes, availableMs } = piece
+    const taken = bytes.subarray(0, maxBytes)
+    if (taken.length < bytes.length) {
+      this.#pieces.unshift({ bytes: bytes.subarray(taken.length), availableMs })
+    }
+    this.#queuedBytes -= taken.length
+    this.#inFlightBytes += taken.length
+    if (this.#queuedBytes <= SEND_BUFFER_BYTES / 2 && this.#source.isPaused()) this.#source.resume()
+    return { bytes: taken, availableMs }
+  }
+
+  /**
+   * Hands a piece over to the receiver; `accepted` when its socket has taken it. Between calls of
+   * `hold` and `release`, pieces are collected for one system call.
+   */
+  deliver(bytes: Buffer | undefined, accepted: () => void): void {
+    if (bytes === undefined) {
+      this.#sink.end()
+      return
+    }
+    this.#sink.write(bytes, () => {
+      this.#inFlightBytes -= bytes.length
+      accepted()
+    })
+  }
+
+  hold(): void {
+    this.#sink.cork()
+  }
+
+  release(): void {
+    this.#sink.uncork()
+  }
+
+  /** Forgets what has not been sent: the connection is gone. */
+  discard(): void {
+    this.#pieces.length = 0
+    this.#queuedBytes = 0
+  }
+}
