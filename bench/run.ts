@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Benchmark } from './benchmark.js'
 import { coldStartBenchmark } from './cold-start.bench.js'
 import { convertBenchmark, convertLargeBenchmark } from './convert.bench.js'
+import { imagesBenchmark } from './images.bench.js'
 import { machineLine } from './machine-line.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
@@ -13,6 +14,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   coldStartBenchmark,
   convertBenchmark,
   convertLargeBenchmark,
+  imagesBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
   smallFilesBenchmark,
