@@ -1,8 +1,8 @@
 /** Speed, memory and result of `thinctl convert`, from registry to the same registry. */
-import { createReadStream, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createGunzip } from 'node:zlib'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
+import { type LayerSizes, layerSizesOf } from './layer-sizes.js'
 import { measureProgram } from './measured-program.js'
 import type { Claim, Report } from './report.js'
 import { medianOf } from './statistics.js'
@@ -14,7 +14,6 @@ import {
   debianImage,
 } from '../test/sandbox/images/debian-image.js'
 import { ImageCache } from '../test/sandbox/images/image-cache.js'
-import { runProgram } from '../test/sandbox/program.js'
 import type { Sandbox } from '../test/sandbox/sandbox.js'
 import { thinctlCommand } from '../test/sandbox/thin-daemon.js'
 
@@ -42,7 +41,7 @@ interface Conversion {
 async function measure(image: DebianImage, { runs, progress }: BenchmarkOptions): Promise<Report> {
   progress(`convert ${image.name}: building the image, if it is not there`)
   const built = await debianImage(await ImageCache.open(), image)
-  const layers = await layersOf(built)
+  const layers = await layerSizesOf(built)
   const conversions: Conversion[] = []
   for (let run = 1; run <= runs; run++) {
     const conversion = await withSandbox((sandbox) =>
@@ -110,27 +109,6 @@ async function convertOnce(
     peakRssBytes,
     storedShare: (bytesBelow(sandbox.registry.storage) - before) / layers.gzipBytes,
   }
-}
-
-interface LayerSizes {
-  readonly gzipBytes: number
-  readonly rawBytes: number
-}
-
-async function layersOf(layoutAndTag: string): Promise<LayerSizes> {
-  const inspect = ['skopeo', 'inspect', '--raw', `oci:${layoutAndTag}`]
-  const manifest = JSON.parse((await runProgram(inspect)).stdout) as {
-    layers: { digest: string; size: number }[]
-  }
-  const layout = layoutAndTag.slice(0, layoutAndTag.lastIndexOf(':'))
-  let gzipBytes = 0
-  let rawBytes = 0
-  for (const { digest, size } of manifest.layers) {
-    gzipBytes += size
-    const blob = createReadStream(join(layout, 'blobs', digest.replace(':', '/')))
-    for await (const chunk of blob.pipe(createGunzip())) rawBytes += (chunk as Buffer).length
-  }
-  return { gzipBytes, rawBytes }
 }
 
 function bytesBelow(directory: string): number {

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { Benchmark } from './benchmark.js'
 import { addColdStartCommands } from './cold-start/cold-start-command.js'
 import { convertBenchmark, convertLargeBenchmark } from './convert.bench.js'
+import { imagesBenchmark } from './images.bench.js'
 import { machineLine } from './machine-line.js'
 import { memoryBenchmark } from './memory.bench.js'
 import { metadataBenchmark } from './metadata.bench.js'
@@ -17,6 +18,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   convertBenchmark,
   convertLargeBenchmark,
   memoryBenchmark,
+  imagesBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
   smallFilesBenchmark,

@@ -29,6 +29,11 @@ export const POSTGRESQL: Workload = debianWorkload(
       "sed -i 's/^#\\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf",
       'localedef -i en_US -c -f UTF-8 -A /usr/share/locale/locale.alias en_US.UTF-8',
     ],
+    // A key of this build's own, under the name of the machine that built it.
+    after: [
+      'find /etc/ssl/certs -lname ssl-cert-snakeoil.pem -delete',
+      'rm -f /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/ssl/private/ssl-cert-snakeoil.key',
+    ],
     packages: ['gosu', 'libnss-wrapper', 'postgresql-15', 'tzdata', 'xz-utils', 'zstd'],
     files: { [ENTRYPOINT]: POSTGRESQL_ENTRYPOINT },
     command: [ENTRYPOINT_NAME, 'postgres'],

@@ -17,6 +17,8 @@ import { Registry } from './registry.js'
 export interface Closable {
   readonly close: () => Promise<void>
 }
+/** Images of gigabytes, on a machine that does other things as well. */
+const PUSH_TIMEOUT_MS = 600_000
 
 export class Sandbox {
   readonly directory: string
@@ -78,7 +80,9 @@ export class Sandbox {
   async push(layoutAndTag: string, nameAndTag: string): Promise<string> {
     const target = `docker://127.0.0.1:${this.registry.port}/${nameAndTag}`
     const flags = ['--insecure-policy', '--dest-tls-verify=false', '--quiet']
-    await runProgram(['skopeo', 'copy', ...flags, `oci:${layoutAndTag}`, target])
+    await runProgram(['skopeo', 'copy', ...flags, `oci:${layoutAndTag}`, target], {
+      timeoutMs: PUSH_TIMEOUT_MS,
+    })
     return this.reference(nameAndTag)
   }
 

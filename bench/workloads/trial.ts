@@ -1,0 +1,85 @@
+/** Runs a workload from an image that containerd has, until it is ready: does it do what it is for? */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Readiness, Workload } from './workload.js'
+import type { Containerd } from '../../test/sandbox/containerd.js'
+
+const READY_TIMEOUT_MS = 180_000
+const POLL_MS = 10
+
+export interface TrialOptions {
+  readonly containerd: Containerd
+  readonly reference: string
+  readonly snapshotter: string
+  /** Where the sources are written to. */
+  readonly directory: string
+}
+
+export interface Trial {
+  /** From `ctr run` until it was ready. */
+  readonly readyMs: number
+  /** What the program printed until then, or the body that it answered. */
+  readonly output: string
+}
+
+/** Throws, with what the program printed, when it ends otherwise or is not ready within three minutes. */
+export async function tryWorkload(workload: Workload, options: TrialOptions): Promise<Trial> {
+  const { containerd, reference, snapshotter } = options
+  const { command, ready } = workload
+  const run = { snapshotter, flags: runFlags(workload, options.directory) }
+  if (ready.kind === 'exit') {
+    const limits = { ...run, timeoutMs: READY_TIMEOUT_MS }
+    const { stdout, elapsedMs } = await containerd.run(reference, command, limits)
+    return { readyMs: elapsedMs, output: stdout }
+  }
+  const startedMs = performance.now()
+  const container = await containerd.start(reference, command, run)
+  try {
+    const output = await untilReady(ready, container.logFile, startedMs + READY_TIMEOUT_MS)
+    return { readyMs: performance.now() - startedMs, output }
+  } finally {
+    // It has done its task: a first process that ignores SIGTERM is not waited for.
+    await containerd.remove(container, 500)
+  }
+}
+
+/** Flags of `ctr run` and `ctr containers create`; writes the workload's sources below `directory`. */
+function runFlags({ name, env, sources, hostNetwork }: Workload, directory: string): string[] {
+  const flags = env.flatMap((setting) => ['--env', setting])
+  if (hostNetwork) flags.push('--net-host')
+  if (Object.keys(sources).length === 0) return flags
+  const folder = join(directory, `src-${name}`)
+  mkdirSync(folder, { recursive: true })
+  for (const [file, text] of Object.entries(sources)) writeFileSync(join(folder, file), text)
+  return [...flags, '--mount', `type=bind,src=${folder},dst=/src,options=rbind:ro`]
+}
+
+async function untilReady(
+  ready: Exclude<Readiness, { kind: 'exit' }>,
+  logFile: string,
+  deadlineMs: number,
+): Promise<string> {
+  while (performance.now() < deadlineMs) {
+    const output = ready.kind === 'line' ? printed(logFile, ready.text) : await answer(ready.url)
+    if (output !== undefined) return output
+    await sleep(POLL_MS)
+  }
+  throw new Error(`not ready in time; it printed:\n${readFileSync(logFile, 'utf8').slice(-4000)}`)
+}
+
+/** The first line with `text` in it. */
+function printed(logFile: string, text: string): string | undefined {
+  const lines = readFileSync(logFile, 'utf8').split('\n')
+  return lines.find((line) => line.includes(text))
+}
+
+async function answer(url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(1000) })
+    return response.status === 200 ? await response.text() : undefined
+  } catch {
+    // Nobody listens yet.
+    return undefined
+  }
+}
