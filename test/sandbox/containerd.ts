@@ -54,6 +54,11 @@ export class Containerd {
     return this.#service?.pid ?? -1
   }
 
+  /** Its unix socket, for clients other than `ctr`. */
+  get address(): string {
+    return this.#socket
+  }
+
   /** What containerd has logged. */
   log(): string {
     return this.#service?.log() ?? ''

@@ -1,0 +1,97 @@
+/**
+ * stargz-snapshotter with eStargz images: as converted, and as optimized for the workload, which is
+ * its counterpart of a recorded profile. Configuration and commands as its 0.12 has them.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Contender, PublishedImage } from './contender.js'
+import { missingPrograms } from './foreign/missing-programs.js'
+import { startForeignMachine } from './foreign/foreign-machine.js'
+import { withPublisher } from './foreign/publisher.js'
+import { runProgram } from '../../test/sandbox/program.js'
+import type { Sandbox } from '../../test/sandbox/sandbox.js'
+import type { Workload } from '../workloads/workload.js'
+
+/** How long `optimize` watches a program that does not end by itself. */
+const WATCH_SECONDS = 10
+const CONVERSION_TIMEOUT_MS = 1_800_000
+
+const PROGRAMS = ['ctr-remote', 'containerd-stargz-grpc']
+
+export const STARGZ: Contender = {
+  name: 'stargz',
+  unavailable: () => Promise.resolve(missingPrograms(PROGRAMS)),
+  publish: (sandbox, workload, ordinary) =>
+    publish(sandbox, ordinary, `${workload.name}:1-estargz`, () => ['convert', '--estargz']),
+  startMachine,
+}
+
+export const STARGZ_OPTIMIZED: Contender = {
+  name: 'stargz-optimized',
+  unavailable: () => Promise.resolve(missingPrograms(PROGRAMS)),
+  publish: (sandbox, workload, ordinary) =>
+    publish(sandbox, ordinary, `${workload.name}:1-estargz-optimized`, (directory) =>
+      optimizing(workload, directory),
+    ),
+  startMachine,
+}
+
+/** `conversion` gets a folder for its files and returns the words after `ctr-remote images`. */
+async function publish(
+  sandbox: Sandbox,
+  ordinary: string,
+  target: string,
+  conversion: (directory: string) => readonly string[],
+): Promise<PublishedImage> {
+  const reference = sandbox.reference(target)
+  await withPublisher(sandbox, async (containerd, directory) => {
+    await containerd.pull(ordinary, 'overlayfs')
+    const images = ['ctr-remote', '--address', containerd.address, 'images']
+    const convert = [...images, ...conversion(directory), '--oci', ordinary, reference]
+    await runProgram(convert, { timeoutMs: CONVERSION_TIMEOUT_MS })
+    await containerd.ctr(['images', 'push', '--plain-http', reference], {
+      timeoutMs: CONVERSION_TIMEOUT_MS,
+    })
+  })
+  return { reference }
+}
+
+/** Runs the workload and puts the files that it opens first. */
+function optimizing(workload: Workload, directory: string): string[] {
+  const [program = '', ...args] = workload.command
+  const words = ['optimize', '--period', String(WATCH_SECONDS)]
+  words.push('--entrypoint', JSON.stringify([program]), '--args', JSON.stringify(args))
+  for (const variable of workload.env) words.push('--env', variable)
+  if (workload.hostNetwork) words.push('--net-host')
+  const sources = Object.entries(workload.sources)
+  if (sources.length > 0) {
+    const folder = join(directory, 'src')
+    mkdirSync(folder)
+    for (const [name, text] of sources) writeFileSync(join(folder, name), text)
+    words.push('--mount', `type=bind,source=${folder},destination=/src,options=rbind:ro`)
+  }
+  return words
+}
+
+/** Its defaults, but for the registry, which speaks plain HTTP. */
+function startMachine(sandbox: Sandbox): ReturnType<Contender['startMachine']> {
+  const host = `127.0.0.1:${sandbox.proxy.port}`
+  return startForeignMachine(sandbox, {
+    name: 'stargz',
+    files: () => ({
+      'config.toml': [
+        `[[resolver.host."${host}".mirrors]]`,
+        `  host = "${host}"`,
+        '  insecure = true',
+        '',
+      ].join('\n'),
+    }),
+    command: ({ directory, root, socket }) => [
+      'containerd-stargz-grpc',
+      ...['--config', join(directory, 'config.toml')],
+      ...['--address', socket, '--root', root, '--log-level', 'info'],
+    ],
+    puller: (address) => ['ctr-remote', '--address', address],
+    pullArguments: (reference) => ['images', 'rpull', '--plain-http', reference],
+  })
+}
