@@ -7,6 +7,7 @@ import { machineLine } from './machine-line.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
 import { type Report, isMet, textOf } from './report.js'
+import { sizeBenchmark } from './size.bench.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -15,6 +16,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   convertLargeBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
+  sizeBenchmark,
   smallFilesBenchmark,
 ]
 

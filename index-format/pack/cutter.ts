@@ -5,7 +5,8 @@
  * size and an easier one after it (FastCDC, Xia et al., USENIX ATC 2016).
  */
 import { createHash } from 'node:crypto'
-import { MAX_CUT_BYTES, MIN_CUT_BYTES, NORMAL_CUT_BYTES } from '../limits.js'
+import { MAX_CUT_BYTES } from '../limits.js'
+import { FORMAT_FRAME_SIZES, type FrameSizes } from './frame-sizes.js'
 
 /** Each step shifts the hash by one bit, so that a byte is forgotten after 32. */
 const WINDOW_BYTES = 32
@@ -15,19 +16,26 @@ const EASY_MASK = 0xffffc000 | 0
 
 export class Cutter {
   readonly #gear = gearTable()
+  readonly #sizes: FrameSizes
+
+  /** Default: the sizes of the format. */
+  constructor(sizes: FrameSizes = FORMAT_FRAME_SIZES) {
+    this.#sizes = sizes
+  }
 
   /**
-   * The length of the first piece of `bytes.subarray(from, to)`: MIN_CUT_BYTES to MAX_CUT_BYTES, or
-   * all of it when it has no more than MIN_CUT_BYTES. For the same answer wherever the bytes stand,
+   * The length of the first piece of `bytes.subarray(from, to)`: `minCutBytes` to MAX_CUT_BYTES, or
+   * all of it when it has no more than `minCutBytes`. For the same answer wherever the bytes stand,
    * `to` is the end of the file or at least MAX_CUT_BYTES away.
    */
   cut(bytes: Uint8Array, from: number, to: number): number {
     const sizeBytes = Math.min(to - from, MAX_CUT_BYTES)
-    if (sizeBytes <= MIN_CUT_BYTES) return sizeBytes
+    const { minCutBytes, normalCutBytes } = this.#sizes
+    if (sizeBytes <= minCutBytes) return sizeBytes
     const piece = bytes.subarray(from, from + sizeBytes)
-    const normal = Math.min(NORMAL_CUT_BYTES, sizeBytes)
+    const normal = Math.min(normalCutBytes, sizeBytes)
     return (
-      firstCut(piece, { from: MIN_CUT_BYTES, to: normal, mask: HARD_MASK }, this.#gear) ??
+      firstCut(piece, { from: minCutBytes, to: normal, mask: HARD_MASK }, this.#gear) ??
       firstCut(piece, { from: normal, to: sizeBytes, mask: EASY_MASK }, this.#gear) ??
       sizeBytes
     )
