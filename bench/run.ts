@@ -10,6 +10,7 @@ import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { progressLine } from './progress-line.js'
+import { sizeBenchmark } from './size.bench.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 import { warmStartBenchmark } from './warm-start.bench.js'
 import { wholeNumber } from './whole-number.js'
@@ -21,6 +22,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   imagesBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
+  sizeBenchmark,
   smallFilesBenchmark,
   warmStartBenchmark,
 ]

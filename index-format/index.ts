@@ -43,6 +43,7 @@ export { MergedTree, type MergedTreeOptions, type Origin } from './merge/merged-
 export { ResolvedLayer } from './merge/resolved-layer.js'
 export { decodeFrame } from './pack/frame-codec.js'
 export { type FrameCompressor, InlineCompressor } from './pack/frame-compressor.js'
+export { FORMAT_FRAME_SIZES, type FrameSizes } from './pack/frame-sizes.js'
 export { type KnownContent, type KnownPiece, NOTHING_KNOWN } from './pack/known-content.js'
 export {
   type PackedContent,

@@ -45,9 +45,11 @@ export const MAX_PACKS = 1_000_000
 /** A file of at least this size is cut into frames of its own; a smaller one shares a frame. */
 export const LARGE_FILE_BYTES = 256 * KIB
 /** Uncompressed bytes of a frame that small files share. */
-export const SMALL_FRAME_RAW_BYTES = 256 * KIB
+export const SMALL_FRAME_RAW_BYTES = 512 * KIB
+/** Uncompressed bytes of a frame of a startup pack: the first ones are to be there soon. */
+export const STARTUP_FRAME_RAW_BYTES = 256 * KIB
 /** Content-defined cutting of large files: no cut before, the cut expected at, a cut forced at. */
-export const MIN_CUT_BYTES = 256 * KIB
+export const MIN_CUT_BYTES = 512 * KIB
 export const NORMAL_CUT_BYTES = MIB
 export const MAX_CUT_BYTES = 4 * MIB
 

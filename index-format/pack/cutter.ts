@@ -5,7 +5,8 @@
  * size and an easier one after it (FastCDC, Xia et al., USENIX ATC 2016).
  */
 import { createHash } from 'node:crypto'
-import { MAX_CUT_BYTES, MIN_CUT_BYTES, NORMAL_CUT_BYTES } from '../limits.js'
+import { MAX_CUT_BYTES } from '../limits.js'
+import { FORMAT_FRAME_SIZES, type FrameSizes } from './frame-sizes.js'
 
 /** Each step shifts the hash by one bit, so that a byte is forgotten after 32. */
 const WINDOW_BYTES = 32
@@ -15,45 +16,70 @@ const EASY_MASK = 0xffffc000 | 0
 
 export class Cutter {
   readonly #gear = gearTable()
+  readonly #sizes: FrameSizes
+
+  /** Default: the sizes of the format. */
+  constructor(sizes: FrameSizes = FORMAT_FRAME_SIZES) {
+    this.#sizes = sizes
+  }
 
   /**
-   * The length of the first piece of `bytes.subarray(from, to)`: MIN_CUT_BYTES to MAX_CUT_BYTES, or
-   * all of it when it has no more than MIN_CUT_BYTES. For the same answer wherever the bytes stand,
+   * The length of the first piece of `bytes.subarray(from, to)`: `minCutBytes` to MAX_CUT_BYTES, or
+   * all of it when it has no more than `minCutBytes`. For the same answer wherever the bytes stand,
    * `to` is the end of the file or at least MAX_CUT_BYTES away.
    */
   cut(bytes: Uint8Array, from: number, to: number): number {
     const sizeBytes = Math.min(to - from, MAX_CUT_BYTES)
-    if (sizeBytes <= MIN_CUT_BYTES) return sizeBytes
-    // DataViews: V8 compiles these reads to plain loads, and they have no `undefined` in their type.
-    const piece = new DataView(bytes.buffer, bytes.byteOffset + from, sizeBytes)
-    const gear = this.#gear
-    const normal = Math.min(NORMAL_CUT_BYTES, sizeBytes)
-    let at = MIN_CUT_BYTES
-    let hash = 0
-    for (let before = at - WINDOW_BYTES; before < at; before++) {
-      hash = ((hash << 1) + gear.getInt32(piece.getUint8(before) << 2, true)) | 0
-    }
-    for (; at < normal; at++) {
-      if ((hash & HARD_MASK) === 0) return at
-      hash = ((hash << 1) + gear.getInt32(piece.getUint8(at) << 2, true)) | 0
-    }
-    for (; at < sizeBytes; at++) {
-      if ((hash & EASY_MASK) === 0) return at
-      hash = ((hash << 1) + gear.getInt32(piece.getUint8(at) << 2, true)) | 0
-    }
-    return sizeBytes
+    const { minCutBytes, normalCutBytes } = this.#sizes
+    if (sizeBytes <= minCutBytes) return sizeBytes
+    const piece = bytes.subarray(from, from + sizeBytes)
+    const normal = Math.min(normalCutBytes, sizeBytes)
+    return (
+      firstCut(piece, { from: minCutBytes, to: normal, mask: HARD_MASK }, this.#gear) ??
+      firstCut(piece, { from: normal, to: sizeBytes, mask: EASY_MASK }, this.#gear) ??
+      sizeBytes
+    )
   }
 }
 
 /**
- * 256 little-endian 32-bit integers. Entry i: the first four bytes of the SHA-256 of the ASCII text
+ * The first position from `from`, before `to`, where the hash of the bytes before it has no bit of
+ * `mask`. Every byte of a large file but the first of each piece comes through here: four positions a
+ * turn, over arrays that V8 reads without a check of their type, take half the time of a plain loop.
+ */
+function firstCut(
+  piece: Uint8Array,
+  { from, to, mask }: { from: number; to: number; mask: number },
+  gear: Int32Array,
+): number | undefined {
+  let hash = 0
+  for (let before = from - WINDOW_BYTES; before < from; before++) {
+    hash = ((hash << 1) + (gear[piece[before] ?? 0] ?? 0)) | 0
+  }
+  let at = from
+  for (; at + 4 <= to; at += 4) {
+    if ((hash & mask) === 0) return at
+    hash = ((hash << 1) + (gear[piece[at] ?? 0] ?? 0)) | 0
+    if ((hash & mask) === 0) return at + 1
+    hash = ((hash << 1) + (gear[piece[at + 1] ?? 0] ?? 0)) | 0
+    if ((hash & mask) === 0) return at + 2
+    hash = ((hash << 1) + (gear[piece[at + 2] ?? 0] ?? 0)) | 0
+    if ((hash & mask) === 0) return at + 3
+    hash = ((hash << 1) + (gear[piece[at + 3] ?? 0] ?? 0)) | 0
+  }
+  for (; at < to; at++) {
+    if ((hash & mask) === 0) return at
+    hash = ((hash << 1) + (gear[piece[at] ?? 0] ?? 0)) | 0
+  }
+  return undefined
+}
+
+/**
+ * 256 32-bit integers. Entry i: the first four bytes, little-endian, of the SHA-256 of the ASCII text
  * "thin gear i", i in decimal.
  */
-export function gearTable(): DataView {
-  const table = new Uint8Array(256 * 4)
-  for (let value = 0; value < 256; value++) {
-    const digest = createHash('sha256').update(`thin gear ${value}`).digest()
-    table.set(digest.subarray(0, 4), value * 4)
-  }
-  return new DataView(table.buffer)
+export function gearTable(): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, value) =>
+    createHash('sha256').update(`thin gear ${value}`).digest().readInt32LE(0),
+  )
 }

@@ -7,13 +7,14 @@
 import { setImmediate } from 'node:timers/promises'
 import { type Digest, digestOf } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
-import { LARGE_FILE_BYTES, MAX_CUT_BYTES, SMALL_FRAME_RAW_BYTES } from '../limits.js'
+import { LARGE_FILE_BYTES, MAX_CUT_BYTES } from '../limits.js'
 import type { RandomAccess } from '../random-access.js'
 import type { Extent } from '../tree/tree.js'
 import { ContentMap } from './content-map.js'
 import { Cutter } from './cutter.js'
 import { DigestTable } from './digest-table.js'
 import type { FrameCompressor } from './frame-compressor.js'
+import { FORMAT_FRAME_SIZES, type FrameSizes } from './frame-sizes.js'
 import { type KnownContent, NOTHING_KNOWN } from './known-content.js'
 import { PackList } from './pack-list.js'
 import type { PackSink } from './pack-writer.js'
@@ -41,6 +42,8 @@ export interface PackFilesOptions {
   readonly compressor: FrameCompressor
   /** zstd level, 1 to 19. */
   readonly level: number
+  /** Default: the sizes of the format. */
+  readonly sizes?: FrameSizes
   /** Where the next pack goes; called after the one before is finished. */
   readonly openPack: () => PackSink
   /** Told the bytes of each file or piece that has been dealt with. */
@@ -88,11 +91,12 @@ class FilePacker {
   readonly #known: KnownContent
   readonly #packs: PackList
   readonly #contents = new ContentMap()
-  readonly #cutter = new Cutter()
+  readonly #cutter: Cutter
   /** Frames of large files in this run: `#framePlaces[n]` is where frame n is. */
   readonly #frames = new DigestTable()
   readonly #framePlaces: { pack: number; rawOffset: number }[] = []
-  readonly #small = Buffer.allocUnsafeSlow(SMALL_FRAME_RAW_BYTES)
+  /** The frame that small files are collected in. */
+  readonly #small: Buffer
   #smallBytes = 0
   /** Pieces in the frame being filled: [piece, offset in the frame] alternating. */
   #smallPieces: number[] = []
@@ -102,6 +106,9 @@ class FilePacker {
     this.#options = options
     this.#known = options.known ?? NOTHING_KNOWN
     this.#packs = new PackList(options)
+    const { sizes = FORMAT_FRAME_SIZES } = options
+    this.#cutter = new Cutter(sizes)
+    this.#small = Buffer.allocUnsafeSlow(sizes.smallFrameBytes)
   }
 
   async run(): Promise<PackedContent> {
@@ -154,7 +161,7 @@ class FilePacker {
   }
 
   async #packSmall(file: PackInput, sizeBytes: number): Promise<number> {
-    if (this.#smallBytes + sizeBytes > SMALL_FRAME_RAW_BYTES) await this.#flushSmall()
+    if (this.#smallBytes + sizeBytes > this.#small.length) await this.#flushSmall()
     const at = this.#smallBytes
     const bytes = this.#small.subarray(at, at + sizeBytes)
     new RunReader(this.#options.spool, file.runs).read(bytes)

@@ -3,7 +3,7 @@
  * Neighbouring pages then compress together, are one extent of the index and one message to the
  * kernel, and nothing arrives noticeably later.
  */
-import { SMALL_FRAME_RAW_BYTES } from '../limits.js'
+import { STARTUP_FRAME_RAW_BYTES } from '../limits.js'
 import type { Profile, ProfileRange } from './profile.js'
 
 /** The same pages; runs of ranges that fit into one frame of the startup pack are sorted and joined. */
@@ -12,7 +12,7 @@ export function groupedProfile(profile: Pick<Profile, 'ranges'>): Pick<Profile, 
   let group: ProfileRange[] = []
   let groupBytes = 0
   for (const range of profile.ranges) {
-    if (groupBytes + range.length > SMALL_FRAME_RAW_BYTES) {
+    if (groupBytes + range.length > STARTUP_FRAME_RAW_BYTES) {
       ranges.push(...joined(group))
       group = []
       groupBytes = 0

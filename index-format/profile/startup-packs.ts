@@ -4,7 +4,7 @@
  * fill pages of the kernel's cache.
  */
 import { digestOf } from '../digest.js'
-import { SMALL_FRAME_RAW_BYTES } from '../limits.js'
+import { STARTUP_FRAME_RAW_BYTES } from '../limits.js'
 import type { FrameCompressor } from '../pack/frame-compressor.js'
 import { PackList } from '../pack/pack-list.js'
 import type { PackSink } from '../pack/pack-writer.js'
@@ -61,7 +61,7 @@ export async function packStartup(
 
 function* framesOf(pieces: readonly StartupPiece[]): Generator<FramePart[]> {
   let frame: FramePart[] = []
-  let room = SMALL_FRAME_RAW_BYTES
+  let room = STARTUP_FRAME_RAW_BYTES
   for (const piece of pieces) {
     for (let from = 0; from < piece.length;) {
       const left = piece.length - from
@@ -75,7 +75,7 @@ function* framesOf(pieces: readonly StartupPiece[]): Generator<FramePart[]> {
       if (length === left) continue
       yield frame
       frame = []
-      room = SMALL_FRAME_RAW_BYTES
+      room = STARTUP_FRAME_RAW_BYTES
     }
   }
   if (frame.length > 0) yield frame

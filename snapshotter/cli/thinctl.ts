@@ -6,22 +6,28 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.js'
 import type { CommandContext } from './command-context.js'
-import { addCatCommand } from './commands/cat.js'
-import { addCheckCommand } from './commands/check.js'
-import { addConvertCommand } from './commands/convert.js'
-import { addInspectCommand } from './commands/inspect.js'
-import { addLsCommand } from './commands/ls.js'
-import { addMountCommand } from './commands/mount.js'
-import { addOptimizeCommand } from './commands/optimize.js'
-import { addProfileCommand } from './commands/profile.js'
-import { addServeCommand } from './commands/serve.js'
-import { addShutdownCommand } from './commands/shutdown.js'
-import { addStatusCommand } from './commands/status.js'
-import { addVerifyCommand } from './commands/verify.js'
 import { errorReport } from './error-report.js'
 import { exitCodeFromError } from './exit-code.js'
 import { EXIT_BAD_INPUT, EXIT_OK } from './exit-status.js'
 import { stderrLog } from './stderr-log.js'
+
+type AddCommand = (program: Command, context: CommandContext) => void
+
+/** In the order in which the help lists them. */
+const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
+  ['convert', async () => (await import('./commands/convert.js')).addConvertCommand],
+  ['optimize', async () => (await import('./commands/optimize.js')).addOptimizeCommand],
+  ['profile', async () => (await import('./commands/profile.js')).addProfileCommand],
+  ['verify', async () => (await import('./commands/verify.js')).addVerifyCommand],
+  ['inspect', async () => (await import('./commands/inspect.js')).addInspectCommand],
+  ['ls', async () => (await import('./commands/ls.js')).addLsCommand],
+  ['cat', async () => (await import('./commands/cat.js')).addCatCommand],
+  ['check', async () => (await import('./commands/check.js')).addCheckCommand],
+  ['mount', async () => (await import('./commands/mount.js')).addMountCommand],
+  ['serve', async () => (await import('./commands/serve.js')).addServeCommand],
+  ['status', async () => (await import('./commands/status.js')).addStatusCommand],
+  ['shutdown', async () => (await import('./commands/shutdown.js')).addShutdownCommand],
+])
 
 const program = new Command('thinctl')
   .description('Makes, serves and examines thin images.')
@@ -34,23 +40,18 @@ const context: CommandContext = {
   log: stderrLog(() => program.opts<{ verbose: boolean }>().verbose),
   signal: interruptSignal(),
 }
-addConvertCommand(program, context)
-addOptimizeCommand(program, context)
-addProfileCommand(program, context)
-addVerifyCommand(program, context)
-addInspectCommand(program, context)
-addLsCommand(program, context)
-addCatCommand(program, context)
-addCheckCommand(program, context)
-addMountCommand(program, context)
-addServeCommand(program, context)
-addStatusCommand(program, context)
-addShutdownCommand(program)
+for (const load of chosenCommands(process.argv.slice(2))) (await load())(program, context)
 
 try {
   await program.parseAsync()
 } catch (error) {
   process.exitCode = report(error)
+}
+
+/** The command that is named, since loading all of them takes as long as a small one runs; or all. */
+function chosenCommands(args: readonly string[]): (() => Promise<AddCommand>)[] {
+  const named = COMMANDS.get(args.find((word) => !word.startsWith('-')) ?? '')
+  return named === undefined ? [...COMMANDS.values()] : [named]
 }
 
 /** The first SIGINT or SIGTERM aborts, so that a command can clean up; the second one kills. */

@@ -38,12 +38,11 @@ import {
 import { Workspace } from './workspace.js'
 
 /**
- * zstd level of frames where none is asked for. Content and indexes of a Debian image with Python
- * (75 MiB of gzip layers), and processor time for all of the conversion: level 1, 98 % and 4.5 s; 3,
- * 91 % and 4.7 s; 5, 89 % and 5.5 s; 7, 87 % and 6.2 s; 9, 86 % and 7.2 s. Past 3 the compressing
- * threads, not the reading one, set the pace on two processors.
+ * zstd level of frames where none is asked for: the lowest with which what is stored stays under 85 %
+ * of gzip layers. FORMAT.md, "Why these sizes", has the others; level 3 takes half the time of the
+ * compressing threads, and 4 % more room.
  */
-export const DEFAULT_LEVEL = 3
+export const DEFAULT_LEVEL = 6
 
 /** One thread reads and hashes for all of them; more would only cost memory. */
 const MAX_THREADS = 4
@@ -59,7 +58,7 @@ export interface ConvertOptions {
   readonly store?: string
   /** Where nodes read it from, if not where it is written to. */
   readonly storeUrl?: string
-  /** zstd level of frames, 1 to 19. Default 3. */
+  /** zstd level of frames, 1 to 19. Default 6. */
   readonly level?: number
   /** The publisher's database; `:memory:` remembers nothing. */
   readonly database: string
