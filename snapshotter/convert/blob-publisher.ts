@@ -64,12 +64,7 @@ export class BlobPublisher {
         return this.#found(digest, sizeBytes)
       database.forgetBlob(digest, store.name)
     }
-    for (const other of stores) {
-      if (other === store.name || !(await store.adopt(digest, other, signal))) continue
-      database.recordBlob(digest, sizeBytes, store.name)
-      return this.#found(digest, sizeBytes)
-    }
-    return false
+    return this.#adopt(digest, sizeBytes)
   }
 
   /** The store's bytes of this blob are wrong or gone, whatever size it claims. */
@@ -116,7 +111,7 @@ export class BlobPublisher {
       const trusted = !this.#distrusted.has(digest)
       if (trusted && (await store.blobSize(digest, signal)) === sizeBytes) {
         this.#found(digest, sizeBytes)
-      } else {
+      } else if (!trusted || !(await this.#adopt(digest, sizeBytes))) {
         const open = (): ReturnType<typeof createReadStream> => createReadStream(path)
         await store.put({ digest, sizeBytes, open, path }, signal)
         this.#distrusted.delete(digest)
@@ -129,6 +124,17 @@ export class BlobPublisher {
     } finally {
       await rm(path, { force: true })
     }
+  }
+
+  /** Tries to take a blob over from where it is known to be. */
+  async #adopt(digest: Digest, sizeBytes: number): Promise<boolean> {
+    const { store, database, signal } = this.#modules
+    for (const other of database.storesOf(digest)) {
+      if (other === store.name || !(await store.adopt(digest, other, signal))) continue
+      database.recordBlob(digest, sizeBytes, store.name)
+      return this.#found(digest, sizeBytes)
+    }
+    return false
   }
 
   #found(digest: Digest, sizeBytes: number): true {

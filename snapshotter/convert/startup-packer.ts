@@ -228,8 +228,9 @@ async function publish(
   index: Index,
   content: StartupContent,
   startup: StartupPacks & Required<Pick<StartupPlan, 'starts'>>,
-  { publisher, workspace, signal }: StartupModules,
+  modules: StartupModules,
 ): Promise<StartupIndex> {
+  const { publisher, workspace, signal } = modules
   const path = workspace.file('index')
   try {
     const written = writeIndex(index, {
@@ -239,6 +240,7 @@ async function publish(
       signal,
     })
     const blob = await compressIndex(path, workspace.file('blob'), signal)
+    await distrustDamaged({ ...written, xattrs: written.meta.xattrs, blob }, modules)
     await publisher.send(blob)
     await publisher.settle()
     const runs = content.pieces.map(({ ino, offset, length, starts = 1 }) => {
@@ -266,6 +268,17 @@ async function publish(
   } finally {
     await rm(path, { force: true })
   }
+}
+
+/** What the store has of an index is sent again where its bytes are wrong. */
+async function distrustDamaged(
+  index: Parameters<typeof fetchIndex>[0],
+  { publisher, store, workspace, signal }: StartupModules,
+): Promise<void> {
+  if ((await store.blobSize(index.blob.digest, signal)) === undefined) return
+  const path = workspace.file('index')
+  if (!(await fetchIndex(index, path, store, signal))) publisher.distrust(index.blob.digest)
+  await rm(path, { force: true })
 }
 
 /** Packs of which something is needed when the pieces are elsewhere: not the startup packs of before. */

@@ -83,7 +83,8 @@ describe('guessStart', () => {
       const pageBytes = Math.ceil(inodeOf(ino).sizeBytes / 4096) * 4096
       assert.equal(mine[0]?.offset, 0)
       if (pageBytes <= maxWholeBytes) assert.equal(bytes, pageBytes)
-      else assert.ok(bytes < pageBytes, 'of a large file, what loading reads')
+      // Code of at most 1 MiB is taken, too; that of libc has more.
+      else if (pageBytes > 1.5 * 1024 * 1024) assert.ok(bytes < pageBytes * 0.75)
     }
     return [...pathsOf(tree, inos).values()]
       .map((path) => `/${Buffer.from(path).toString()}`)
