@@ -10,6 +10,7 @@ import {
   type ContentStoreOptions,
   createContentStats,
   type NegotiatedInit,
+  ThreadFrameDecoder,
   type TreeClass,
   TreeRegistry,
 } from '../../fusefs/index.js'
@@ -125,7 +126,9 @@ export class Daemon {
       stats,
     })
     this.#closers.push(() => sources.close())
-    const content = await ContentStore.open(contentOptions(config), { log, stats })
+    const decoder = ThreadFrameDecoder.start({ threads: config.fetch.decoders }, { log })
+    this.#closers.push(() => decoder.close())
+    const content = await ContentStore.open(contentOptions(config), { log, stats, decoder })
     this.#closers.push(() => content.close())
 
     const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
@@ -261,7 +264,13 @@ function contentOptions(config: Config): ContentStoreOptions {
     maxBytes: config.cache.maxBytes,
     memoryBytes: config.cache.memoryBytes,
     maxConcurrentFetches: config.fetch.concurrency,
-    // One place is always free for a read.
-    maxConcurrentPrefetches: Math.max(1, config.fetch.concurrency - 2),
+    maxConcurrentPrefetches: config.prefetch.concurrency,
+    prefetchBytesPerSecond: rateFrom(config.prefetch.bytesPerSecond),
+    backgroundBytesPerSecond: rateFrom(config.background.bytesPerSecond),
   }
+}
+
+/** The configuration says 0 for no limit. */
+function rateFrom(bytesPerSecond: number): number {
+  return bytesPerSecond === 0 ? Number.MAX_SAFE_INTEGER : bytesPerSecond
 }
