@@ -6,6 +6,7 @@ import { convertBenchmark, convertLargeBenchmark } from './convert.bench.js'
 import { machineLine } from './machine-line.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
+import { readingBenchmark } from './reading.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 
@@ -15,6 +16,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   convertLargeBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
+  readingBenchmark,
   smallFilesBenchmark,
 ]
 

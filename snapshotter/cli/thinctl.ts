@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.js'
 import type { CommandContext } from './command-context.js'
+import { addBackgroundCommands } from './commands/background.js'
 import { addCatCommand } from './commands/cat.js'
 import { addCheckCommand } from './commands/check.js'
 import { addConvertCommand } from './commands/convert.js'
@@ -44,6 +45,7 @@ addCheckCommand(program, context)
 addMountCommand(program, context)
 addServeCommand(program, context)
 addStatusCommand(program, context)
+addBackgroundCommands(program, context)
 addShutdownCommand(program)
 
 try {

@@ -23,6 +23,8 @@ import { HostDirectories } from '../snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../snapshots/host-directory-layers.js'
 import { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { dockerConfigPath } from '../registry/index.js'
+import { BackgroundCompleter } from './background-completer.js'
+import { backgroundRoutes } from './background-routes.js'
 import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
@@ -139,6 +141,7 @@ export class Daemon {
       { content, sources, registry, fuse, readAhead, log },
     )
     this.#closers.push(() => startup.close())
+    const background = this.#startCompleter(config, { content, sources, registry, startup, log })
     const trees = new ThinTrees(
       { mountpoints },
       {
@@ -151,6 +154,7 @@ export class Daemon {
         content,
         startup,
         onRemoved: (slots) => {
+          background.cancel(slots)
           void fuse.treesChanged(slots)
         },
       },
@@ -162,8 +166,35 @@ export class Daemon {
     this.#closers.push(() => store.close())
     const recorder = new Recorder({ registry, fuse, readAhead })
     this.#closers.push(() => recorder.close())
-    const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
-    await this.#serve(config, { store, reporter, recorder, log })
+    const reporter = new StatusReporter(config, {
+      store,
+      registry,
+      content,
+      fuse,
+      trees,
+      background,
+    })
+    await this.#serve(config, { store, reporter, recorder, background, log })
+  }
+
+  #startCompleter(
+    config: Config,
+    parts: {
+      content: ContentStore
+      sources: StoreSources
+      registry: TreeRegistry
+      startup: StartupPrefetcher
+      log: Logger
+    },
+  ): BackgroundCompleter {
+    const { startup, ...modules } = parts
+    const { complete, quietMs } = config.background
+    const completer = BackgroundCompleter.start(
+      { complete, quietMs, maxBytes: config.cache.maxBytes },
+      { ...modules, isStarting: () => startup.isBusy },
+    )
+    this.#closers.push(() => completer.close())
+    return completer
   }
 
   async #startFuse(
@@ -197,9 +228,15 @@ export class Daemon {
   /** The doors are opened last: whoever comes in finds everything there. */
   async #serve(
     config: Config,
-    parts: { store: SnapshotStore; reporter: StatusReporter; recorder: Recorder; log: Logger },
+    parts: {
+      store: SnapshotStore
+      reporter: StatusReporter
+      recorder: Recorder
+      background: BackgroundCompleter
+      log: Logger
+    },
   ): Promise<void> {
-    const { store, reporter, recorder, log } = parts
+    const { store, reporter, recorder, background, log } = parts
     const metrics = new DaemonMetrics(reporter.metricSources())
     const metricsRoute = async (): Promise<{ contentType: string; body: string }> => {
       return { contentType: metrics.registry.contentType, body: await metrics.text() }
@@ -212,6 +249,7 @@ export class Daemon {
       'GET /v1/status': status,
       'GET /metrics': metricsRoute,
       ...recordRoutes(recorder),
+      ...backgroundRoutes(background),
     })
     if (config.metricsAddress !== undefined) {
       await this.#listen(
