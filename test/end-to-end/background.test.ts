@@ -19,7 +19,7 @@ describe('completing images in the background', function () {
 
   before(async () => {
     sandbox = await Sandbox.start()
-    pair = await publish(sandbox, 'redis')
+    pair = await publish(sandbox, 'python')
   })
 
   after(async () => {

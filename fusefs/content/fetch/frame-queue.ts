@@ -1,5 +1,5 @@
 /** Frames that wait to be fetched, by how urgent they are. */
-import { type FetchPriority, FrameFlight } from './frame-flight.js'
+import type { FetchPriority, FrameFlight } from './frame-flight.js'
 
 /** The most urgent first. */
 export const FETCH_PRIORITIES: readonly FetchPriority[] = [
