@@ -8,6 +8,7 @@ import { machineLine } from './machine-line.js'
 import { memoryBenchmark } from './memory.bench.js'
 import { metadataBenchmark } from './metadata.bench.js'
 import { millionFilesBenchmark } from './million-files.bench.js'
+import { readingBenchmark } from './reading.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { progressLine } from './progress-line.js'
 import { sizeBenchmark } from './size.bench.js'
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   metadataBenchmark,
   millionFilesBenchmark,
   sizeBenchmark,
+  readingBenchmark,
   smallFilesBenchmark,
   warmStartBenchmark,
 ]

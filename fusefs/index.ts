@@ -9,6 +9,7 @@ export {
 export type { CachedPack } from './content/disk/cache-directory.js'
 export { FailoverSource } from './content/failover-source.js'
 export { FileBlobSource } from './content/file-blob-source.js'
+export { ThreadFrameDecoder } from './content/decode/thread-frame-decoder.js'
 export type { FrameDecoder } from './content/frame-decoder.js'
 export { createHttpAgent } from './content/http/http-agent.js'
 export { HttpBlobSource, type HttpBlobSourceModules } from './content/http/http-blob-source.js'

@@ -36,6 +36,10 @@ export interface ContentStats {
   framesCoalesced: number
   /** Frames asked for by prefetch and not there yet. */
   framesPrefetched: number
+  /** Frames asked for ahead of somebody who reads in sequence. */
+  framesReadAhead: number
+  /** Times that prefetch let reads go first while its bytes were arriving. */
+  prefetchPauses: number
   /** Frames of an earlier run verified again. */
   framesReverified: number
   /** Packs evicted from disk. */
@@ -67,6 +71,8 @@ export function createContentStats(): ContentStats {
     framesShared: 0,
     framesCoalesced: 0,
     framesPrefetched: 0,
+    framesReadAhead: 0,
+    prefetchPauses: 0,
     framesReverified: 0,
     evictions: 0,
     diskFailures: 0,

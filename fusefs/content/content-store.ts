@@ -14,7 +14,8 @@ import { CacheDirectory, type CachedPack } from './disk/cache-directory.js'
 import { DiskTier } from './disk/disk-tier.js'
 import { FaultLog } from './fault-log.js'
 import { FrameFetcher } from './fetch/frame-fetcher.js'
-import type { FetchPriority } from './fetch/frame-flight.js'
+import type { FetchPriority, FrameFlight } from './fetch/frame-flight.js'
+import { type FrameRun, SequentialReads } from './fetch/sequential-reads.js'
 import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './limits.js'
 import type { MirrorShared } from './mirror-view.js'
@@ -40,6 +41,8 @@ export interface PrefetchRequest {
   /** Which frames, by index; `count` may reach beyond the last. */
   readonly frames: { readonly first: number; readonly count: number }
   readonly source: BlobSource
+  /** Default `prefetch`; `background` gives way to that, too. */
+  readonly priority?: 'prefetch' | 'background'
   /** Told each frame, by index, as soon as `read` need not wait for it. Must not throw. */
   readonly onFrame?: (frameIndex: number) => void
 }
@@ -50,6 +53,12 @@ interface Modules {
   readonly stats?: ContentStats
   /** Defaults to decoding in this thread. */
   readonly decoder?: FrameDecoder
+}
+
+interface FrameWant {
+  readonly source: BlobSource
+  readonly signal: AbortSignal
+  readonly priority: FetchPriority
 }
 
 /** Flights that one read waits for, when those of others with other stores keep failing. */
@@ -64,6 +73,7 @@ export class ContentStore {
   readonly #disk: DiskTier | undefined
   readonly #memory: LRUCache<string, Uint8Array>
   readonly #fetcher: FrameFetcher
+  readonly #sequential: SequentialReads
   readonly #entries = new Map<string, PackEntry>()
   readonly #ids = new WeakMap<PackTable, string>()
   readonly #saving: NodeJS.Timeout
@@ -97,6 +107,7 @@ export class ContentStore {
       },
       room: () => this.#disk?.room() ?? Promise.resolve(),
     })
+    this.#sequential = new SequentialReads(limits)
     this.#saving = setInterval(() => directory?.save({ durable: false }), limits.saveIntervalMs)
     this.#saving.unref()
   }
@@ -150,6 +161,7 @@ export class ContentStore {
     const scope = new ScopedSignal(signal)
     try {
       const parts: Promise<void>[] = []
+      const missed: number[] = []
       for (let i = frameIndexAt(pack, rawOffset); i < pack.frames.length; i++) {
         const frame = frameOf(pack, i)
         if (frame.rawOffset >= end) break
@@ -161,7 +173,9 @@ export class ContentStore {
         }
         const filling = this.#fill(entry, i, part, request.source, scope.signal)
         if (filling !== undefined) parts.push(filling)
+        if (entry.flights.has(i)) missed.push(i)
       }
+      this.#readAhead(entry, missed, request.source)
       // All of them settle before the caller may use `target` for something else.
       const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected')
       if (failed !== undefined) throw failed.reason
@@ -179,7 +193,7 @@ export class ContentStore {
    * memory, where the disk refuses). Throws as `read` does, after having tried every frame.
    */
   async prefetch(request: PrefetchRequest, signal: AbortSignal): Promise<void> {
-    const { pack, frames, source, onFrame } = request
+    const { pack, frames, source, onFrame, priority = 'prefetch' } = request
     const entry = this.#use(pack)
     const end = Math.min(pack.frames.length, frames.first + frames.count)
     const scope = new ScopedSignal(signal)
@@ -193,7 +207,8 @@ export class ContentStore {
             continue
           }
           this.stats.framesPrefetched++
-          const fetched = this.#prefetchFrame(entry, i, source, scope.signal)
+          const want = { source, signal: scope.signal, priority }
+          const fetched = this.#prefetchFrame(entry, i, want)
           wanted.push(fetched.then(() => onFrame?.(i)))
         }
         for (const result of await Promise.allSettled(wanted)) {
@@ -287,20 +302,35 @@ export class ContentStore {
   }
 
   /** Drops the bytes: a window of results would hold hundreds of megabytes. */
-  async #prefetchFrame(
-    entry: PackEntry,
-    frameIndex: number,
-    source: BlobSource,
-    signal: AbortSignal,
-  ): Promise<void> {
-    await this.#fetch(entry, frameIndex, { source, signal, priority: 'prefetch' })
+  async #prefetchFrame(entry: PackEntry, frameIndex: number, want: FrameWant): Promise<void> {
+    await this.#fetch(entry, frameIndex, want)
   }
 
-  async #fetch(
-    entry: PackEntry,
-    frameIndex: number,
-    want: { source: BlobSource; signal: AbortSignal; priority: FetchPriority },
-  ): Promise<Uint8Array> {
+  /** Fetches what those who read in sequence will want next, in the requests of what they want now. */
+  #readAhead(entry: PackEntry, missed: readonly number[], source: BlobSource): void {
+    const [first] = missed
+    const last = missed.at(-1)
+    if (first === undefined || last === undefined) return
+    const run = this.#sequential.note(entry.id, entry.table, first, last)
+    if (run !== undefined) void this.#fetchAhead(entry, run, source)
+  }
+
+  /** Never rejects: whoever comes to these frames asks again, and hears why. */
+  async #fetchAhead(entry: PackEntry, run: FrameRun, source: BlobSource): Promise<void> {
+    this.#use(entry.table)
+    const flights: FrameFlight[] = []
+    for (let i = run.first; i < run.end; i++) {
+      if (entry.flights.has(i) || this.#inMemory(entry, i) !== undefined) continue
+      if (this.#disk?.holds(entry, i) === true) continue
+      this.stats.framesReadAhead++
+      flights.push(this.#fetcher.join({ entry, frameIndex: i, source, priority: 'ahead' }))
+    }
+    await Promise.allSettled(flights.map(({ decoded }) => decoded))
+    for (const flight of flights) this.#fetcher.leave(flight)
+    this.#release(entry)
+  }
+
+  async #fetch(entry: PackEntry, frameIndex: number, want: FrameWant): Promise<Uint8Array> {
     const { source, signal, priority } = want
     for (let attempts = 1; ; attempts++) {
       const flight = this.#fetcher.join({ entry, frameIndex, source, priority })

@@ -5,7 +5,10 @@
 import { decodeFrame, digestOf, type Frame } from '../../index-format/index.js'
 
 export interface FrameDecoder {
-  /** The frame's verified uncompressed bytes. Rejects with an `IndexFormatError` for any others. */
+  /**
+   * The frame's verified uncompressed bytes. Rejects with an `IndexFormatError` for any others.
+   * `compressed` is the decoder's from now on.
+   */
   decode(frame: Frame, compressed: Uint8Array): Promise<Uint8Array>
   /** Whether these are the frame's uncompressed bytes. */
   verify(frame: Frame, raw: Uint8Array): Promise<boolean>

@@ -90,6 +90,14 @@ export interface ContentLimits {
   readonly maxReadRangeBytes: number
   /** Compressed bytes of one range request for prefetch. Default 128 MiB: any pack as a whole. */
   readonly maxPrefetchRangeBytes: number
+  /** Compressed bytes of one range request that completes an image. Default 16 MiB. */
+  readonly maxBackgroundRangeBytes: number
+  /** Compressed bytes fetched ahead of somebody who reads in sequence. Default 8 MiB. */
+  readonly maxAheadBytes: number
+  /** Compressed bytes that prefetch takes from the network. Default: as much as there is. */
+  readonly prefetchBytesPerSecond: number
+  /** The same for completing images. */
+  readonly backgroundBytesPerSecond: number
   /** Frames waiting to be fetched; above it prefetch and reads are refused. Default 65,536. */
   readonly maxQueuedFrames: number
   /** Packs kept on disk, however small: each takes an inode and a few blocks. Default 65,536. */
@@ -116,6 +124,10 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   maxGapBytes: 64 * 1024,
   maxReadRangeBytes: 8 * 1024 * 1024,
   maxPrefetchRangeBytes: 128 * 1024 * 1024,
+  maxBackgroundRangeBytes: 16 * 1024 * 1024,
+  maxAheadBytes: 8 * 1024 * 1024,
+  prefetchBytesPerSecond: Number.MAX_SAFE_INTEGER,
+  backgroundBytesPerSecond: Number.MAX_SAFE_INTEGER,
   maxQueuedFrames: 65_536,
   maxPacks: 65_536,
   maxOpenMirrors: 4_096,

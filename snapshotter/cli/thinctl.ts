@@ -26,6 +26,8 @@ const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ['mount', async () => (await import('./commands/mount.js')).addMountCommand],
   ['serve', async () => (await import('./commands/serve.js')).addServeCommand],
   ['status', async () => (await import('./commands/status.js')).addStatusCommand],
+  ['pause', async () => (await import('./commands/background.js')).addPauseCommand],
+  ['resume', async () => (await import('./commands/background.js')).addResumeCommand],
   ['shutdown', async () => (await import('./commands/shutdown.js')).addShutdownCommand],
 ])
 

@@ -17,6 +17,8 @@ export interface Config {
   readonly metricsAddress: ListenAddress | undefined
   readonly cache: CacheConfig
   readonly fetch: FetchConfig
+  readonly prefetch: PrefetchConfig
+  readonly background: BackgroundConfig
   readonly fuse: FuseConfig
   readonly profile: ProfileConfig
   /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
@@ -53,6 +55,26 @@ export interface FetchConfig {
   readonly stallTimeoutMs: number
   /** For one range, with all retries. */
   readonly deadlineMs: number
+  /** Threads that decompress and verify what arrives. */
+  readonly decoders: number
+}
+
+/** What is fetched because a start will want it. */
+export interface PrefetchConfig {
+  /** Range requests under way at once; of `fetch.concurrency`, some stay free for reads. */
+  readonly concurrency: number
+  /** Compressed bytes; 0: as much as the network gives. */
+  readonly bytesPerSecond: number
+}
+
+/** What is fetched so that images need their store no longer. */
+export interface BackgroundConfig {
+  /** Which images are completed. */
+  readonly complete: 'none' | 'all'
+  /** Compressed bytes; 0: as much as the network gives. */
+  readonly bytesPerSecond: number
+  /** How long no read must have waited for a store before it goes on. */
+  readonly quietMs: number
 }
 
 export interface FuseConfig {

@@ -78,6 +78,26 @@ export const KEYS = {
     min: SECOND_MS,
     max: HOUR_MS,
   }),
+  fetchDecoders: countKey({ path: 'fetch.decoders', fallback: 1, min: 1, max: 64 }),
+  prefetchConcurrency: countKey({ path: 'prefetch.concurrency', fallback: 4, min: 1, max: 256 }),
+  prefetchBandwidth: sizeKey({ path: 'prefetch.bandwidth', fallback: '0B', min: 0, max: TIB }),
+  backgroundComplete: choiceKey({
+    path: 'background.complete',
+    fallback: 'none',
+    choices: ['none', 'all'],
+  }),
+  backgroundBandwidth: sizeKey({
+    path: 'background.bandwidth',
+    fallback: '20MB',
+    min: 0,
+    max: TIB,
+  }),
+  backgroundQuiet: durationKey({
+    path: 'background.quiet',
+    fallback: '30s',
+    min: 0,
+    max: HOUR_MS,
+  }),
   fuseDispatchers: countKey({ path: 'fuse.dispatchers', fallback: 2, min: 1, max: 64 }),
   fuseReadAhead: countKey({
     path: 'fuse.read_ahead_kib',

@@ -59,6 +59,16 @@ function configFrom(reader: TableReader): Config {
       answerTimeoutMs: reader.get(KEYS.fetchAnswerTimeout),
       stallTimeoutMs: reader.get(KEYS.fetchStallTimeout),
       deadlineMs: reader.get(KEYS.fetchDeadline),
+      decoders: reader.get(KEYS.fetchDecoders),
+    },
+    prefetch: {
+      concurrency: reader.get(KEYS.prefetchConcurrency),
+      bytesPerSecond: reader.get(KEYS.prefetchBandwidth),
+    },
+    background: {
+      complete: reader.get(KEYS.backgroundComplete),
+      bytesPerSecond: reader.get(KEYS.backgroundBandwidth),
+      quietMs: reader.get(KEYS.backgroundQuiet),
     },
     fuse: {
       dispatchers: reader.get(KEYS.fuseDispatchers),

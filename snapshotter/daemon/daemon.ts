@@ -10,6 +10,7 @@ import {
   type ContentStoreOptions,
   createContentStats,
   type NegotiatedInit,
+  ThreadFrameDecoder,
   type TreeClass,
   TreeRegistry,
 } from '../../fusefs/index.js'
@@ -24,6 +25,8 @@ import { HostDirectories } from '../snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../snapshots/host-directory-layers.js'
 import { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { dockerConfigPath } from '../registry/index.js'
+import { BackgroundCompleter } from './background-completer.js'
+import { backgroundRoutes } from './background-routes.js'
 import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
@@ -135,7 +138,9 @@ export class Daemon {
       stats,
     })
     this.#closers.push(() => sources.close())
-    const content = await ContentStore.open(contentOptions(config), { log, stats })
+    const decoder = ThreadFrameDecoder.start({ threads: config.fetch.decoders }, { log })
+    this.#closers.push(() => decoder.close())
+    const content = await ContentStore.open(contentOptions(config), { log, stats, decoder })
     this.#closers.push(() => content.close())
 
     const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
@@ -148,6 +153,7 @@ export class Daemon {
     this.#closers.push(() => startup.close())
     const profiles = await LearnedProfiles.open({ folder: join(config.root, 'profiles') }, { log })
     const unpublished = this.#unpublished(config, { profiles, startup, fuse, sources, log })
+    const background = this.#startCompleter(config, { content, sources, registry, startup, log })
     const trees = new ThinTrees(
       { mountpoints },
       {
@@ -161,6 +167,7 @@ export class Daemon {
         startup,
         unpublished,
         onRemoved: (slots) => {
+          background.cancel(slots)
           void fuse.treesChanged(slots)
         },
       },
@@ -176,8 +183,15 @@ export class Daemon {
     }
     const recorder = new Recorder({ registry, fuse, readAhead, onRecord })
     this.#closers.push(() => recorder.close())
-    const reporter = new StatusReporter(config, { store, registry, content, fuse, trees })
-    await this.#serve(config, { store, reporter, recorder, profiles, log })
+    const reporter = new StatusReporter(config, {
+      store,
+      registry,
+      content,
+      fuse,
+      trees,
+      background,
+    })
+    await this.#serve(config, { store, reporter, recorder, profiles, background, log })
   }
 
   /** Closed before FUSE is stopped: what was learned is kept. */
@@ -234,6 +248,26 @@ export class Daemon {
     log.debug({ tookMs: Math.round(performance.now() - startedMs) }, 'rehearsed')
   }
 
+  #startCompleter(
+    config: Config,
+    parts: {
+      content: ContentStore
+      sources: StoreSources
+      registry: TreeRegistry
+      startup: StartupPrefetcher
+      log: Logger
+    },
+  ): BackgroundCompleter {
+    const { startup, ...modules } = parts
+    const { complete, quietMs } = config.background
+    const completer = BackgroundCompleter.start(
+      { complete, quietMs, maxBytes: config.cache.maxBytes },
+      { ...modules, isStarting: () => startup.isBusy },
+    )
+    this.#closers.push(() => completer.close())
+    return completer
+  }
+
   async #startFuse(
     options: DaemonOptions,
     modules: DaemonModules,
@@ -270,10 +304,11 @@ export class Daemon {
       reporter: StatusReporter
       recorder: Recorder
       profiles: LearnedProfiles
+      background: BackgroundCompleter
       log: Logger
     },
   ): Promise<void> {
-    const { store, reporter, recorder, profiles, log } = parts
+    const { store, reporter, recorder, profiles, background, log } = parts
     const metrics = new DaemonMetrics(reporter.metricSources())
     const metricsRoute = async (): Promise<{ contentType: string; body: string }> => {
       return { contentType: metrics.registry.contentType, body: await metrics.text() }
@@ -287,6 +322,7 @@ export class Daemon {
       'GET /metrics': metricsRoute,
       ...recordRoutes(recorder),
       ...profileRoutes(profiles),
+      ...backgroundRoutes(background),
     })
     if (config.metricsAddress !== undefined) {
       await this.#listen(
@@ -339,7 +375,13 @@ function contentOptions(config: Config): ContentStoreOptions {
     maxBytes: config.cache.maxBytes,
     memoryBytes: config.cache.memoryBytes,
     maxConcurrentFetches: config.fetch.concurrency,
-    // One place is always free for a read.
-    maxConcurrentPrefetches: Math.max(1, config.fetch.concurrency - 2),
+    maxConcurrentPrefetches: config.prefetch.concurrency,
+    prefetchBytesPerSecond: rateFrom(config.prefetch.bytesPerSecond),
+    backgroundBytesPerSecond: rateFrom(config.background.bytesPerSecond),
   }
+}
+
+/** The configuration says 0 for no limit. */
+function rateFrom(bytesPerSecond: number): number {
+  return bytesPerSecond === 0 ? Number.MAX_SAFE_INTEGER : bytesPerSecond
 }

@@ -95,6 +95,11 @@ export class StartupPrefetcher {
     }
   }
 
+  /** Whether anything is on its way. */
+  get isBusy(): boolean {
+    return this.#flights.size > 0
+  }
+
   /** These trees are gone. */
   cancel(slots: readonly number[]): void {
     for (const slot of slots) for (const flight of this.#flights.get(slot) ?? []) flight.cancel()

@@ -6,6 +6,7 @@ import type { Config } from '../config/index.js'
 import type { MetricSources } from '../metrics/daemon-metrics.js'
 import type { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { VERSION } from '../version.js'
+import type { BackgroundCompleter } from './background-completer.js'
 import type { FuseServers } from './fuse-servers.js'
 import { mountpointsUnder } from './mountpoints.js'
 import type { CacheStatus, DaemonStatus, TreeStatus } from './status.js'
@@ -17,6 +18,7 @@ export interface StatusReporterModules {
   readonly content: ContentStore
   readonly fuse: FuseServers
   readonly trees: ThinTrees
+  readonly background: BackgroundCompleter
 }
 
 export class StatusReporter {
@@ -39,6 +41,7 @@ export class StatusReporter {
       snapshots: this.#snapshotCounts(),
       trees: registry.list().map((record) => this.#tree(record)),
       cache: this.#cache(),
+      background: this.#modules.background.status(),
       content: { ...content.stats },
       fuse: fuse.counts(),
       memoryBytes: process.memoryUsage.rss(),

@@ -29,6 +29,17 @@ export interface CacheStatus {
   readonly packs: number
 }
 
+/** How far completing images in the background is. */
+export interface BackgroundStatus {
+  /** `waiting`: for a while without reads that miss. `done`: for now, there is nothing to do. */
+  readonly state: 'off' | 'paused' | 'waiting' | 'running' | 'done'
+  readonly completeTrees: number
+  /** Trees that the cache has no room for. */
+  readonly treesWithoutRoom: number
+  /** Trees whose store failed; they are tried again. */
+  readonly failedTrees: number
+}
+
 export interface DaemonStatus {
   readonly version: string
   readonly pid: number
@@ -44,6 +55,7 @@ export interface DaemonStatus {
   }
   readonly trees: readonly TreeStatus[]
   readonly cache: CacheStatus
+  readonly background: BackgroundStatus
   readonly content: Readonly<ContentStats>
   readonly fuse: Readonly<Record<TreeClass, ServerCounts>>
   /** Resident set of the daemon process. */

@@ -44,6 +44,11 @@ const CONTENT_COUNTERS: Readonly<
   framesShared: ['frames_shared', 'Frames that were wanted while already on their way'],
   framesCoalesced: ['frames_coalesced', 'Frames that shared a range request with another'],
   framesPrefetched: ['frames_prefetched', 'Frames asked for by prefetch'],
+  framesReadAhead: [
+    'frames_read_ahead',
+    'Frames asked for ahead of somebody who reads in sequence',
+  ],
+  prefetchPauses: ['prefetch_pauses', 'Times that prefetch let reads go first'],
   framesReverified: ['frames_reverified', 'Frames of an earlier run verified again'],
   evictions: ['cache_evictions', 'Packs evicted from disk'],
   diskFailures: ['disk_failures', 'Reads and writes that the disk refused'],

@@ -87,11 +87,6 @@ export class Containerd {
     return this.#options.directory
   }
 
-  /** The socket it answers on. */
-  get address(): string {
-    return this.#socket
-  }
-
   /** The command that runs stock `ctr` with these arguments against this containerd. */
   ctrCommand(args: readonly string[]): string[] {
     const { program } = this.#options

@@ -32,7 +32,8 @@ export class FrameAssembler<T> {
       if (part.length === frame.sizeBytes) {
         whole.push({ tag: frame.tag, compressed: part })
       } else {
-        this.#partial ??= Buffer.allocUnsafe(frame.sizeBytes)
+        // Memory of its own, which can be given to another thread.
+        this.#partial ??= Buffer.allocUnsafeSlow(frame.sizeBytes)
         this.#partial.set(part, this.#filled)
         this.#filled += part.length
         if (this.#filled < frame.sizeBytes) break

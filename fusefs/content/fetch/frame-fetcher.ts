@@ -11,8 +11,10 @@ import type { FaultLog } from '../fault-log.js'
 import type { FrameDecoder } from '../frame-decoder.js'
 import type { ContentLimits } from '../limits.js'
 import { frameOf, type PackEntry } from '../pack-entry.js'
+import { FetchTraffic } from './fetch-traffic.js'
 import { FrameAssembler } from './frame-assembler.js'
 import { type FetchPriority, FrameFlight } from './frame-flight.js'
+import { FETCH_PRIORITIES, FrameQueue, isMoreUrgent } from './frame-queue.js'
 
 interface Modules {
   readonly decoder: FrameDecoder
@@ -32,25 +34,22 @@ const MAX_DECODING = 4
 export class FrameFetcher {
   readonly #limits: ContentLimits
   readonly #modules: Modules
-  readonly #queues: Record<FetchPriority, Set<FrameFlight>> = {
-    read: new Set(),
-    prefetch: new Set(),
-  }
+  readonly #queue = new FrameQueue()
+  readonly #traffic: FetchTraffic
   readonly #running = new Set<Promise<void>>()
   readonly #ranges = new Set<AbortController>()
-  #runningPrefetches = 0
   #isScheduled = false
   #isClosed = false
 
   constructor(limits: ContentLimits, modules: Modules) {
     this.#limits = limits
     this.#modules = modules
+    this.#traffic = new FetchTraffic(limits)
   }
 
   /** Range requests under way and frames waiting for one. */
   get load(): { ranges: number; queuedFrames: number } {
-    const queuedFrames = this.#queues.read.size + this.#queues.prefetch.size
-    return { ranges: this.#running.size, queuedFrames }
+    return { ranges: this.#running.size, queuedFrames: this.#queue.size }
   }
 
   /** The flight of a frame, a new one if there is none. The caller waits for it, then leaves it. */
@@ -64,7 +63,7 @@ export class FrameFetcher {
     if (known !== undefined) {
       known.waiters++
       this.#modules.stats.framesShared++
-      if (want.priority === 'read') this.#raise(known)
+      this.#raise(known, want.priority)
       return known
     }
     const flight = new FrameFlight(want)
@@ -76,7 +75,7 @@ export class FrameFetcher {
       flight.fail(new FusefsError('fetch-failed', message))
     } else {
       want.entry.flights.set(want.frameIndex, flight)
-      this.#queue(flight)
+      this.#enqueue(flight)
     }
     return flight
   }
@@ -86,7 +85,7 @@ export class FrameFetcher {
     flight.waiters--
     if (flight.waiters > 0 || flight.isSettled) return
     if (flight.range === undefined) {
-      this.#queues[flight.priority].delete(flight)
+      this.#queue.delete(flight)
       flight.fail(new FusefsError('aborted', 'nobody waits for this frame any more'))
       return
     }
@@ -101,26 +100,25 @@ export class FrameFetcher {
   /** Gives up everything under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
-    for (const queue of Object.values(this.#queues)) {
-      for (const flight of queue) {
-        flight.fail(new FusefsError('aborted', 'the content store was closed'))
-      }
-      queue.clear()
+    for (const flight of this.#queue.drain()) {
+      flight.fail(new FusefsError('aborted', 'the content store was closed'))
     }
     for (const range of this.#ranges) range.abort()
+    this.#traffic.wake()
     await Promise.all(this.#running)
   }
 
-  #raise(flight: FrameFlight): void {
-    if (flight.priority === 'read') return
-    const isQueued = this.#queues.prefetch.delete(flight)
-    flight.priority = 'read'
-    if (isQueued) this.#queue(flight)
+  #raise(flight: FrameFlight, priority: FetchPriority): void {
+    if (!isMoreUrgent(priority, flight.priority)) return
+    const isQueued = this.#queue.delete(flight)
+    flight.priority = priority
+    if (isQueued) this.#enqueue(flight)
+    else this.#traffic.wake()
   }
 
-  #queue(flight: FrameFlight): void {
+  #enqueue(flight: FrameFlight): void {
     flight.range = undefined
-    this.#queues[flight.priority].add(flight)
+    this.#queue.add(flight)
     if (this.#isScheduled) return
     this.#isScheduled = true
     // Readers of one turn of the event loop are often neighbours: let them all come in first.
@@ -131,16 +129,14 @@ export class FrameFetcher {
   }
 
   #startRanges(): void {
-    while (this.#running.size < this.#limits.maxConcurrentFetches) {
-      const first = this.#nextFlight()
-      if (first === undefined) return
+    for (let first = this.#nextFlight(); first !== undefined; first = this.#nextFlight()) {
       const flights = this.#neighbours(first)
-      for (const flight of flights) this.#queues[flight.priority].delete(flight)
-      const { priority } = first
-      if (priority === 'prefetch') this.#runningPrefetches++
-      const run = this.#fetchRange(flights, first.source).finally(() => {
+      for (const flight of flights) this.#queue.delete(flight)
+      const { priority, source } = first
+      this.#traffic.started(priority)
+      const run = this.#fetchRange(flights, source).finally(() => {
         this.#running.delete(run)
-        if (priority === 'prefetch') this.#runningPrefetches--
+        this.#traffic.ended(priority)
         this.#startRanges()
       })
       this.#running.add(run)
@@ -148,18 +144,18 @@ export class FrameFetcher {
   }
 
   #nextFlight(): FrameFlight | undefined {
-    const [read] = this.#queues.read
-    if (read !== undefined) return read
-    if (this.#runningPrefetches >= this.#limits.maxConcurrentPrefetches) return undefined
-    const [prefetch] = this.#queues.prefetch
-    return prefetch
+    for (const priority of FETCH_PRIORITIES) {
+      const first = this.#queue.first(priority)
+      if (first !== undefined) return this.#traffic.mayStart(priority) ? first : undefined
+    }
+    return undefined
   }
 
   /** Queued frames of the same kind around `first` that one request can bring, in order. */
   #neighbours(first: FrameFlight): FrameFlight[] {
     const { table, flights } = first.entry
-    const { maxReadRangeBytes, maxPrefetchRangeBytes, maxGapBytes } = this.#limits
-    const maxBytes = first.priority === 'read' ? maxReadRangeBytes : maxPrefetchRangeBytes
+    const { maxGapBytes } = this.#limits
+    const maxBytes = this.#maxRangeBytes(first.priority)
     let start = frameOf(table, first.frameIndex).offset
     let end = start + frameOf(table, first.frameIndex).sizeBytes
     const found = [first]
@@ -183,7 +179,22 @@ export class FrameFetcher {
   }
 
   #canShareRange(first: FrameFlight, other: FrameFlight): boolean {
-    return other.source === first.source && this.#queues[first.priority].has(other)
+    if (other.source !== first.source || !this.#queue.has(other)) return false
+    // What comes behind the bytes of a read does not delay it, and saves a request.
+    const isBehind = other.priority === 'ahead' && other.frameIndex > first.frameIndex
+    return other.priority === first.priority || (first.priority === 'read' && isBehind)
+  }
+
+  #maxRangeBytes(priority: FetchPriority): number {
+    switch (priority) {
+      case 'read':
+      case 'ahead':
+        return this.#limits.maxReadRangeBytes
+      case 'prefetch':
+        return this.#limits.maxPrefetchRangeBytes
+      case 'background':
+        return this.#limits.maxBackgroundRangeBytes
+    }
   }
 
   async #fetchRange(flights: readonly FrameFlight[], source: BlobSource): Promise<void> {
@@ -222,6 +233,7 @@ export class FrameFetcher {
       flights.map((tag, i) => wantedFrame(tag, frames[i] ?? head, head.offset)),
     )
     const decoding = new Set<Promise<void>>()
+    const urgency = (): FetchPriority => urgencyOf(flights, signal)
     let received = 0
     try {
       for await (const piece of source.stream({ digest, offset: head.offset, length }, signal)) {
@@ -233,6 +245,7 @@ export class FrameFetcher {
           if (decoding.size >= MAX_DECODING) await Promise.race(decoding)
         }
         await this.#modules.room()
+        if (await this.#traffic.admit(piece.length, urgency)) this.#modules.stats.prefetchPauses++
       }
     } finally {
       await Promise.all(decoding)
@@ -277,7 +290,7 @@ export class FrameFetcher {
     if (flight.failedChecks >= MAX_FAILED_CHECKS || this.#isClosed || flight.waiters === 0) {
       flight.fail(error)
     } else {
-      this.#queue(flight)
+      this.#enqueue(flight)
     }
   }
 
@@ -291,6 +304,16 @@ export class FrameFetcher {
       message: 'cannot fetch content',
     })
   }
+}
+
+/** Of the frames that are still on their way; a request that is given up waits for nobody. */
+function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchPriority {
+  if (signal.aborted) return 'read'
+  let urgency: FetchPriority = 'background'
+  for (const { isSettled, priority } of flights) {
+    if (!isSettled && isMoreUrgent(priority, urgency)) urgency = priority
+  }
+  return urgency
 }
 
 function wantedFrame(

@@ -2,8 +2,11 @@
 import type { BlobSource } from '../blob-source.js'
 import type { PackEntry } from '../pack-entry.js'
 
-/** Reads go first; prefetch takes what is left. */
-export type FetchPriority = 'read' | 'prefetch'
+/**
+ * Who wants a frame, the most urgent first: somebody waits for it, somebody who reads in sequence
+ * will want it next, a start will want it, nobody wants it yet.
+ */
+export type FetchPriority = 'read' | 'ahead' | 'prefetch' | 'background'
 
 export class FrameFlight {
   readonly entry: PackEntry

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { askDaemon } from '../../admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
 import type { CommandContext } from '../command-context.js'
-import type { DaemonStatus, TreeStatus } from '../../daemon/status.js'
+import type { BackgroundStatus, DaemonStatus, TreeStatus } from '../../daemon/status.js'
 
 export function addStatusCommand(program: Command, { signal }: CommandContext): void {
   program
@@ -42,6 +42,7 @@ function statusText(status: DaemonStatus): string {
       'reads',
       `${mib(fuse.plain.bytesRead + fuse.xattr.bytesRead)}, ${fuse.plain.misses + fuse.xattr.misses} had to wait`,
     ],
+    ['background', backgroundText(status.background)],
     ['trees', String(status.trees.length)],
   ]
   const lines = rows.map(([name, value]) => `${name.padEnd(10)} ${value}`)
@@ -52,6 +53,13 @@ function treeText(tree: TreeStatus): string {
   const share = tree.packBytes === 0 ? 100 : (100 * tree.cachedBytes) / tree.packBytes
   const content = `${tree.files} files, ${mib(tree.sizeBytes)}, ${share.toFixed(1)} % cached`
   return `  ${tree.path}  ${tree.error ?? content}, ${tree.snapshots} snapshots`
+}
+
+function backgroundText(background: BackgroundStatus): string {
+  const { state, completeTrees, treesWithoutRoom, failedTrees } = background
+  if (state === 'off') return 'images are not completed (background.complete)'
+  const problems = `${treesWithoutRoom} without room, ${failedTrees} failed`
+  return `${state}; ${completeTrees} trees complete, ${problems}`
 }
 
 function mib(sizeBytes: number): string {

@@ -53,6 +53,14 @@ describe('configFromToml', () => {
         answer_timeout = 2.5
         stall_timeout = "250ms"
         deadline = "1h"
+        decoders = 3
+        [prefetch]
+        concurrency = 2
+        bandwidth = "5MB"
+        [background]
+        complete = "all"
+        bandwidth = 0
+        quiet = "1m"
         [fuse]
         dispatchers = 4
         read_ahead_kib = 128
@@ -91,7 +99,10 @@ describe('configFromToml', () => {
         answerTimeoutMs: 2500,
         stallTimeoutMs: 250,
         deadlineMs: 3_600_000,
+        decoders: 3,
       },
+      prefetch: { concurrency: 2, bytesPerSecond: 5_000_000 },
+      background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
       mirrors: [

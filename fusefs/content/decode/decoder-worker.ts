@@ -1,0 +1,39 @@
+/** The thread behind `ThreadFrameDecoder`: decompresses and verifies frames, one after the other. */
+import { parentPort } from 'node:worker_threads'
+import { decodeFrame, type Frame, IndexFormatError } from '../../../index-format/index.js'
+
+export interface DecodeRequest {
+  readonly frame: Frame
+  /** The thread's from now on. */
+  readonly compressed: Uint8Array
+}
+
+/** Replies come in the order of the requests. */
+export type DecodeReply =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'raw'; readonly raw: Uint8Array }
+  | {
+      readonly kind: 'refused'
+      /** Undefined for what is not the frame's fault. */
+      readonly code: IndexFormatError['code'] | undefined
+      readonly message: string
+    }
+
+const port = parentPort
+port?.on('message', ({ frame, compressed }: DecodeRequest) => {
+  try {
+    const raw = decodeFrame(frame, compressed)
+    // It has memory of its own, which changes hands without a copy.
+    if (raw.buffer instanceof ArrayBuffer) port.postMessage(replyOf(raw), [raw.buffer])
+    else port.postMessage(replyOf(raw))
+  } catch (error) {
+    const code = error instanceof IndexFormatError ? error.code : undefined
+    const message = error instanceof Error ? error.message : String(error)
+    port.postMessage({ kind: 'refused', code, message } satisfies DecodeReply)
+  }
+})
+port?.postMessage({ kind: 'ready' } satisfies DecodeReply)
+
+function replyOf(raw: Uint8Array): DecodeReply {
+  return { kind: 'raw', raw }
+}
