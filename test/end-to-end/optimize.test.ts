@@ -1,7 +1,9 @@
 /** thinctl optimize and profile, with stock ctr and a real daemon. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
 import { profileFromBytes } from '../../index-format/index.js'
 import type { OptimizeResult } from '../../snapshotter/optimize/optimize-image.js'
 import type { Machine } from '../sandbox/machine.js'
@@ -11,6 +13,8 @@ import { thinctl, thinctlCommand } from '../sandbox/thin-daemon.js'
 import { type ImagePair, publish } from './thin-images.js'
 
 const JSON_PROGRAM = ['python3', '-c', 'import json; print(json.dumps([1, 2]))']
+const WORDS =
+  'import os, time; print(os.environ["WORD"], open("/mnt/word").read(), input(), flush=True); time.sleep(1000)'
 const SERVER = 'import sqlite3, time; print("rea" + "dy", flush=True); time.sleep(1000)'
 
 describe('thinctl optimize', function () {
@@ -105,6 +109,29 @@ describe('thinctl optimize', function () {
     assert.ok(json.files.every(({ readBytes, sizeBytes }) => readBytes < sizeBytes + 4096))
   })
 
+  it('gives the container mounts, environment and standard input, and records until a signal', async () => {
+    const target = sandbox.reference('python:1-signal')
+    const mounted = join(sandbox.directory, 'mounted')
+    mkdirSync(mounted)
+    writeFileSync(join(mounted, 'word'), 'MOUNTED')
+    const child = spawnOptimize(target, [
+      ...['--mount', `type=bind,src=${mounted},dst=/mnt,options=rbind:ro`],
+      ...['--env', 'WORD=ENVIRONMENT', '--stdin', '--wait-on-signal'],
+    ])
+    child.stdin.end('INPUT\n')
+    let said = ''
+    let isReady = false
+    for await (const chunk of child.stderr) {
+      said += String(chunk)
+      // A second signal would end the command itself.
+      if (!isReady && said.includes('ENVIRONMENT MOUNTED INPUT')) isReady = child.kill('SIGINT')
+    }
+    assert.match(said, /until the signal/)
+    const { stdout } = await thinctl(['profile', 'show', target])
+    assert.match(stdout, /\/usr\/bin\/python3/)
+    assert.equal((await machine.containerd.ctr(['containers', 'ls', '-q'])).stdout, '')
+  })
+
   it('publishes nothing when the container fails, and says why', async () => {
     const target = sandbox.reference('python:1-fails')
     const failed = await tryOptimize(target, [], ['python3', '-c', 'raise SystemExit("so what")'])
@@ -136,16 +163,34 @@ describe('thinctl optimize', function () {
     return result
   }
 
+  function spawnOptimize(
+    target: string,
+    options: readonly string[],
+  ): ChildProcessByStdio<Writable, null, Readable> {
+    const command = commandOf(target, options, ['python3', '-c', WORDS], pair.thin)
+    const [program = '', ...args] = command
+    return spawn(program, args, { stdio: ['pipe', 'ignore', 'pipe'] })
+  }
+
   function tryOptimize(
     target: string,
     options: readonly string[],
     command: readonly string[],
     source = pair.thin,
   ): Promise<ProgramResult> {
+    return tryProgram(commandOf(target, options, command, source))
+  }
+
+  function commandOf(
+    target: string,
+    options: readonly string[],
+    command: readonly string[],
+    source: string,
+  ): string[] {
     const containerd = join(machine.directory, 'containerd', 'containerd.sock')
     const where = ['--config', machine.daemon.config, '--containerd-address', containerd]
     const database = ['--database', join(sandbox.directory, 'publish.db')]
     const args = ['optimize', '--json', ...where, ...database, ...options, source, target]
-    return tryProgram(thinctlCommand([...args, '--', ...command]))
+    return thinctlCommand([...args, '--', ...command])
   }
 })
