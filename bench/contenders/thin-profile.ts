@@ -21,7 +21,7 @@ export async function optimizedImage(
   workload: Workload,
   ordinary: string,
 ): Promise<PublishedImage> {
-  const image = await convertedImage(sandbox, ordinary, 'thin-unprofiled')
+  const image = await convertedImage(sandbox, ordinary, 'thin-unprofiled', ['--no-guess'])
   const reference = `${ordinary.slice(0, ordinary.lastIndexOf(':'))}:thin-profile`
   const machine = await sandbox.startMachine()
   try {

@@ -1,4 +1,4 @@
-/** The thin image as converted: nobody has said what a start reads. */
+/** The thin image as converted: nobody has recorded what a start reads, it is guessed. */
 import type { Contender } from './contender.js'
 import { convertedImage } from './converted-image.js'
 import { ownMachine } from './own-machine.js'

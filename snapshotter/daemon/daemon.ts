@@ -121,7 +121,6 @@ export class Daemon {
   async #open(options: DaemonOptions, modules: DaemonModules): Promise<void> {
     const { config } = options
     const { log } = modules
-    const stats = createContentStats()
     await mkdir(config.root, { recursive: true, mode: 0o700 })
 
     const treesDir = join(config.root, 'trees')
@@ -129,20 +128,7 @@ export class Daemon {
     this.#closers.push(() => {
       registry.close()
     })
-    const sources = StoreSources.create(await storeOptions(config), {
-      credentials: new ConfiguredCredentials({
-        registries: config.registries,
-        dockerConfig: config.dockerConfig ?? dockerConfigPath(process.env),
-      }),
-      log,
-      stats,
-    })
-    this.#closers.push(() => sources.close())
-    const decoder = ThreadFrameDecoder.start({ threads: config.fetch.decoders }, { log })
-    this.#closers.push(() => decoder.close())
-    const content = await ContentStore.open(contentOptions(config), { log, stats, decoder })
-    this.#closers.push(() => content.close())
-
+    const { sources, content } = await this.#openContent(config, { log })
     const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
     const mountpoints = mountpointsUnder(config.root)
     const readAhead = new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log })
@@ -192,6 +178,28 @@ export class Daemon {
       background,
     })
     await this.#serve(config, { store, reporter, recorder, profiles, background, log })
+  }
+
+  /** Where content comes from and where it is kept. */
+  async #openContent(
+    config: Config,
+    { log }: { log: Logger },
+  ): Promise<{ sources: StoreSources; content: ContentStore }> {
+    const stats = createContentStats()
+    const sources = StoreSources.create(await storeOptions(config), {
+      credentials: new ConfiguredCredentials({
+        registries: config.registries,
+        dockerConfig: config.dockerConfig ?? dockerConfigPath(process.env),
+      }),
+      log,
+      stats,
+    })
+    this.#closers.push(() => sources.close())
+    const decoder = ThreadFrameDecoder.start({ threads: config.fetch.decoders }, { log })
+    this.#closers.push(() => decoder.close())
+    const content = await ContentStore.open(contentOptions(config), { log, stats, decoder })
+    this.#closers.push(() => content.close())
+    return { sources, content }
   }
 
   /** Closed before FUSE is stopped: what was learned is kept. */

@@ -38,7 +38,7 @@ describe('completing images in the background', function () {
     assert.equal(background.completeTrees, trees.length)
     assert.ok(trees.length > 0)
     for (const { cachedBytes, packBytes } of trees) assert.equal(cachedBytes, packBytes)
-    sandbox.proxy.refuse(true)
+    await sandbox.proxy.refuse(true)
     try {
       await daemon.stopProgram()
       await daemon.startProgram()
@@ -49,7 +49,7 @@ describe('completing images in the background', function () {
       assert.equal(content.readFailures + fuse.plain.errors + fuse.xattr.errors, 0)
       assert.equal(content.misses, 0)
     } finally {
-      sandbox.proxy.refuse(false)
+      await sandbox.proxy.refuse(false)
     }
     await sandbox.closeMachine(machine)
   })
