@@ -1,5 +1,6 @@
 /** A machine whose snapshotter is another project's program, beside a containerd of ours. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Containerd } from '../../../test/sandbox/containerd.js'
 import { unmountBelow } from '../../../test/sandbox/mounts.js'
@@ -55,7 +56,8 @@ export async function startForeignMachine(
     const service = await Service.start({
       command: snapshotter.command(folder),
       logFile: join(directory, `${name}.log`),
-      ready: () => Promise.resolve(statSync(folder.socket).isSocket()),
+      // Throws while there is none, which means "not yet".
+      ready: async () => (await stat(folder.socket)).isSocket(),
     })
     services.push(service)
     const containerd = await Containerd.start({
