@@ -29,8 +29,8 @@ export interface ColdStartModules {
 }
 
 /**
- * Appends every start to the results as it ends. A workload that fails is reported and the others
- * go on; returns the failures.
+ * Appends every start to the results as it ends. A workload that fails, or a contender that fails
+ * with it, is reported and the others go on; returns the failures.
  */
 export async function runColdStarts(
   plan: ColdStartPlan,
@@ -50,7 +50,9 @@ export async function runColdStarts(
       // A sandbox each: the registry does not fill up with all of them.
       await withSandbox(async (sandbox) => {
         const measurement = { ...plan, workload, random }
-        await measure(sandbox, built, measurement, { ...modules, progress: say })
+        failures.push(
+          ...(await measure(sandbox, built, measurement, { ...modules, progress: say })),
+        )
       })
     } catch (error) {
       const failure = new Error(`${workload.name}: ${String(error)}`, { cause: error })
@@ -71,14 +73,25 @@ async function measure(
   built: string,
   plan: Measurement,
   modules: ColdStartModules,
-): Promise<void> {
+): Promise<readonly Error[]> {
   const { workload, contenders, networks, runs, random } = plan
   const { results, progress } = modules
   const ordinary = await sandbox.push(built, `${workload.name}:1`)
   const published = new Map<Contender, PublishedImage>()
+  const failures: Error[] = []
+  const drop = (contender: Contender, cause: unknown): void => {
+    const message = `${workload.name} with ${contender.name}: ${String(cause)}`
+    progress(message)
+    failures.push(new Error(message, { cause }))
+    published.delete(contender)
+  }
   for (const contender of contenders) {
     progress(`publishing for ${contender.name}`)
-    published.set(contender, await contender.publish(sandbox, workload, ordinary))
+    try {
+      published.set(contender, await contender.publish(sandbox, workload, ordinary))
+    } catch (error) {
+      drop(contender, error)
+    }
   }
   progress('measuring the floor')
   const known = [...published.values()].find(({ startupBytes }) => startupBytes !== undefined)
@@ -89,19 +102,24 @@ async function measure(
     const floor = floorOf({ workload: workload.name, network, warmMs, touchedBytes: startupBytes })
     results.append({ kind: 'floor', floor })
     for (let run = 1; run <= runs; run++) {
-      for (const contender of shuffled(contenders, random)) {
+      for (const contender of shuffled([...published.keys()], random)) {
         const { reference } = published.get(contender) ?? { reference: ordinary }
-        const options = { workload, contender, reference, network, run }
-        const { record: start, output } = await coldStart(sandbox, options)
-        results.append({ kind: 'start', start })
-        const seconds = (start.totalMs / 1000).toFixed(2)
-        const name = `${network.name}, run ${run} of ${runs}, ${contender.name}`
-        progress(`${name}: ready after ${seconds} s, ${start.requests} requests`)
-        outputs.set(output, contender.name)
-        assertSame(outputs)
+        try {
+          const options = { workload, contender, reference, network, run }
+          const { record: start, output } = await coldStart(sandbox, options)
+          outputs.set(output, contender.name)
+          assertSame(outputs)
+          results.append({ kind: 'start', start })
+          const seconds = (start.totalMs / 1000).toFixed(2)
+          const name = `${network.name}, run ${run} of ${runs}, ${contender.name}`
+          progress(`${name}: ready after ${seconds} s, ${start.requests} requests`)
+        } catch (error) {
+          drop(contender, error)
+        }
       }
     }
   }
+  return failures
 }
 
 /** A fast wrong start is no start. */

@@ -21,12 +21,12 @@ const TIMEOUT_MS = 900_000
 const PERIOD_SEC = 600
 
 /** What `thinctl optimize --json` prints, as far as it is used here. */
-export interface OptimizeSummary {
-  readonly startup: { readonly sizeBytes: number }
+interface OptimizeSummary {
+  readonly platforms: readonly { readonly startup: { readonly sizeBytes: number } }[]
 }
 
-/** Throws with what thinctl says when it fails. */
-export async function recordedStart(options: RecordedStartOptions): Promise<OptimizeSummary> {
+/** Returns the stored size of what the start reads. Throws with what thinctl says when it fails. */
+export async function recordedStart(options: RecordedStartOptions): Promise<number> {
   const { workload, image, destination, database, config, containerdAddress, mounts } = options
   const { ready } = workload
   const [file = '', ...args] = thinctlCommand([
@@ -55,7 +55,10 @@ export async function recordedStart(options: RecordedStartOptions): Promise<Opti
   }
   try {
     const status = await ended
-    if (status === 0) return JSON.parse(stdout) as OptimizeSummary
+    if (status === 0) {
+      const { platforms } = JSON.parse(stdout) as OptimizeSummary
+      return platforms.reduce((sum, { startup }) => sum + startup.sizeBytes, 0)
+    }
     throw new Error(`thinctl optimize ${image}: exit status ${status ?? 'signal'}\n${stderr}`)
   } finally {
     clearTimeout(deadline)

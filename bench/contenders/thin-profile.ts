@@ -25,7 +25,7 @@ export async function optimizedImage(
   const reference = `${ordinary.slice(0, ordinary.lastIndexOf(':'))}:thin-profile`
   const machine = await sandbox.startMachine()
   try {
-    const result = await recordedStart({
+    const startupBytes = await recordedStart({
       workload,
       image,
       destination: reference,
@@ -34,7 +34,7 @@ export async function optimizedImage(
       containerdAddress: machine.containerd.address,
       mounts: sourceMounts(workload, join(machine.directory, 'sources')),
     })
-    return { reference, startupBytes: result.startup.sizeBytes }
+    return { reference, startupBytes }
   } finally {
     await sandbox.closeMachine(machine)
   }
