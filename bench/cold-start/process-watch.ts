@@ -101,8 +101,9 @@ export class ProcessWatch {
   }
 }
 
+/** Several processes of one program are one row: all but the first have their number in the name, too. */
 function nameOf(key: string): string {
-  return key.slice(0, key.lastIndexOf(' '))
+  return key.replace(/(?: \d+)+$/, '')
 }
 
 /** Time of a process, its threads and the children that it has waited for; undefined when it is gone. */
