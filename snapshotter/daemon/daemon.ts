@@ -238,22 +238,29 @@ export class Daemon {
     return unpublished
   }
 
-  /** What it counts is not counted: nobody asked for it. A node that cannot rehearse starts slower, no more. */
+  /**
+   * Neither counted nor told: nobody asked for it. Not where a node has snapshots, whose containers wait
+   * for the doors to open; and where it fails, the first image starts slower, no more.
+   */
   async #rehearse(
     config: Config,
     { store, content, log }: { store: SnapshotStore; content: ContentStore; log: Logger },
   ): Promise<void> {
-    const startedMs = performance.now()
+    if (store.list([]).length > 0) return
+    const { level } = log
+    const forget = (pack: Digest): void => {
+      content.remove(pack)
+    }
+    log.level = 'error'
     try {
-      const forget = (pack: Digest): void => {
-        content.remove(pack)
-      }
       await rehearse({ state: config.state, rounds: REHEARSALS }, { store, log, forget })
     } catch (error) {
+      log.level = level
       log.warn({ err: error }, 'the rehearsal failed: the first image will start slower')
+    } finally {
+      log.level = level
     }
     Object.assign(content.stats, createContentStats())
-    log.debug({ tookMs: Math.round(performance.now() - startedMs) }, 'rehearsed')
   }
 
   #startCompleter(

@@ -49,12 +49,16 @@ export async function makeRehearsalImage(
   const started = randomBytes(FILE_BYTES)
   const later = randomBytes(FILE_BYTES)
   await mkdir(join(folder, 'blobs', 'sha256'), { recursive: true, mode: 0o700 })
-  const packs = [await writePack(folder, started), await writePack(folder, later)] as const
+  const compressor = new InlineCompressor()
+  const packs = [
+    await writePack(folder, started, compressor),
+    await writePack(folder, later, compressor),
+  ] as const
   const names = ['a', 'b'] as const
   const tree = new RehearsalTree(names.map((name, pack) => ({ name, sizeBytes: FILE_BYTES, pack })))
   const path = join(folder, 'index')
   const index = writeIndex(tree, { path, kind: 'merged', packs })
-  const blob = await new InlineCompressor().compress(await readFile(path), LEVEL)
+  const blob = await compressor.compress(await readFile(path), LEVEL)
   const plan = bytesFromStartupPlan({
     packs: [packs[0]],
     runs: [{ ino: STARTED_INO, offset: 0, length: FILE_BYTES }],
@@ -95,7 +99,11 @@ export async function makeRehearsalImage(
   }
 }
 
-async function writePack(folder: string, raw: Uint8Array): Promise<PackTable> {
+async function writePack(
+  folder: string,
+  raw: Uint8Array,
+  compressor: InlineCompressor,
+): Promise<PackTable> {
   const pieces: Uint8Array[] = []
   const sink = {
     write: (bytes: Uint8Array): Promise<void> => {
@@ -106,7 +114,7 @@ async function writePack(folder: string, raw: Uint8Array): Promise<PackTable> {
       writeFile(join(folder, 'blobs', 'sha256', hexOf(table.digest)), Buffer.concat(pieces)),
     abort: (): Promise<void> => Promise.resolve(),
   }
-  const writer = new PackWriter({ sink, compressor: new InlineCompressor(), level: LEVEL })
+  const writer = new PackWriter({ sink, compressor, level: LEVEL })
   await writer.add(raw, digestOf(raw))
   return writer.finish()
 }

@@ -43,6 +43,7 @@ describe('completing images in the background', function () {
       await daemon.stopProgram()
       await daemon.startProgram()
       await dropCaches()
+      await hasReconnected(machine)
       const { stdout } = await containerd.run(pair.thin, SUMS, thin)
       assert.equal(stdout, expected.stdout)
       const { content, fuse } = await statusOf(machine)
@@ -103,5 +104,19 @@ async function isIn(state: BackgroundStatus['state'], machine: Machine): Promise
       throw new Error(`${background.state}, ${trees.length} trees\n${machine.daemon.log()}`)
     }
     await sleep(50)
+  }
+}
+
+/** containerd waits up to a few seconds before it tries a daemon again that it has lost. */
+async function hasReconnected({ containerd }: Machine): Promise<void> {
+  const deadlineMs = performance.now() + 30_000
+  for (;;) {
+    try {
+      await containerd.ctr(['snapshots', '--snapshotter', 'thin', 'ls'])
+      return
+    } catch (error) {
+      if (performance.now() > deadlineMs) throw error
+      await sleep(200)
+    }
   }
 }
