@@ -37,7 +37,7 @@ export const DEBIAN_IMAGES = {
 } as const satisfies Record<string, DebianImage>
 
 /** Change it whenever images are built differently: it is part of what the cache knows them by. */
-const REVISION = 'debian 3'
+const REVISION = 'debian 4'
 
 /** An installation of gigabytes, on a machine that does other things as well. */
 const INSTALL_TIMEOUT_MS = 1_800_000
