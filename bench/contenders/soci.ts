@@ -1,6 +1,6 @@
 /**
  * soci-snapshotter with unmodified layers and an index. Written from the documentation and the
- * configuration of its 0.15 (docs/cli-usage.md, docs/getting-started.md, config/config.toml) and
+ * configuration of its main branch of August 2026 (docs/cli-usage.md, docs/getting-started.md, config/config.toml) and
  * from nerdctl's command reference; not yet run where the numbers of this project come from.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
