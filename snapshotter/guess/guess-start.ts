@@ -72,11 +72,12 @@ class Guess {
   async run(): Promise<void> {
     const [name, ...args] = this.#options.argv
     if (name === undefined) return
-    await this.#program(name)
     // A script that is run by a shell or an interpreter, and a program that an entrypoint ends in.
-    for (const word of args) if (word.startsWith('/')) await this.#program(word)
-    if (this.ranges().length === 0) return
+    const programs = [name, ...args.filter((word) => word.startsWith('/'))]
+    if (programs.every((program) => this.#findProgram(program) === undefined)) return
+    // First what is read first: the runtime waits for it before there is a program.
     for (const path of ALWAYS_READ) this.#addPath(path)
+    for (const program of programs) await this.#program(program)
   }
 
   async #program(name: string): Promise<void> {
