@@ -57,8 +57,10 @@ export interface StartupIndex extends MergedIndex {
   readonly startup: PublishedStartup
 }
 
-/** zstd level of startup packs: they are small, written once, and every start waits for them. */
+/** zstd level of startup packs that were recorded: they are small, written once, and every start waits for them. */
 const STARTUP_LEVEL = 19
+/** Of guessed ones: whoever converts waits for them, too, up to 16 MiB at 2 MB/s. */
+const GUESSED_LEVEL = 9
 
 /**
  * The merged index with startup packs, and these in the store; `undefined` where the profiles name
@@ -68,6 +70,7 @@ export async function addStartup(
   merged: MergedIndex,
   profiles: readonly [Profile, ...Profile[]],
   modules: StartupModules,
+  level = STARTUP_LEVEL,
 ): Promise<StartupIndex | undefined> {
   const { store, workspace, signal } = modules
   const path = workspace.file('index')
@@ -77,7 +80,9 @@ export async function addStartup(
     for (const profile of profiles) refuseOthersProfile(index, profile)
     const content = startupContent(index, { ranges: combinedRanges(profiles) })
     if (content.pieces.length === 0) return undefined
-    const startup = await withFrames(modules, (read) => pack(content, index, read, modules))
+    const startup = await withFrames(modules, (read) =>
+      pack(content, { index, read, level }, modules),
+    )
     const starts = profiles.map(({ commands }) => ({ commands }))
     return await publish(index, content, { ...startup, starts }, modules)
   } finally {
@@ -106,7 +111,7 @@ export async function addGuessedStartup(
       }),
     )
     if (profile.ranges.length === 0) return undefined
-    const added = await addStartup(merged, [profile], modules)
+    const added = await addStartup(merged, [profile], modules, GUESSED_LEVEL)
     return added && { ...added, startup: { ...added.startup, guessed: true } }
   } finally {
     tree.close()
@@ -205,8 +210,7 @@ const SILENT: Log = {
 
 async function pack(
   content: StartupContent,
-  index: Index,
-  read: Read,
+  { index, read, level }: { index: Index; read: Read; level: number },
   { compressor, publisher, workspace, signal }: StartupModules,
 ): Promise<StartupPacks> {
   const tables = new Map<number, PackTable>()
@@ -218,7 +222,7 @@ async function pack(
   return packStartup(content, {
     read: (key, rawOffset, target) => read(tableOf(key), rawOffset, target),
     compressor,
-    level: STARTUP_LEVEL,
+    level,
     openPack: () => new PackSpool(workspace.file('pack'), (file) => publisher.send(file)),
     signal,
   })
