@@ -1,8 +1,10 @@
 /** Runs a workload from an image that containerd has, until it is ready: does it do what it is for? */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Readiness, Workload } from './workload.js'
+import { sourceMounts } from '../cold-start/container-command.js'
+import { answerOf } from '../cold-start/started-task.js'
 import type { Containerd } from '../../test/sandbox/containerd.js'
 
 const READY_TIMEOUT_MS = 180_000
@@ -44,15 +46,13 @@ export async function tryWorkload(workload: Workload, options: TrialOptions): Pr
   }
 }
 
-/** Flags of `ctr run` and `ctr containers create`; writes the workload's sources below `directory`. */
-function runFlags({ name, env, sources, hostNetwork }: Workload, directory: string): string[] {
+/** Flags of `ctr run`; writes the workload's sources below `directory`. */
+function runFlags(workload: Workload, directory: string): string[] {
+  const { name, env, hostNetwork } = workload
   const flags = env.flatMap((setting) => ['--env', setting])
   if (hostNetwork) flags.push('--net-host')
-  if (Object.keys(sources).length === 0) return flags
-  const folder = join(directory, `src-${name}`)
-  mkdirSync(folder, { recursive: true })
-  for (const [file, text] of Object.entries(sources)) writeFileSync(join(folder, file), text)
-  return [...flags, '--mount', `type=bind,src=${folder},dst=/src,options=rbind:ro`]
+  const mounts = sourceMounts(workload, join(directory, `src-${name}`))
+  return [...flags, ...mounts.flatMap((mount) => ['--mount', mount])]
 }
 
 async function untilReady(
@@ -61,7 +61,7 @@ async function untilReady(
   deadlineMs: number,
 ): Promise<string> {
   while (performance.now() < deadlineMs) {
-    const output = ready.kind === 'line' ? printed(logFile, ready.text) : await answer(ready.url)
+    const output = ready.kind === 'line' ? printed(logFile, ready.text) : await answerOf(ready.url)
     if (output !== undefined) return output
     await sleep(POLL_MS)
   }
@@ -72,14 +72,4 @@ async function untilReady(
 function printed(logFile: string, text: string): string | undefined {
   const lines = readFileSync(logFile, 'utf8').split('\n')
   return lines.find((line) => line.includes(text))
-}
-
-async function answer(url: string): Promise<string | undefined> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(1000) })
-    return response.status === 200 ? await response.text() : undefined
-  } catch {
-    // Nobody listens yet.
-    return undefined
-  }
 }
