@@ -9,6 +9,7 @@ import { IndexFormatError } from '../errors.js'
 import {
   MAX_INDEX_BYTES,
   MAX_PACK_BYTES,
+  MAX_PROFILE_BYTES,
   MAX_RECIPE_BYTES,
   MAX_RECIPE_LAYERS,
   MAX_RECIPE_STORES,
@@ -26,6 +27,8 @@ export const EMBEDDED_INDEX_FILE_NAME = 'thin-index.zst'
 
 /** The name of the startup plan's file, where there is one. */
 export const STARTUP_PLAN_FILE_NAME = 'thin-startup.zst'
+/** The name of the guessed profile's file, where there is one. */
+export const GUESS_FILE_NAME = 'thin-guess.json'
 
 /** A blob of a store. */
 export interface BlobRef {
@@ -55,12 +58,13 @@ export interface RecipeLayer {
 /** What a start of the image reads, in packs of its own that can be fetched at once. */
 export interface StartupRef {
   /** The file of the thin layer that holds the startup plan. */
-  readonly plan: BlobRef & { readonly file: string }
+  readonly plan: LayerFileRef
   /** In the order in which they are to be fetched; at least one. */
   readonly packs: readonly BlobRef[]
-  /** Nobody recorded it: it holds the beginning of a start, and nodes may learn the rest. Default false. */
-  readonly guessed?: boolean
 }
+
+/** A file of the thin layer, beside the recipe. */
+export type LayerFileRef = BlobRef & { readonly file: string }
 
 /** What this project adds to the format. */
 export interface ThinSection {
@@ -73,6 +77,11 @@ export interface ThinSection {
   readonly layers: readonly (IndexRef | null)[]
   /** Of the merged tree. Absent where nobody said what a start reads. */
   readonly startup?: StartupRef
+  /**
+   * A profile of the merged tree that nobody recorded: it holds the beginning of a start, in the
+   * ordinary packs, and nodes may learn the rest. Absent beside `startup`.
+   */
+  readonly guess?: LayerFileRef
 }
 
 export interface Recipe {
@@ -150,6 +159,7 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
   }
   const merged = json.member('merged')
   const startup = json.member('startup')
+  const guess = json.member('guess')
   return {
     version,
     stores: json.member('stores').elements(0, MAX_RECIPE_STORES).map(storeUrlFromJson),
@@ -159,23 +169,22 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
       .elements(layers.length, layers.length)
       .map((layer, at) => layerIndexFromJson(layer, layers[at])),
     ...(startup.present ? { startup: startupFromJson(startup) } : {}),
+    ...(guess.present ? { guess: layerFileFromJson(guess, MAX_PROFILE_BYTES) } : {}),
   }
 }
 
 function startupFromJson(json: JsonCursor): StartupRef {
-  const plan = json.member('plan')
-  const guessed = json.member('guessed')
   return {
-    plan: {
-      file: fileNameFromJson(plan.member('file')),
-      ...blobRefFromJson(plan, MAX_STARTUP_PLAN_BYTES),
-    },
+    plan: layerFileFromJson(json.member('plan'), MAX_STARTUP_PLAN_BYTES),
     packs: json
       .member('packs')
       .elements(1, MAX_STARTUP_PACKS)
       .map((pack) => blobRefFromJson(pack, MAX_PACK_BYTES)),
-    ...(guessed.present && guessed.boolean() && { guessed: true }),
   }
+}
+
+function layerFileFromJson(json: JsonCursor, maxBytes: number): LayerFileRef {
+  return { file: fileNameFromJson(json.member('file')), ...blobRefFromJson(json, maxBytes) }
 }
 
 function blobRefFromJson(json: JsonCursor, maxBytes: number): BlobRef {
@@ -233,15 +242,19 @@ function jsonFromThinSection(thin: ThinSection): unknown {
     ...(thin.merged === undefined ? {} : { merged: jsonFromIndexRef(thin.merged) }),
     layers: thin.layers.map((layer) => (layer === null ? null : jsonFromIndexRef(layer))),
     ...(thin.startup === undefined ? {} : { startup: jsonFromStartup(thin.startup) }),
+    ...(thin.guess === undefined ? {} : { guess: jsonFromLayerFile(thin.guess) }),
   }
 }
 
-function jsonFromStartup({ plan, packs, guessed }: StartupRef): unknown {
+function jsonFromStartup({ plan, packs }: StartupRef): unknown {
   return {
-    plan: { file: plan.file, digest: plan.digest, sizeBytes: plan.sizeBytes },
+    plan: jsonFromLayerFile(plan),
     packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
-    ...(guessed === true && { guessed }),
   }
+}
+
+function jsonFromLayerFile({ file, digest, sizeBytes }: LayerFileRef): unknown {
+  return { file, digest, sizeBytes }
 }
 
 function jsonFromIndexRef(ref: IndexRef): unknown {

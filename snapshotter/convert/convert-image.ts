@@ -20,15 +20,17 @@ import {
 } from '../registry/index.js'
 import { BlobPublisher } from './blob-publisher.js'
 import type { ConvertResult, PlatformResult } from './convert-result.js'
+import { guessedStart } from './guessed-start.js'
 import { convertLayers } from './image-layers.js'
-import { mergeLayers } from './image-merger.js'
+import { type MergedIndex, mergeLayers } from './image-merger.js'
 import { LayerConverter } from './layer-converter.js'
 import type { ConvertProgress } from './progress.js'
 import { PublishDatabase } from './publish-database.js'
 import { type SourceImage, readSourceImages } from './source-images.js'
 import { StageClock } from './stage-clock.js'
-import { addGuessedStartup, addStartup, type StartupModules } from './startup-packer.js'
+import { addStartup } from './startup-packer.js'
 import { openContentStore } from './store-location.js'
+import type { StartupModules } from './stored-frames.js'
 import { thinIndex } from './thin-image.js'
 import {
   type PublishedPlatform,
@@ -71,7 +73,7 @@ export interface ConvertOptions {
    * is for the one whose merged index it names.
    */
   readonly profiles?: readonly Profile[]
-  /** A platform without profile gets startup packs for what its start is guessed to read. Default true. */
+  /** A platform without profile names what its start is guessed to read. Default true. */
   readonly guess?: boolean
   /** Threads that compress. Default: as many as there are processors, 4 at most. */
   readonly threads?: number
@@ -180,17 +182,26 @@ async function convertPlatform(
     const indexes = opened.map(({ index }) => index)
     const { clock } = modules
     const merged = await clock.time('merge', () => mergeLayers(layers, indexes, modules, { reuse }))
-    const [first, ...others] = options.profilesFor(merged.index.digest)
-    const startup = await clock.time('startup', () => {
-      if (first !== undefined) return addStartup(merged, [first, ...others], modules)
-      return options.guess === false ? undefined : addGuessedStartup(merged, image.config, modules)
-    })
-    return await clock.time('publish', () =>
-      publishPlatform(image, layers, startup ?? merged, modules),
+    const profiles = options.profilesFor(merged.index.digest)
+    const started = await clock.time('startup', () =>
+      withStart(merged, { profiles, config: image.config, guess: options.guess }, modules),
     )
+    return await clock.time('publish', () => publishPlatform(image, layers, started, modules))
   } finally {
     for (const { index } of opened) index.close()
   }
+}
+
+async function withStart(
+  merged: MergedIndex,
+  known: { profiles: readonly Profile[]; config: Uint8Array; guess: boolean | undefined },
+  modules: ConversionModules,
+): Promise<MergedIndex> {
+  const [first, ...others] = known.profiles
+  if (first !== undefined) return (await addStartup(merged, [first, ...others], modules)) ?? merged
+  if (known.guess === false) return merged
+  const guess = await guessedStart(merged, known.config, modules)
+  return guess === undefined ? merged : { ...merged, guess }
 }
 
 function refuseUnused(profiles: readonly Profile[], used: ReadonlySet<Profile>): void {

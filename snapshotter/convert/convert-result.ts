@@ -28,6 +28,8 @@ export interface PlatformResult {
   readonly merged: IndexRef
   /** Startup packs and their size; absent without profiles. */
   readonly startup?: { readonly packs: number; readonly sizeBytes: number }
+  /** What a start is guessed to read, uncompressed; absent where nothing was guessed. */
+  readonly guess?: { readonly rawBytes: number }
   /** The original's layers, as they are compressed. */
   readonly originalBytes: number
   /** Every pack and index the thin image refers to, once. */

@@ -13,6 +13,7 @@ import { compressIndex, fetchIndex } from './index-blob.js'
 import { mergedIndexKey } from './index-key.js'
 import { type ConvertedLayer, type LayerConverterModules, packsOf } from './layer-converter.js'
 import type { KnownIndex } from './publish-database.js'
+import type { GuessedStart } from './guessed-start.js'
 import type { PublishedStartup } from './startup-packer.js'
 
 export interface MergedIndex {
@@ -22,6 +23,8 @@ export interface MergedIndex {
   readonly reused: boolean
   /** Where profiles were given. */
   readonly startup?: PublishedStartup
+  /** Where none were, and something could be guessed. */
+  readonly guess?: GuessedStart
 }
 
 /** Merges layers, bottom first. `indexes` are theirs, open; the caller closes them. */

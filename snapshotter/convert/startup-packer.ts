@@ -3,15 +3,7 @@
  * written anew in access order, and the merged index refers to it there from then on. Inode numbers
  * stay: the tree is the same, walked in the same order.
  */
-import { mkdir, rm } from 'node:fs/promises'
-import {
-  ContentStore as FrameStore,
-  createContentStats,
-  createHttpAgent,
-  DEFAULT_HTTP_LIMITS,
-  type Log,
-  sourceFromUrl,
-} from '../../fusefs/index.js'
+import { rm } from 'node:fs/promises'
 import {
   bytesFromStartupPlan,
   type Digest,
@@ -32,16 +24,11 @@ import {
   writeIndex,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import { guessStart } from '../guess/guess-start.js'
-import { JsonObject, type RegistryConnection } from '../registry/index.js'
 import type { MergedIndex } from './image-merger.js'
 import { compressIndex, fetchIndex } from './index-blob.js'
-import { type LayerConverterModules, packsOf } from './layer-converter.js'
+import { packsOf } from './layer-converter.js'
 import { PackSpool } from './pack-spool.js'
-
-export interface StartupModules extends LayerConverterModules {
-  readonly connection: RegistryConnection
-}
+import { type ReadPack, type StartupModules, withStoredFrames } from './stored-frames.js'
 
 /** What the thin layer and its recipe say about a start. */
 export interface PublishedStartup {
@@ -49,19 +36,14 @@ export interface PublishedStartup {
   readonly plan: { readonly bytes: Uint8Array; readonly digest: Digest }
   /** In the order in which they are to be fetched. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
-  /** Nobody recorded it. Default false. */
-  readonly guessed?: boolean
 }
 
 export interface StartupIndex extends MergedIndex {
   readonly startup: PublishedStartup
 }
 
-/** zstd level of startup packs that were recorded: they are small, written once, and every start waits for them. */
+/** zstd level of startup packs: they are small, written once, and every start waits for them. */
 const STARTUP_LEVEL = 19
-/** Of guessed ones: whoever converts waits for them, too, up to 16 MiB at 2 MB/s. */
-const GUESSED_LEVEL = 9
-
 /**
  * The merged index with startup packs, and these in the store; `undefined` where the profiles name
  * nothing that is stored. Throws `invalid-argument` where they name what this tree does not have.
@@ -70,7 +52,6 @@ export async function addStartup(
   merged: MergedIndex,
   profiles: readonly [Profile, ...Profile[]],
   modules: StartupModules,
-  level = STARTUP_LEVEL,
 ): Promise<StartupIndex | undefined> {
   const { store, workspace, signal } = modules
   const path = workspace.file('index')
@@ -80,8 +61,8 @@ export async function addStartup(
     for (const profile of profiles) refuseOthersProfile(index, profile)
     const content = startupContent(index, { ranges: combinedRanges(profiles) })
     if (content.pieces.length === 0) return undefined
-    const startup = await withFrames(modules, (read) =>
-      pack(content, { index, read, level }, modules),
+    const startup = await withStoredFrames(modules, (read) =>
+      pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
     return await publish(index, content, { ...startup, starts }, modules)
@@ -89,72 +70,6 @@ export async function addStartup(
     index.close()
     await rm(path, { force: true })
   }
-}
-
-/** The same with a guess for a profile: see `guessStart`. `config` is the image's configuration. */
-export async function addGuessedStartup(
-  merged: MergedIndex,
-  config: Uint8Array,
-  modules: StartupModules,
-): Promise<StartupIndex | undefined> {
-  const { store, workspace, signal } = modules
-  const path = workspace.file('index')
-  await fetchIndex(merged.index, path, store, signal)
-  const tree = Index.open(path)
-  try {
-    const profile = await withFrames(modules, (read) =>
-      guessStart({
-        index: merged.index.digest,
-        tree,
-        ...processOf(config),
-        readFile: (ino, offset, length) => readRun(tree, { ino, offset, length }, read),
-      }),
-    )
-    if (profile.ranges.length === 0) return undefined
-    const added = await addStartup(merged, [profile], modules, GUESSED_LEVEL)
-    return added && { ...added, startup: { ...added.startup, guessed: true } }
-  } finally {
-    tree.close()
-    await rm(path, { force: true })
-  }
-}
-
-function processOf(config: Uint8Array): {
-  argv: string[]
-  env: string[]
-  workingDirectory: string
-} {
-  const json = JsonObject.parse(config, 'configuration').raw['config']
-  const process: Readonly<Record<string, unknown>> =
-    typeof json === 'object' && json !== null ? { ...json } : {}
-  const texts = (key: string): string[] => {
-    const value = process[key]
-    return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
-  }
-  const folder = process['WorkingDir']
-  return {
-    argv: [...texts('Entrypoint'), ...texts('Cmd')],
-    env: texts('Env'),
-    workingDirectory: typeof folder === 'string' ? folder : '/',
-  }
-}
-
-/** Holes are zeros. */
-async function readRun(
-  tree: Index,
-  run: { ino: number; offset: number; length: number },
-  read: Read,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(run.length)
-  const end = run.offset + run.length
-  for (const extent of tree.extents(run.ino)) {
-    const from = Math.max(run.offset, extent.offset)
-    const to = Math.min(end, extent.offset + extent.length)
-    if (from >= to) continue
-    const target = bytes.subarray(from - run.offset, to - run.offset)
-    await read(tree.packTable(extent.pack), extent.rawOffset + from - extent.offset, target)
-  }
-  return bytes
 }
 
 /** Whether all that the profile names is in the tree: else it was recorded with another image. */
@@ -174,43 +89,9 @@ function refuseOthersProfile(index: Index, profile: Profile): void {
   )
 }
 
-type Read = (pack: PackTable, rawOffset: number, target: Uint8Array) => Promise<void>
-
-/** Reads out of the packs in the store, each frame verified; what is fetched stays for a while. */
-async function withFrames<T>(
-  { store, connection, workspace, signal }: StartupModules,
-  use: (read: Read) => Promise<T>,
-): Promise<T> {
-  const stats = createContentStats()
-  const agent = createHttpAgent({ limits: DEFAULT_HTTP_LIMITS })
-  const { authorizer } = connection
-  const cacheDir = workspace.file('frames')
-  await mkdir(cacheDir)
-  // Where this process writes to, which is not always where nodes read from.
-  const source = sourceFromUrl({ url: store.name }, { authorizer, agent, log: SILENT, stats })
-  const frames = await FrameStore.open({ cacheDir }, { log: SILENT, stats })
-  try {
-    return await use((pack, rawOffset, target) =>
-      frames.read({ pack, rawOffset, target, source }, signal),
-    )
-  } finally {
-    await frames.close()
-    await source.close()
-    await agent.destroy()
-  }
-}
-
-/** What goes wrong is thrown to us. */
-const SILENT: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-}
-
 async function pack(
   content: StartupContent,
-  { index, read, level }: { index: Index; read: Read; level: number },
+  { index, read }: { index: Index; read: ReadPack },
   { compressor, publisher, workspace, signal }: StartupModules,
 ): Promise<StartupPacks> {
   const tables = new Map<number, PackTable>()
@@ -222,7 +103,7 @@ async function pack(
   return packStartup(content, {
     read: (key, rawOffset, target) => read(tableOf(key), rawOffset, target),
     compressor,
-    level,
+    level: STARTUP_LEVEL,
     openPack: () => new PackSpool(workspace.file('pack'), (file) => publisher.send(file)),
     signal,
   })

@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import {
   type Digest,
   EMBEDDED_INDEX_FILE_NAME,
+  GUESS_FILE_NAME,
   RECIPE_FILE_NAME,
   type Recipe,
   STARTUP_PLAN_FILE_NAME,
@@ -40,15 +41,21 @@ export interface ThinLayer {
   readonly diffId: Digest
 }
 
-/** The layer with the recipe and, where they are given, the merged index's blob and the startup plan. */
-export function thinLayer(
-  recipe: Recipe,
-  embedded: { index: Uint8Array | undefined; startupPlan: Uint8Array | undefined },
-): ThinLayer {
+/** What stands beside the recipe. */
+export interface EmbeddedFiles {
+  /** The merged index's blob. */
+  readonly index?: Uint8Array | undefined
+  readonly startupPlan?: Uint8Array | undefined
+  /** A guessed profile. */
+  readonly guess?: Uint8Array | undefined
+}
+
+export function thinLayer(recipe: Recipe, embedded: EmbeddedFiles): ThinLayer {
   const files = [{ name: RECIPE_FILE_NAME, bytes: bytesFromRecipe(recipe) }]
-  const { index, startupPlan } = embedded
+  const { index, startupPlan, guess } = embedded
   if (index !== undefined) files.push({ name: EMBEDDED_INDEX_FILE_NAME, bytes: index })
   if (startupPlan !== undefined) files.push({ name: STARTUP_PLAN_FILE_NAME, bytes: startupPlan })
+  if (guess !== undefined) files.push({ name: GUESS_FILE_NAME, bytes: guess })
   const tar = ustarArchive(files)
   const bytes = gzipSync(tar, { level: 6 })
   return { bytes, digest: digestOf(bytes), diffId: digestOf(tar) }

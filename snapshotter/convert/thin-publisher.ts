@@ -2,7 +2,9 @@
 import {
   type Digest,
   EMBEDDED_INDEX_FILE_NAME,
+  GUESS_FILE_NAME,
   type IndexRef,
+  type LayerFileRef,
   type Recipe,
   STARTUP_PLAN_FILE_NAME,
   type StartupRef,
@@ -58,7 +60,11 @@ export async function publishPlatform(
   const { source, destination, store, signal } = modules
   const embedded = await embeddedIndex(merged.index, store, signal)
   const recipe = recipeOf(layers, merged, { source, store, embedded: embedded !== undefined })
-  const layer = thinLayer(recipe, { index: embedded, startupPlan: merged.startup?.plan.bytes })
+  const layer = thinLayer(recipe, {
+    index: embedded,
+    startupPlan: merged.startup?.plan.bytes,
+    guess: merged.guess?.bytes,
+  })
   const config = thinConfig(image.config, layer, `configuration of ${source.name}`)
   const bytes = thinManifest(image.manifest, layer, config)
   const digest = digestOf(bytes)
@@ -85,6 +91,7 @@ export async function publishPlatform(
     ...(merged.startup === undefined
       ? {}
       : { startup: { packs: merged.startup.packs.length, sizeBytes: sum(merged.startup.packs) } }),
+    ...(merged.guess === undefined ? {} : { guess: { rawBytes: merged.guess.rawBytes } }),
     originalBytes: sum(image.manifest.layers),
     contentBytes: sum(content),
     packs: content.filter((one) => one.mediaType === THIN_PACK).length,
@@ -134,17 +141,22 @@ export function recipeWith(
   const { version, stores, layers } = thin
   const embedded = isEmbedded ? { embedded: EMBEDDED_INDEX_FILE_NAME } : {}
   const mergedRef: IndexRef = { ...merged.index, ...embedded }
-  const startup = merged.startup === undefined ? {} : { startup: startupRef(merged.startup) }
-  const changed = { ...recipe, thin: { version, stores, merged: mergedRef, layers, ...startup } }
+  const start = {
+    ...(merged.startup !== undefined && { startup: startupRef(merged.startup) }),
+    ...(merged.guess !== undefined && { guess: fileRef(GUESS_FILE_NAME, merged.guess.bytes) }),
+  }
+  const changed = { ...recipe, thin: { version, stores, merged: mergedRef, layers, ...start } }
   // What a node would refuse must not be published.
   recipeFromBytes(bytesFromRecipe(changed))
   return changed
 }
 
-function startupRef({ plan, packs, guessed }: PublishedStartup): StartupRef {
-  const { bytes, digest } = plan
-  const file = { file: STARTUP_PLAN_FILE_NAME, digest, sizeBytes: bytes.length }
-  return { plan: file, packs, ...(guessed === true && { guessed }) }
+function startupRef({ plan, packs }: PublishedStartup): StartupRef {
+  return { plan: fileRef(STARTUP_PLAN_FILE_NAME, plan.bytes), packs }
+}
+
+function fileRef(file: string, bytes: Uint8Array): LayerFileRef {
+  return { file, digest: digestOf(bytes), sizeBytes: bytes.length }
 }
 
 /** Every blob of the thin image, once: packs in order of first use, then indexes. */

@@ -227,7 +227,7 @@ export class Daemon {
       },
     )
     const unpublished = new UnpublishedStarts({
-      ...{ profiles, startup },
+      ...{ profiles, startup, log },
       learner: learn ? learner : undefined,
       finder: shared ? new SharedProfiles({ sources, log }) : undefined,
     })

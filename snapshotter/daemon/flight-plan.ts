@@ -2,9 +2,7 @@
  * What a flight brings in: which frames, in which order, and what of them goes into which file's
  * pages. An image that was published with its start says so beside its recipe.
  */
-import { createHash } from 'node:crypto'
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   type Index,
   type PackTable,
@@ -13,6 +11,7 @@ import {
   type StartupRef,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
+import { readLayerFile } from './layer-file.js'
 import { type FramePart, StartupPlaces } from './startup-places.js'
 
 /** A run of frames of one pack, of which `pack` is the position in the plan. */
@@ -28,9 +27,12 @@ export interface FlightPlaces {
   partsOf(packAt: number, frameAt: number): readonly FramePart[]
 }
 
+/** Where a profile comes from that the image was not published with, or only guessed. */
+export type ProfileOrigin = 'guess' | 'learned' | 'shared'
+
 export interface FlightPlan {
   /** For logs: who knew of this start. */
-  readonly origin: 'image' | 'learned' | 'shared'
+  readonly origin: 'image' | ProfileOrigin
   readonly packs: readonly PackTable[]
   /** One after the other; what is in one step is asked for at the same time. */
   readonly steps: readonly (readonly PlannedFrames[])[]
@@ -45,11 +47,11 @@ export interface FlightPlan {
 }
 
 /**
- * The plan in the file `planPath`, which the recipe refers to. Throws `invalid-content` where it is
+ * The plan that the recipe of the layer in `folder` refers to. Throws `invalid-content` where it is
  * not the recipe's, and what `startupPlanFromBytes` throws.
  */
-export async function planOfImage(ref: StartupRef, planPath: string): Promise<FlightPlan> {
-  const plan = await readPlan(ref, planPath)
+export async function planOfImage(ref: StartupRef, folder: string): Promise<FlightPlan> {
+  const plan = await readPlan(ref, folder)
   const { packs, runs, paths } = plan
   return {
     origin: 'image',
@@ -61,26 +63,12 @@ export async function planOfImage(ref: StartupRef, planPath: string): Promise<Fl
   }
 }
 
-async function readPlan(ref: StartupRef, planPath: string): Promise<StartupPlan> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  const file = await open(planPath, flags)
-  let bytes: Buffer
-  try {
-    const buffer = Buffer.alloc(ref.plan.sizeBytes)
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0)
-    bytes = buffer.subarray(0, bytesRead)
-  } finally {
-    await file.close()
-  }
-  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-  if (digest !== ref.plan.digest) {
-    const message = `startup plan ${planPath}: is ${digest}, the recipe says ${ref.plan.digest}`
-    throw new SnapshotterError('invalid-content', message)
-  }
+async function readPlan(ref: StartupRef, folder: string): Promise<StartupPlan> {
+  const bytes = await readLayerFile(ref.plan, folder)
   const plan = startupPlanFromBytes(bytes)
   const named = ref.packs.map((pack) => pack.digest).join(' ')
   if (plan.packs.map((pack) => pack.digest).join(' ') !== named) {
-    const message = `startup plan ${planPath}: names other packs than the recipe`
+    const message = `startup plan ${join(folder, ref.plan.file)}: names other packs than the recipe`
     throw new SnapshotterError('invalid-content', message)
   }
   return plan

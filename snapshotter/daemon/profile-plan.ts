@@ -12,7 +12,7 @@ import {
   PROFILE_PAGE_BYTES,
   type Profile,
 } from '../../index-format/index.js'
-import type { FlightPlan, PlannedFrames } from './flight-plan.js'
+import type { FlightPlan, PlannedFrames, ProfileOrigin } from './flight-plan.js'
 import type { FramePart } from './startup-places.js'
 
 /** What lies between two frames is brought along up to here: one more request would cost more. */
@@ -30,7 +30,7 @@ interface PlannedPack {
 /** Plans for the index in the file `indexPath`. Throws what opening that throws. */
 export function planOfProfile(
   profile: Profile,
-  options: { indexPath: string; origin: 'learned' | 'shared' },
+  options: { indexPath: string; origin: ProfileOrigin },
 ): FlightPlan {
   const index = Index.open(options.indexPath)
   try {

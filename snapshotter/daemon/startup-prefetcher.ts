@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ContentStore, Log, TreeClass, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
 import type { Profile, ThinSection } from '../../index-format/index.js'
-import { type FlightPlan, planOfImage } from './flight-plan.js'
+import { type FlightPlan, planOfImage, type ProfileOrigin } from './flight-plan.js'
 import type { FuseServers } from './fuse-servers.js'
 import type { ReadAhead } from './read-ahead.js'
 import { planOfProfile } from './profile-plan.js'
@@ -25,7 +25,7 @@ export interface StartupPrefetcherModules {
 export class StartupPrefetcher {
   readonly #mountpoints: Readonly<Record<TreeClass, string>>
   readonly #modules: StartupPrefetcherModules
-  /** By slot. A guessed start may be under way together with what was learned beyond it. */
+  /** By slot. A guessed start may be under way together with what somebody shared. */
   readonly #flights = new Map<number, Set<StartupFlight>>()
 
   constructor(
@@ -38,7 +38,7 @@ export class StartupPrefetcher {
 
   /**
    * Begins to fetch the start of a recipe's merged tree; `undefined` where the recipe knows none.
-   * `folder` holds the plan. Never throws: without it the image only starts slower. The caller hands
+   * `folder` holds the thin layer's files. Never throws: without it the image only starts slower. The caller hands
    * the flight on to `land`, or cancels it.
    */
   begin(thin: ThinSection, folder: string): StartupFlight | undefined {
@@ -47,8 +47,7 @@ export class StartupPrefetcher {
     const { content, log, sources } = this.#modules
     try {
       const source = sources.for(thin.stores)
-      const planPath = join(folder, startup.plan.file)
-      const readPlan = (): ReturnType<typeof planOfImage> => planOfImage(startup, planPath)
+      const readPlan = (): Promise<FlightPlan> => planOfImage(startup, folder)
       return new StartupFlight({ readPlan, source }, { content, log })
     } catch (error) {
       log.warn({ err: error }, 'the start of an image cannot be fetched ahead')
@@ -76,7 +75,7 @@ export class StartupPrefetcher {
    */
   fly(
     profile: Profile,
-    to: { tree: TreeRecord; stores: readonly string[]; origin: 'learned' | 'shared' },
+    to: { tree: TreeRecord; stores: readonly string[]; origin: ProfileOrigin },
   ): void {
     const { tree, stores, origin } = to
     const { content, log, registry, sources } = this.#modules

@@ -153,8 +153,7 @@ export class ThinTrees implements ThinLayers {
   ): Promise<number> {
     const { registry, startup, unpublished } = this.#modules
     const flight = startup.begin(thin, place.fsDir)
-    const isRecorded = thin.startup !== undefined && thin.startup.guessed !== true
-    const pending = isRecorded ? undefined : unpublished.begin(thin)
+    const pending = flight === undefined ? unpublished.begin(thin, place.fsDir) : undefined
     try {
       const slot = await this.#tree(merged, thin.stores, place, signal)
       const tree = registry.bySlot(slot)

@@ -1,10 +1,16 @@
 /**
  * Starts of images that were published without a recorded one: this node brings them in as it has learned them,
- * or as somebody shared them through the image's store, and learns those that nobody knows. None of
- * this is waited for: a pull is as fast as without.
+ * or as somebody shared them through the image's store, or as they were guessed, and learns those
+ * that nobody knows. None of this is waited for: a pull is as fast as without.
  */
-import type { TreeRecord } from '../../fusefs/index.js'
-import type { Profile, ThinSection } from '../../index-format/index.js'
+import type { Log, TreeRecord } from '../../fusefs/index.js'
+import {
+  mergedProfile,
+  type Profile,
+  profileFromBytes,
+  type ThinSection,
+} from '../../index-format/index.js'
+import { readLayerFile } from './layer-file.js'
 import type { LearnedProfiles } from './learned-profiles.js'
 import type { StartLearner } from './start-learner.js'
 import type { StartupPrefetcher } from './startup-prefetcher.js'
@@ -22,10 +28,13 @@ export interface UnpublishedStartsModules {
   readonly learner: StartLearner | undefined
   /** Undefined: nobody is asked. */
   readonly finder: ProfileFinder | undefined
+  readonly log: Log
 }
 
 /** What is known of the start of a tree that is not registered yet. */
 export interface PendingStart {
+  /** None of these rejects. */
+  readonly guess: Promise<Profile | undefined>
   readonly learned: Promise<Profile | undefined>
   /** Asked for at once where nothing was learned. */
   readonly shared: Promise<Profile | undefined>
@@ -41,26 +50,33 @@ export class UnpublishedStarts {
     this.#modules = modules
   }
 
-  /** Begins to look for the start of a recipe's merged tree, beside all else that a pull does. */
-  begin(thin: ThinSection): PendingStart {
+  /**
+   * Begins to look for the start of a recipe's merged tree, beside all else that a pull does. `folder`
+   * holds the thin layer's files.
+   */
+  begin(thin: ThinSection, folder: string): PendingStart {
     const { profiles, finder } = this.#modules
+    const guess = this.#guess(thin, folder)
     const digest = thin.merged?.digest
     const learned = digest === undefined ? Promise.resolve(undefined) : profiles.get(digest)
     const shared = learned.then((known) =>
       known === undefined ? finder?.find(thin, this.#abort.signal) : undefined,
     )
-    return { learned, shared }
+    return { guess, learned, shared }
   }
 
   /** The tree is registered, and nobody has used it before. Resolves when it may be used. */
   async land(pending: PendingStart, tree: TreeRecord, stores: readonly string[]): Promise<void> {
     const { learner, startup } = this.#modules
-    const learned = await pending.learned
+    const [guess, learned] = await Promise.all([pending.guess, pending.learned])
     if (learned !== undefined) {
-      startup.fly(learned, { tree, stores, origin: 'learned' })
+      // What had been guessed was in the page cache already when the rest was learned.
+      const profile = guess === undefined ? learned : mergedProfile(guess, learned)
+      startup.fly(profile, { tree, stores, origin: 'learned' })
       return
     }
     learner?.watch(tree)
+    if (guess !== undefined) startup.fly(guess, { tree, stores, origin: 'guess' })
     const waiting = {}
     this.#waiting.set(tree.slot, waiting)
     void pending.shared.then((shared) => {
@@ -89,6 +105,16 @@ export class UnpublishedStarts {
     this.#abort.abort()
     this.#waiting.clear()
     this.#modules.learner?.close()
+  }
+
+  async #guess({ guess }: ThinSection, folder: string): Promise<Profile | undefined> {
+    if (guess === undefined) return undefined
+    try {
+      return profileFromBytes(await readLayerFile(guess, folder))
+    } catch (error) {
+      this.#modules.log.warn({ err: error }, 'what a start is guessed to read is not known')
+      return undefined
+    }
   }
 
   #use(shared: Profile, tree: TreeRecord, stores: readonly string[]): void {

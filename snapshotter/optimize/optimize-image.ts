@@ -21,7 +21,8 @@ import { fetchIndex } from '../convert/index-blob.js'
 import { packsOf } from '../convert/layer-converter.js'
 import { PublishDatabase } from '../convert/publish-database.js'
 import { StageClock } from '../convert/stage-clock.js'
-import { addStartup, type StartupIndex, type StartupModules } from '../convert/startup-packer.js'
+import { addStartup, type StartupIndex } from '../convert/startup-packer.js'
+import type { StartupModules } from '../convert/stored-frames.js'
 import { openContentStore } from '../convert/store-location.js'
 import { thinIndex, thinLayer, thinManifest } from '../convert/thin-image.js'
 import { contentDescriptors, embeddedIndex, recipeWith } from '../convert/thin-publisher.js'
@@ -198,8 +199,7 @@ function assignProfiles(
     given.set(platform, [...(given.get(platform) ?? []), profile])
   }
   for (const [platform, mine] of given) {
-    const isGuess = platform.recipe.thin.startup?.guessed === true
-    const before = replace || isGuess ? [] : platform.published
+    const before = replace ? [] : platform.published
     platform.profiles = profilesByCommand([...before, ...mine])
   }
 }

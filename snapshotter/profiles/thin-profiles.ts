@@ -14,7 +14,7 @@ import { ThinImage } from '../inspect/thin-image.js'
 import { parsePlatform, parseReference, type Repository } from '../registry/index.js'
 import { profileArtifact } from './profile-artifact.js'
 import { readProfiles, writeProfiles } from './profile-repository.js'
-import { publishedProfiles } from './published-profiles.js'
+import { publishedGuess, publishedProfiles } from './published-profiles.js'
 
 export interface ThinProfilesOptions {
   /** See `openImageSource`. */
@@ -75,15 +75,16 @@ export class ThinProfiles {
     })
   }
 
-  /** Those that the image was published with. */
+  /** Those that were recorded and that the image was published with. */
   async published(): Promise<Profile[]> {
     const { thin } = this.#thin.recipe
     return thin === undefined ? [] : publishedProfiles(thin, this.#thin.files)
   }
 
-  /** Whether nobody recorded what it was published with. */
-  get isGuessed(): boolean {
-    return this.#thin.recipe.thin?.startup?.guessed === true
+  /** What the image was published with where nobody recorded anything. */
+  async guess(): Promise<Profile | undefined> {
+    const { thin } = this.#thin.recipe
+    return thin && publishedGuess(thin, this.#thin.files)
   }
 
   /** Those that somebody pushed. */

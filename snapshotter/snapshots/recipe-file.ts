@@ -1,6 +1,6 @@
 /**
  * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
- * perhaps the embedded index beside it, and nothing else.
+ * perhaps the embedded index and what is known of a start beside it, and nothing else.
  */
 import { constants } from 'node:fs'
 import { lstat, open, opendir } from 'node:fs/promises'
@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import {
   EMBEDDED_INDEX_FILE_NAME,
+  GUESS_FILE_NAME,
   MAX_RECIPE_BYTES,
   RECIPE_FILE_NAME,
   type Recipe,
@@ -38,9 +39,13 @@ export async function readRecipe(fsDir: string, log: Logger): Promise<Recipe | u
   }
 }
 
-const BESIDE_RECIPE: readonly string[] = [EMBEDDED_INDEX_FILE_NAME, STARTUP_PLAN_FILE_NAME]
+const BESIDE_RECIPE: readonly string[] = [
+  EMBEDDED_INDEX_FILE_NAME,
+  STARTUP_PLAN_FILE_NAME,
+  GUESS_FILE_NAME,
+]
 
-/** A name in `fsDir` that a thin layer does not have. Reads four entries at most. */
+/** A name in `fsDir` that a thin layer does not have. Reads five entries at most. */
 async function otherEntry(fsDir: string): Promise<string | undefined> {
   for await (const { name } of await opendir(fsDir)) {
     if (name === RECIPE_FILE_NAME) continue

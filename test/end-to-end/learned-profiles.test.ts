@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { askDaemon } from '../../snapshotter/admin/admin-client.js'
 import type { DaemonStatus } from '../../snapshotter/daemon/status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
+import { logged } from './daemon-log.js'
 import { type ImagePair, publish } from './thin-images.js'
 
 const NEVER = new AbortController().signal
@@ -115,12 +115,4 @@ describe('an image that was published without a start', function () {
 
 function learnedBy(machine: Machine): string {
   return join(machine.daemon.directory, 'root', 'profiles')
-}
-
-async function logged(machine: Machine, message: string): Promise<void> {
-  const deadlineMs = performance.now() + 60_000
-  while (!machine.daemon.log().includes(message)) {
-    if (performance.now() > deadlineMs) throw new Error(machine.daemon.log())
-    await sleep(20)
-  }
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Profile, profileFromBytes } from '../../index-format/index.js'
 import { askDaemon } from '../../snapshotter/admin/admin-client.js'
 import type { ConvertResult } from '../../snapshotter/convert/index.js'
@@ -10,6 +9,7 @@ import type { DaemonStatus } from '../../snapshotter/daemon/status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
+import { logged } from './daemon-log.js'
 import { type ImagePair, publish } from './thin-images.js'
 
 const NEVER = new AbortController().signal
@@ -72,7 +72,7 @@ describe('an image with a profile', function () {
     const machine = await sandbox.startMachine()
     sandbox.proxy.reset()
     await machine.containerd.pull(optimized, 'thin')
-    await startIsHere(machine)
+    await logged(machine, 'the start of an image is here')
     const [tree] = (await statusOf(machine)).trees
     const ranges = sandbox.proxy.requestLines.filter((line) => line.includes('/blobs/')).length
     // The image's configuration and layer are blobs, too.
@@ -95,7 +95,7 @@ describe('an image with a profile', function () {
     await machine.containerd.pull(optimized, 'thin')
     const { stdout } = await machine.containerd.run(optimized, COMMAND, thin)
     assert.equal(stdout, OUTPUT)
-    await startIsHere(machine)
+    await logged(machine, 'the start of an image is here')
     const sums = ['sh', '-c', 'cd /usr/lib && find python3* -type f | sort | xargs md5sum']
     const all = await machine.containerd.run(optimized, sums, thin)
     await machine.containerd.pull(pair.ordinary, 'overlayfs')
@@ -143,12 +143,4 @@ async function ask(machine: Machine, method: 'GET' | 'POST', path: string): Prom
 
 async function statusOf(machine: Machine): Promise<DaemonStatus> {
   return JSON.parse(await ask(machine, 'GET', '/v1/status')) as DaemonStatus
-}
-
-async function startIsHere(machine: Machine): Promise<void> {
-  const deadlineMs = performance.now() + 60_000
-  while (!machine.daemon.log().includes('the start of an image is here')) {
-    if (performance.now() > deadlineMs) throw new Error(machine.daemon.log())
-    await sleep(20)
-  }
 }

@@ -106,7 +106,8 @@ function summaryOf(result: ConvertResult): string {
       `  ${one.layers.length} layers (${reused} known), ${mib(one.originalBytes)} compressed; ` +
       `content ${mib(one.contentBytes)} (${ratio} %) in ${one.packs} packs; ` +
       `thin image ${mib(one.thinBytes)}` +
-      (one.startup === undefined ? '' : `; startup packs ${mib(one.startup.sizeBytes)}`)
+      (one.startup === undefined ? '' : `; startup packs ${mib(one.startup.sizeBytes)}`) +
+      (one.guess === undefined ? '' : `; a start is guessed to read ${mib(one.guess.rawBytes)}`)
     )
   })
   const { sentBytes, sentBlobs, foundBlobs } = result.published

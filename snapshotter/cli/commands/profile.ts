@@ -36,7 +36,7 @@ interface PushOptions extends ImageOptions {
 }
 
 /** Where profiles of an image were found. */
-type Origin = 'image' | 'shared'
+type Origin = 'image' | 'guess' | 'shared'
 
 const PLATFORM = 'which of the image; default: that of this machine'
 const CONFIG = `configuration of the daemon (default ${DEFAULT_CONFIG_PATH})`
@@ -140,7 +140,11 @@ async function showProfiles(
   await writeOut([options.json === true ? json() : text() || 'no profiles\n'], context.signal)
 }
 
-const ORIGINS = { image: 'the image', shared: 'its registry' } as const
+const ORIGINS = {
+  image: 'the image',
+  guess: 'the image, guessed',
+  shared: 'its registry',
+} as const
 
 async function mergeProfiles(
   output: string,
@@ -186,9 +190,8 @@ async function learned(
   const path = `/v1/profile?index=${profiles.merged.digest}`
   const text = await askDaemon(adminAddress, 'GET', path, context.signal)
   const own = profileFromBytes(Buffer.from(text))
-  const guessed = profiles.isGuessed ? await profiles.published() : []
-  const [first, ...others] = guessed
-  return first === undefined ? own : mergedProfile(first, ...others, own)
+  const guess = await profiles.guess()
+  return guess === undefined ? own : mergedProfile(guess, own)
 }
 
 async function pullProfiles(
@@ -218,9 +221,11 @@ async function known(
   { signal }: CommandContext,
 ): Promise<{ origin: Origin; profile: Profile }[]> {
   const published = await profiles.published()
+  const guess = await profiles.guess()
   const shared = await profiles.shared(signal)
   return [
     ...published.map((profile) => ({ origin: 'image' as const, profile })),
+    ...(guess === undefined ? [] : [{ origin: 'guess' as const, profile: guess }]),
     ...shared.map((profile) => ({ origin: 'shared' as const, profile })),
   ]
 }

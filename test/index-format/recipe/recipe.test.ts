@@ -73,6 +73,17 @@ describe('recipe', () => {
     assert.equal(directoryOfLayerUrl({ kind: 'thin', index: INDEX }), undefined)
   })
 
+  it('names what a start is guessed to read', () => {
+    const guess = { file: 'thin-guess.json', digest: BLOB, sizeBytes: 700 }
+    const recipe = { ...OURS, thin: { version: 1, stores: [], layers: [], guess } } as const
+    const layers = [{ digest: LAYER, url: { kind: 'file', directory: '/srv' } }] as const
+    const written = { ...recipe, layers, thin: { ...recipe.thin, layers: [null] } }
+    assert.deepEqual(recipeFromBytes(bytesFromRecipe(written)), written)
+    const elsewhere = { ...guess, file: '../guess' }
+    const bytes = bytesFromRecipe({ ...written, thin: { ...written.thin, guess: elsewhere } })
+    assert.throws(() => recipeFromBytes(bytes), /\$\.thin\.guess\.file is /)
+  })
+
   // Each file of fixtures/recipe/hostile is named after what is wrong with it.
   const refusals: Record<string, [code: string, path: string]> = {
     'blob-digest-short.json': ['invalid-recipe', '$.thin.merged.blob.digest'],

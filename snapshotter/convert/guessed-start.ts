@@ -1,0 +1,84 @@
+/**
+ * What a start of an image is guessed to read, as a profile that travels in the thin layer: nodes bring
+ * it in from the ordinary packs, so that nothing is stored, and nothing compressed, a second time.
+ */
+import { rm } from 'node:fs/promises'
+import { bytesFromProfile, Index } from '../../index-format/index.js'
+import { guessStart } from '../guess/guess-start.js'
+import { JsonObject } from '../registry/index.js'
+import type { MergedIndex } from './image-merger.js'
+import { fetchIndex } from './index-blob.js'
+import { type ReadPack, type StartupModules, withStoredFrames } from './stored-frames.js'
+
+export interface GuessedStart {
+  /** The profile. */
+  readonly bytes: Uint8Array
+  /** What it names, uncompressed. */
+  readonly rawBytes: number
+}
+
+/** See `guessStart`. `config` is the image's configuration. Undefined where nothing can be guessed. */
+export async function guessedStart(
+  merged: MergedIndex,
+  config: Uint8Array,
+  modules: StartupModules,
+): Promise<GuessedStart | undefined> {
+  const { store, workspace, signal } = modules
+  const path = workspace.file('index')
+  await fetchIndex(merged.index, path, store, signal)
+  const tree = Index.open(path)
+  try {
+    const profile = await withStoredFrames(modules, (read) =>
+      guessStart({
+        index: merged.index.digest,
+        tree,
+        ...processOf(config),
+        readFile: (ino, offset, length) => readRun(tree, { ino, offset, length }, read),
+      }),
+    )
+    if (profile.ranges.length === 0) return undefined
+    const rawBytes = profile.ranges.reduce((sum, { length }) => sum + length, 0)
+    return { bytes: bytesFromProfile(profile), rawBytes }
+  } finally {
+    tree.close()
+    await rm(path, { force: true })
+  }
+}
+
+function processOf(config: Uint8Array): {
+  argv: string[]
+  env: string[]
+  workingDirectory: string
+} {
+  const json = JsonObject.parse(config, 'configuration').raw['config']
+  const process: Readonly<Record<string, unknown>> =
+    typeof json === 'object' && json !== null ? { ...json } : {}
+  const texts = (key: string): string[] => {
+    const value = process[key]
+    return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+  }
+  const folder = process['WorkingDir']
+  return {
+    argv: [...texts('Entrypoint'), ...texts('Cmd')],
+    env: texts('Env'),
+    workingDirectory: typeof folder === 'string' ? folder : '/',
+  }
+}
+
+/** Holes are zeros. */
+async function readRun(
+  tree: Index,
+  run: { ino: number; offset: number; length: number },
+  read: ReadPack,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(run.length)
+  const end = run.offset + run.length
+  for (const extent of tree.extents(run.ino)) {
+    const from = Math.max(run.offset, extent.offset)
+    const to = Math.min(end, extent.offset + extent.length)
+    if (from >= to) continue
+    const target = bytes.subarray(from - run.offset, to - run.offset)
+    await read(tree.packTable(extent.pack), extent.rawOffset + from - extent.offset, target)
+  }
+  return bytes
+}
