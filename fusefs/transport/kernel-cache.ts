@@ -3,14 +3,14 @@
  * before anybody asks. One message at a time: the kernel may let it wait for a page that a READ has
  * locked, in one of libuv's few threads, and the READ may need the others to be answered.
  */
-import { write as writeCallback } from 'node:fs'
+import { writev as writevCallback } from 'node:fs'
 import { promisify } from 'node:util'
 import { nodeIdOf } from '../filesystem/node-id.js'
 import type { Log } from '../log.js'
 import { encodeNotifyInvalidateInode, encodeNotifyStore } from '../wire/notify.js'
 import type { StatsRow } from './server-stats.js'
 
-const write = promisify(writeCallback)
+const writev = promisify(writevCallback)
 
 export class KernelCache {
   readonly #fd: number
@@ -26,7 +26,7 @@ export class KernelCache {
 
   /** Drops attributes and pages of a file. False where the kernel has none. Never throws. */
   drop(slot: number, ino: number): Promise<boolean> {
-    return this.#inTurn(() => this.#send(encodeNotifyInvalidateInode(nodeIdOf(slot, ino))))
+    return this.#inTurn(() => this.#send([encodeNotifyInvalidateInode(nodeIdOf(slot, ino))]))
   }
 
   /**
@@ -36,8 +36,8 @@ export class KernelCache {
    * the inode, or has no room. Never throws.
    */
   async store(slot: number, ino: number, offset: number, bytes: Uint8Array): Promise<boolean> {
-    const message = encodeNotifyStore(nodeIdOf(slot, ino), offset, bytes)
-    const stored = await this.#inTurn(() => this.#send(message))
+    const header = encodeNotifyStore(nodeIdOf(slot, ino), offset, bytes.length)
+    const stored = await this.#inTurn(() => this.#send([header, bytes]))
     if (stored) this.#modules.stats.countBytesStored(bytes.length)
     return stored
   }
@@ -54,9 +54,9 @@ export class KernelCache {
     return turn
   }
 
-  async #send(message: Uint8Array): Promise<boolean> {
+  async #send(message: readonly Uint8Array[]): Promise<boolean> {
     try {
-      await write(this.#fd, message)
+      await writev(this.#fd, message)
       return true
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined

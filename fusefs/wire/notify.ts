@@ -22,14 +22,17 @@ export function encodeNotifyInvalidateInode(nodeId: number): Uint8Array {
   return bytes
 }
 
-/** Puts `bytes` into the page cache of a node, from `offset` on (`struct fuse_notify_store_out`). */
-export function encodeNotifyStore(nodeId: number, offset: number, bytes: Uint8Array): Uint8Array {
-  const { bytes: whole, view } = message(FUSE_NOTIFY_STORE, 24 + bytes.length)
+/**
+ * What precedes `sizeBytes` bytes that go into the page cache of a node, from `offset` on
+ * (`struct fuse_notify_store_out`). Header and bytes are one message: written with one writev(2).
+ */
+export function encodeNotifyStore(nodeId: number, offset: number, sizeBytes: number): Uint8Array {
+  const { bytes, view } = message(FUSE_NOTIFY_STORE, 24)
+  view.setUint32(0, bytes.length + sizeBytes, true)
   view.setBigUint64(OUT_HEADER_BYTES, BigInt(nodeId), true)
   view.setBigUint64(OUT_HEADER_BYTES + 8, BigInt(offset), true)
-  view.setUint32(OUT_HEADER_BYTES + 16, bytes.length, true)
-  whole.set(bytes, OUT_HEADER_BYTES + 24)
-  return whole
+  view.setUint32(OUT_HEADER_BYTES + 16, sizeBytes, true)
+  return bytes
 }
 
 /** Drops the name `name` of the directory `parentNodeId`. */

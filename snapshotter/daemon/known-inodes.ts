@@ -3,7 +3,7 @@
  * Looked up without blocking this thread, which the mount may need to answer.
  */
 import { lstat } from 'node:fs/promises'
-import type { Index } from '../../index-format/index.js'
+import { type Index, ROOT_INO } from '../../index-format/index.js'
 import type { FlightPlan } from './flight-plan.js'
 
 export class KnownInodes {
@@ -11,6 +11,8 @@ export class KnownInodes {
   readonly #index: Index
   readonly #directory: Buffer
   readonly #met = new Map<number, Promise<boolean>>()
+  /** Of the files' directories: their inodes, undefined where there is none. */
+  readonly #directories = new Map<string, number | undefined>([['', ROOT_INO]])
 
   constructor(
     plan: Pick<FlightPlan, 'runs' | 'paths'>,
@@ -51,12 +53,21 @@ export class KnownInodes {
 
   /** A path with a symbolic link in it would lead anywhere; in the index, none is followed. */
   #leadsTo(path: Uint8Array, ino: number): boolean {
-    let at = 1
-    for (const name of Buffer.from(path).toString('latin1').split('/')) {
-      const found = this.#index.lookup(at, Buffer.from(name, 'latin1'))
-      if (found === undefined) return false
-      at = found
-    }
-    return at === ino
+    return this.#inoAt(Buffer.from(path).toString('latin1')) === ino
+  }
+
+  #inoAt(path: string): number | undefined {
+    const slash = path.lastIndexOf('/')
+    const directory = this.#directoryAt(path.slice(0, Math.max(slash, 0)))
+    if (directory === undefined) return undefined
+    return this.#index.lookup(directory, Buffer.from(path.slice(slash + 1), 'latin1'))
+  }
+
+  /** Files of a start share their directories: each is looked up once. */
+  #directoryAt(path: string): number | undefined {
+    if (this.#directories.has(path)) return this.#directories.get(path)
+    const found = this.#inoAt(path)
+    this.#directories.set(path, found)
+    return found
   }
 }
