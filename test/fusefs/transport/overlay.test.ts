@@ -70,14 +70,16 @@ describe('overlayfs over trees', () => {
     const until = Date.now() + PRESSURE_MS
     let walks = 0
     let drops = 0
+    // On a busy machine it takes longer, and is as hard.
+    const isOn = (): boolean => Date.now() < until || walks <= 3 || drops <= 10
     const drop = async (): Promise<void> => {
-      while (Date.now() < until) {
+      while (isOn()) {
         await run('sh', ['-c', 'echo 2 > /proc/sys/vm/drop_caches'])
         drops++
       }
     }
     const walk = async (): Promise<void> => {
-      while (Date.now() < until) {
+      while (isOn()) {
         const { stdout } = await run('sh', [
           '-c',
           `cd ${merged} && find . -ls | wc -l; cat etc/hostname`,
@@ -87,10 +89,9 @@ describe('overlayfs over trees', () => {
       }
     }
     const deepFile = async (): Promise<void> => {
-      while (Date.now() < until) await stat(join(merged, 'many/entry-00042'))
+      while (isOn()) await stat(join(merged, 'many/entry-00042'))
     }
     await Promise.all([drop(), walk(), walk(), deepFile()])
-    assert.ok(walks > 3 && drops > 10, `${walks} walks, ${drops} drops`)
     assert.deepEqual(mount.log.errors, [])
     assert.equal(mount.server?.counts().errors, 0)
   })
