@@ -1,7 +1,20 @@
-/** Speed, memory and result of `thinctl convert`, from registry to the same registry. */
+/**
+ * Speed, memory and result of `thinctl convert`, from registry to the same registry, and of
+ * stargz-snapshotter's converter beside it where it is installed.
+ */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
-import { bytesBelow } from './bytes-below.js'
+import {
+  type Conversion,
+  type ConversionSample,
+  columnsOf,
+  sampleOf,
+} from './convert/conversion.js'
+import {
+  ESTARGZ_METHOD,
+  convertToEstargz,
+  estargzUnavailable,
+} from './convert/estargz-conversion.js'
 import { type LayerSizes, layerSizesOf } from './layer-sizes.js'
 import { measureProgram } from './measured-program.js'
 import type { Claim, Report } from './report.js'
@@ -32,30 +45,51 @@ export const convertLargeBenchmark: Benchmark = {
   run: async (options) => [await measure(COMPILERS_IMAGE, options)],
 }
 
-interface Conversion {
-  readonly megabytesPerSec: number
-  readonly peakRssBytes: number
-  readonly storedShare: number
+interface Contender {
+  readonly name: string
+  readonly convert: (sandbox: Sandbox, source: string, target: string) => Promise<Conversion>
 }
+
+const THIN: Contender = { name: 'thin', convert: convertToThin }
+const ESTARGZ: Contender = { name: 'estargz', convert: convertToEstargz }
 
 async function measure(image: DebianImage, { runs, progress }: BenchmarkOptions): Promise<Report> {
   progress(`convert ${image.name}: building the image, if it is not there`)
   const built = await debianImage(await ImageCache.open(), image)
   const layers = await layerSizesOf(built)
-  const conversions: Conversion[] = []
+  const reason = estargzUnavailable()
+  if (reason !== undefined) progress(`convert ${image.name}: estargz is left out: ${reason}`)
+  const contenders = reason === undefined ? [THIN, ESTARGZ] : [THIN]
+  const samples = new Map<string, ConversionSample[]>(contenders.map(({ name }) => [name, []]))
   for (let run = 1; run <= runs; run++) {
-    const conversion = await withSandbox((sandbox) =>
-      convertOnce(sandbox, image.name, built, layers),
-    )
-    conversions.push(conversion)
-    progress(
-      `convert ${image.name}: run ${run} of ${runs}, ${conversion.megabytesPerSec.toFixed(0)} MB/s`,
-    )
+    // In turn, and each of them first in turn: what the machine does besides meets both alike.
+    const turns = run % 2 === 1 ? contenders : contenders.toReversed()
+    for (const contender of turns) {
+      const sample = await withSandbox((sandbox) =>
+        convertOnce(sandbox, contender, image, built, layers),
+      )
+      samples.get(contender.name)?.push(sample)
+      const speed = `${sample.megabytesPerSec.toFixed(0)} MB/s`
+      progress(`convert ${image.name}: run ${run} of ${runs}, ${contender.name}, ${speed}`)
+    }
   }
-  const speeds = conversions.map(({ megabytesPerSec }) => megabytesPerSec)
-  const peaksMib = conversions.map(({ peakRssBytes }) => peakRssBytes / 1024 ** 2)
-  const shares = conversions.map(({ storedShare }) => storedShare)
-  const claims: Claim[] = [
+  return {
+    name: `convert ${image.name}`,
+    method:
+      `thin: thinctl convert REGISTRY/${image.name}:1 REGISTRY/${image.name}:1-thin; ` +
+      `${reason === undefined ? ESTARGZ_METHOD : `estargz left out: ${reason}`}; an empty registry ` +
+      `and database every time; ${(layers.rawBytes / 1e6).toFixed(0)} MB uncompressed, ` +
+      `${(layers.gzipBytes / 1e6).toFixed(0)} MB gzip`,
+    rows: contenders.map(({ name }) => ({ name, samples: columnsOf(samples.get(name) ?? []) })),
+    claims: claimsOf(samples.get(THIN.name) ?? []),
+  }
+}
+
+function claimsOf(samples: readonly ConversionSample[]): Claim[] {
+  const speeds = samples.map(({ megabytesPerSec }) => megabytesPerSec)
+  const peaksMib = samples.map(({ peakRssBytes }) => peakRssBytes / 1024 ** 2)
+  const shares = samples.map(({ storedShare }) => storedShare)
+  return [
     {
       text: 'MB/s of uncompressed layer',
       value: medianOf(speeds),
@@ -70,43 +104,29 @@ async function measure(image: DebianImage, { runs, progress }: BenchmarkOptions)
       relation: 'at most',
     },
   ]
-  return {
-    name: `convert ${image.name}`,
-    method:
-      `thinctl convert REGISTRY/${image.name}:1 REGISTRY/${image.name}:1-thin; an empty registry ` +
-      `and database every time; ${(layers.rawBytes / 1e6).toFixed(0)} MB uncompressed, ` +
-      `${(layers.gzipBytes / 1e6).toFixed(0)} MB gzip`,
-    rows: [
-      {
-        name: image.name,
-        samples: { 'MB/s': speeds, 'peak MiB': peaksMib, 'stored ÷ gzip': shares },
-      },
-    ],
-    claims,
-  }
 }
 
 async function convertOnce(
   sandbox: Sandbox,
-  name: string,
+  { name, convert }: Contender,
+  image: DebianImage,
   built: string,
   layers: LayerSizes,
+): Promise<ConversionSample> {
+  await sandbox.push(built, `${image.name}:1`)
+  // Not through the sandbox's proxy: it works in this process, and would be measured with them.
+  const reference = `127.0.0.1:${sandbox.registry.port}/${image.name}`
+  const [source, target] = [`${reference}:1`, `${reference}:1-${name}`]
+  return sampleOf(sandbox, layers, () => convert(sandbox, source, target))
+}
+
+async function convertToThin(
+  sandbox: Sandbox,
+  source: string,
+  target: string,
 ): Promise<Conversion> {
-  const source = await sandbox.push(built, `${name}:1`)
-  const before = bytesBelow(sandbox.registry.storage)
   const database = join(sandbox.directory, 'publish.db')
-  const { elapsedMs, peakRssBytes } = await measureProgram(
-    thinctlCommand([
-      'convert',
-      '--database',
-      database,
-      source,
-      sandbox.reference(`${name}:1-thin`),
-    ]),
-  )
-  return {
-    megabytesPerSec: layers.rawBytes / 1e3 / elapsedMs,
-    peakRssBytes,
-    storedShare: (bytesBelow(sandbox.registry.storage) - before) / layers.gzipBytes,
-  }
+  const command = thinctlCommand(['convert', '--database', database, source, target])
+  const { elapsedMs, peakRssBytes } = await measureProgram(command)
+  return { elapsedMs, peakRssBytes, stepMs: {} }
 }

@@ -18,7 +18,6 @@ export {
 } from './digest.js'
 export { IndexFormatError, type IndexFormatErrorCode } from './errors.js'
 export { escapeBytes } from './escape.js'
-export type { DirEntryPlus } from './index/direct-reader.js'
 export { Index, type IndexOptions } from './index/index-file.js'
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
@@ -105,6 +104,7 @@ export type { SparseRun, TarMember, TarMemberKind } from './tar/tar-member.js'
 export { readTar, type TarReadOptions } from './tar/tar-reader.js'
 export {
   type DirEntry,
+  type DirEntryPlus,
   type Extent,
   type Inode,
   ROOT_INO,

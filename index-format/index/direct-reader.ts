@@ -7,17 +7,12 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Database as Connection } from 'better-sqlite3'
 import { MAX_INO } from '../limits.js'
-import type { DirEntry, Inode } from '../tree/tree.js'
+import type { DirEntryPlus, Inode } from '../tree/tree.js'
 import { EntryTree } from './entry-tree.js'
 import { InodeTree } from './inode-tree.js'
 import type { PageCache } from './page-cache.js'
 import { PageFile } from './page-file.js'
 import { INODE_COLUMNS, inodeFromRow, integerFromRow, invalidRow, nameFromRow } from './row.js'
-
-/** A directory entry with the attributes of what it names: all that READDIRPLUS needs. */
-export interface DirEntryPlus extends DirEntry {
-  readonly inode: Inode
-}
 
 /** sqlite.org/fileformat2.html, "The Database Header": bytes that each page leaves to extensions. */
 const RESERVED_BYTES_AT = 20

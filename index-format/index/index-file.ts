@@ -17,13 +17,12 @@ import {
   MAX_XATTRS_PER_INODE,
 } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
-import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
+import type { DirEntry, DirEntryPlus, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
 import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
 import { openConnection, readMeta, refusal } from './connection.js'
 import { DirectReader } from './direct-reader.js'
 import type { IndexMeta } from './index-meta.js'
 import { OddPage } from './odd-page.js'
-import type { DirEntryPlus } from './direct-reader.js'
 import { PageCache } from './page-cache.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
 import { QUERIES, type QueryName } from './queries.js'
@@ -144,6 +143,7 @@ export class Index implements Tree {
   }
 
   xattrs(ino: number): Xattr[] {
+    if (!this.meta.xattrs) return []
     const rows = this.#all('xattrs', ino)
     if (rows.length > MAX_XATTRS_PER_INODE) throw invalidRow('xattr', ino, 'too many attributes')
     return rows.map((row) => ({

@@ -11,7 +11,14 @@ import { IndexFormatError } from '../errors.js'
 import { isDirectory, isRegular, isSymlink } from '../file-mode.js'
 import { MAX_INO, MAX_PACKS } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
-import { type DirEntry, type Extent, type Inode, ROOT_INO, type Tree } from '../tree/tree.js'
+import {
+  type DirEntry,
+  type DirEntryPlus,
+  type Extent,
+  type Inode,
+  ROOT_INO,
+  type Tree,
+} from '../tree/tree.js'
 import { checkedInode, checkedName, checkedTarget, checkedXattrs } from './checked.js'
 import { checkedExtents } from './checked-extents.js'
 import { type IndexKind, type IndexMeta, rowsFromMeta } from './index-meta.js'
@@ -143,7 +150,9 @@ class IndexWriter {
     let previous: Uint8Array | undefined
     for (;;) {
       this.#options.signal?.throwIfAborted()
-      const entries = this.#tree.readdir(treeIno, cookie, BATCH)
+      const entries: readonly (DirEntry | DirEntryPlus)[] =
+        this.#tree.readdirPlus?.(treeIno, cookie, BATCH) ??
+        this.#tree.readdir(treeIno, cookie, BATCH)
       for (const entry of entries) {
         if (previous !== undefined && Buffer.compare(previous, entry.name) >= 0) {
           throw refused(treeIno, 'the tree does not list its names in order')
@@ -157,10 +166,10 @@ class IndexWriter {
     }
   }
 
-  #writeEntry(parent: number, entry: DirEntry): void {
+  #writeEntry(parent: number, entry: DirEntry | DirEntryPlus): void {
     checkedName(entry.name, parent)
     this.#counts.entries++
-    const ino = this.#linked.get(entry.ino) ?? this.#writeInode(this.#inode(entry.ino))
+    const ino = this.#linked.get(entry.ino) ?? this.#writeInode(this.#inodeOf(entry))
     this.#insertEntry.run(parent, entry.name, ino)
   }
 
@@ -253,6 +262,10 @@ class IndexWriter {
         this.#counts.frames++
       }
     }
+  }
+
+  #inodeOf(entry: DirEntry | DirEntryPlus): Inode {
+    return 'inode' in entry ? checkedInode(entry.inode) : this.#inode(entry.ino)
   }
 
   #inode(treeIno: number): Inode {

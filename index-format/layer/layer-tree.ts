@@ -4,7 +4,9 @@
  */
 import { type Digest, digestFromBytes, digestOf } from '../digest.js'
 import { isRegular } from '../file-mode.js'
-import type { DirEntry, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
+import type { PackEntry } from '../pack/pack-inputs.js'
+import type { DirEntry, DirEntryPlus, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
+import { PackEntries } from './pack-entries.js'
 import type { WorkTree } from './work-tree.js'
 import { PageEnds } from './page-ends.js'
 
@@ -16,11 +18,16 @@ export class LayerTree implements Tree {
   readonly #work: WorkTree
   readonly #statements: ReturnType<typeof prepared>
   readonly #pageEnds = new PageEnds()
+  readonly #packEntries: PackEntries
+  /** Most layers have no attributes at all: nothing is asked of those. */
+  readonly #hasXattrs: boolean
   #closed = false
 
   constructor(work: WorkTree) {
     this.#work = work
     this.#statements = prepared(work)
+    this.#packEntries = new PackEntries(work.database, (ino) => this.extents(ino))
+    this.#hasXattrs = this.#statements.anyXattr.get() !== undefined
   }
 
   inode(ino: number): Inode | undefined {
@@ -44,12 +51,29 @@ export class LayerTree implements Tree {
     return entries
   }
 
+  readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] {
+    const after = this.#pageEnds.nameAt(parent, cookie)
+    const rows =
+      after === undefined
+        ? this.#statements.readdirPlusFrom.all(parent, limit, cookie)
+        : this.#statements.readdirPlusAfter.all(parent, after, limit)
+    const entries = rows.map((row, i) => entryFromRow(row, cookie + i + 1))
+    const last = entries.at(-1)
+    if (last !== undefined) this.#pageEnds.remember(parent, last)
+    return entries
+  }
+
+  /** What packing wants to know of a directory's names. */
+  packEntries(parent: number): Iterator<PackEntry, undefined> {
+    return this.#packEntries.of(parent)
+  }
+
   readlink(ino: number): Uint8Array | undefined {
     return this.#work.target(ino)
   }
 
   xattrs(ino: number): Xattr[] {
-    return this.#statements.xattrs.all(ino)
+    return this.#hasXattrs ? this.#statements.xattrs.all(ino) : []
   }
 
   extents(ino: number): Extent[] {
@@ -74,8 +98,36 @@ export class LayerTree implements Tree {
   }
 }
 
+/** [name, then an inode's columns in the order of `INODE_COLUMNS`]. */
+type PlusRow = readonly [
+  Buffer,
+  ...[number, number, number, number, number, number, number, number, number, number, number],
+]
+
+const INODE_COLUMNS =
+  'i.ino, i.mode, i.uid, i.gid, i.nlink, i.size, i.stored, i.rdev, i.sec, i.nsec, i.implied'
+
+function entryFromRow(row: PlusRow, cookie: number): DirEntryPlus {
+  const [name, ino, mode, uid, gid, nlink, sizeBytes, storedBytes, rdev] = row
+  const inode: Inode = {
+    ino,
+    mode,
+    uid,
+    gid,
+    nlink,
+    sizeBytes,
+    storedBytes,
+    rdev,
+    mtimeSec: row[9],
+    mtimeNsec: row[10],
+    implied: row[11] === 1,
+  }
+  return { name, ino, mode, cookie, inode }
+}
+
 function prepared(work: WorkTree) {
   const db = work.database
+  const plus = `SELECT e.name, ${INODE_COLUMNS} FROM entry e JOIN inode i ON i.ino = e.ino WHERE e.parent = ?`
   const entries =
     'SELECT e.name, e.ino, i.mode FROM entry e JOIN inode i ON i.ino = e.ino WHERE e.parent = ?'
   return {
@@ -89,6 +141,15 @@ function prepared(work: WorkTree) {
     readdirAfter: db.prepare<[number, Uint8Array, number], Omit<DirEntry, 'cookie'>>(
       `${entries} AND e.name > ? ORDER BY e.name LIMIT ?`,
     ),
+    readdirPlusFrom: db
+      .prepare<[number, number, number], PlusRow>(`${plus} ORDER BY e.name LIMIT ? OFFSET ?`)
+      .raw(),
+    readdirPlusAfter: db
+      .prepare<[number, Uint8Array, number], PlusRow>(
+        `${plus} AND e.name > ? ORDER BY e.name LIMIT ?`,
+      )
+      .raw(),
+    anyXattr: db.prepare<[], { ino: number }>('SELECT ino FROM xattr LIMIT 1'),
     xattrs: db.prepare<[number], Xattr>(
       'SELECT name, value FROM xattr WHERE ino = ? ORDER BY name',
     ),

@@ -10,6 +10,7 @@ import { PageEnds } from '../layer/page-ends.js'
 import { isWhiteout, visibleXattrs } from '../layer/whiteout.js'
 import {
   type DirEntry,
+  type DirEntryPlus,
   type Extent,
   type Inode,
   ROOT_INO,
@@ -119,6 +120,21 @@ export class MergedTree implements Tree {
       : this.#readLayer(parent, cookie, limit)
   }
 
+  /** Not of a directory that several layers have: its inodes are in different trees. */
+  readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] | undefined {
+    if (this.#isMerged(parent)) return undefined
+    const { layer, ino } = this.origin(parent)
+    const tree = this.#layers[layer]
+    for (let at = cookie; ;) {
+      const all = tree?.readdirPlus?.(ino, at, limit)
+      const last = all?.at(-1)
+      if (all === undefined || last === undefined) return all
+      const seen = all.filter(({ inode }) => !isWhiteout(inode))
+      if (seen.length > 0) return seen.map((entry) => inLayer(layer, entry))
+      at = last.cookie
+    }
+  }
+
   readlink(ino: number): Uint8Array | undefined {
     const origin = this.origin(ino)
     return this.#layers[origin.layer]?.readlink(origin.ino)
@@ -193,6 +209,12 @@ export class MergedTree implements Tree {
 
 function inoOf(layer: number, ino: number): number {
   return layer * LAYER_STRIDE + ino
+}
+
+/** An entry of a directory that only one layer has, and so all that is below it. */
+function inLayer(layer: number, entry: DirEntryPlus): DirEntryPlus {
+  const ino = inoOf(layer, entry.ino)
+  return { ...entry, ino, inode: { ...entry.inode, ino, implied: false } }
 }
 
 function prepared(db: Database.Database) {

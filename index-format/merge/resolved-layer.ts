@@ -9,6 +9,7 @@ import { DEFAULT_ACL } from '../layer/posix-acl.js'
 import { isOpaque, USER_OPAQUE_XATTR } from '../layer/whiteout.js'
 import {
   type DirEntry,
+  type DirEntryPlus,
   type Extent,
   type Inode,
   ROOT_INO,
@@ -62,11 +63,7 @@ export class ResolvedLayer implements Tree {
 
   inode(ino: number): Inode | undefined {
     const own = this.#layer.inode(ino)
-    if (own?.implied !== true) return own
-    const from = this.#overrides.get(ino)?.from
-    if (from === undefined) return { ...own, implied: false }
-    const { mode, uid, gid, mtimeSec, mtimeNsec } = from
-    return { ...own, mode, uid, gid, mtimeSec, mtimeNsec, implied: false }
+    return own && this.#resolved(own)
   }
 
   lookup(parent: number, name: Uint8Array): number | undefined {
@@ -82,6 +79,14 @@ export class ResolvedLayer implements Tree {
     })
   }
 
+  readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] | undefined {
+    return this.#layer.readdirPlus?.(parent, cookie, limit)?.map((entry) => {
+      if (!entry.inode.implied) return entry
+      const inode = this.#resolved(entry.inode)
+      return { ...entry, mode: inode.mode, inode }
+    })
+  }
+
   readlink(ino: number): Uint8Array | undefined {
     return this.#layer.readlink(ino)
   }
@@ -93,6 +98,14 @@ export class ResolvedLayer implements Tree {
 
   extents(ino: number): Extent[] {
     return this.#layer.extents(ino)
+  }
+
+  #resolved(own: Inode): Inode {
+    if (!own.implied) return own
+    const from = this.#overrides.get(own.ino)?.from
+    if (from === undefined) return { ...own, implied: false }
+    const { mode, uid, gid, mtimeSec, mtimeNsec } = from
+    return { ...own, mode, uid, gid, mtimeSec, mtimeNsec, implied: false }
   }
 
   #resolve(below: readonly Tree[]): void {

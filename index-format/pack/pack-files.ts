@@ -204,7 +204,10 @@ class FilePacker {
       }
       this.#options.signal?.throwIfAborted()
       const length = this.#cutter.cut(window, from, to)
-      const place = await this.#placeFrame(window.subarray(from, from + length))
+      const bytes = window.subarray(from, from + length)
+      // What is not cut is known by its file's digest already.
+      const digest = length === sizeBytes ? file.digest : digestOf(bytes)
+      const place = await this.#placeFrame(bytes, digest)
       this.#contents.addPiece(content, { ...place, length })
       from += length
     }
@@ -212,8 +215,10 @@ class FilePacker {
   }
 
   /** Where these bytes are as a frame: in this run, in the store, or written now. */
-  async #placeFrame(bytes: Uint8Array): Promise<{ pack: number; rawOffset: number }> {
-    const digest = digestOf(bytes)
+  async #placeFrame(
+    bytes: Uint8Array,
+    digest: Digest,
+  ): Promise<{ pack: number; rawOffset: number }> {
     const seen = this.#frames.find(digest)
     const place = seen === undefined ? undefined : this.#framePlaces[seen]
     if (place !== undefined) return place

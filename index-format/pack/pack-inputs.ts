@@ -6,23 +6,41 @@
 import type { Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import { isDirectory, isRegular } from '../file-mode.js'
-import { type DirEntry, ROOT_INO, type Tree } from '../tree/tree.js'
+import { type Extent, ROOT_INO, type Tree } from '../tree/tree.js'
 import type { PackInput } from './pack-files.js'
 
 const BATCH = 1024
 
+/** What packing asks of a name. */
+export interface PackEntry {
+  readonly ino: number
+  readonly mode: number
+  readonly nlink: number
+  /** Of a regular file's stored bytes. */
+  readonly digest: Digest | undefined
+  readonly runs: readonly Extent[]
+}
+
+/** A tree that answers all of it at once. */
+interface PackableTree {
+  /** All of a directory's names, in byte order. */
+  packEntries(parent: number): Iterator<PackEntry, undefined>
+}
+
 /**
  * Each regular file of `tree` with content, once, at its first name. `digestOf` gives the digest of
- * an inode's stored bytes, as `LayerTree.contentDigest` does. Memory grows with the directories and with the files that have
- * several names.
+ * an inode's stored bytes; it is not asked where the tree itself gives them, as `LayerTree` does.
+ * Memory grows with the directories and with the files that have several names.
  */
 export function* packInputsOf(
-  tree: Tree,
+  tree: Tree & Partial<PackableTree>,
   digestOf: (ino: number) => Digest | undefined,
 ): Iterable<PackInput> {
   const linked = new Set<number>()
   const directories = new Set([ROOT_INO])
-  const stack = [entriesOf(tree, ROOT_INO)]
+  const open = (ino: number): Iterator<PackEntry, undefined> =>
+    tree.packEntries?.(ino) ?? entriesOf(tree, ino, digestOf)
+  const stack = [open(ROOT_INO)]
   for (;;) {
     const next = stack.at(-1)?.next()
     if (next === undefined) return
@@ -30,20 +48,18 @@ export function* packInputsOf(
       stack.pop()
       continue
     }
-    const { ino, mode } = next.value
+    const { ino, mode, nlink, digest, runs } = next.value
     if (isDirectory(mode)) {
       if (directories.has(ino)) {
         const message = `pack files: inode ${ino}: a directory with two names, or below itself`
         throw new IndexFormatError('invalid-layer', message)
       }
       directories.add(ino)
-      stack.push(entriesOf(tree, ino))
+      stack.push(open(ino))
     }
     if (!isRegular(mode) || linked.has(ino)) continue
-    if ((tree.inode(ino)?.nlink ?? 1) > 1) linked.add(ino)
-    const runs = tree.extents(ino)
+    if (nlink > 1) linked.add(ino)
     if (runs.length === 0) continue
-    const digest = digestOf(ino)
     if (digest === undefined) {
       throw new IndexFormatError('invalid-layer', `pack files: inode ${ino} has no content digest`)
     }
@@ -51,11 +67,19 @@ export function* packInputsOf(
   }
 }
 
-function* entriesOf(tree: Tree, ino: number): Generator<DirEntry, undefined> {
+function* entriesOf(
+  tree: Tree,
+  parent: number,
+  digestOf: (ino: number) => Digest | undefined,
+): Generator<PackEntry, undefined> {
   let cookie = 0
   for (;;) {
-    const entries = tree.readdir(ino, cookie, BATCH)
-    yield* entries
+    const entries = tree.readdir(parent, cookie, BATCH)
+    for (const { ino, mode } of entries) {
+      const runs = isRegular(mode) ? tree.extents(ino) : []
+      const digest = runs.length === 0 ? undefined : digestOf(ino)
+      yield { ino, mode, nlink: tree.inode(ino)?.nlink ?? 1, digest, runs }
+    }
     const last = entries.at(-1)
     if (last === undefined) return undefined
     cookie = last.cookie

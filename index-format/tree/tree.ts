@@ -48,6 +48,11 @@ export interface DirEntry {
   readonly cookie: number
 }
 
+/** A name with the attributes of what it stands for. */
+export interface DirEntryPlus extends DirEntry {
+  readonly inode: Inode
+}
+
 /** One extended attribute, with the namespace in its name (`security.capability`). */
 export interface Xattr {
   readonly name: Uint8Array
@@ -73,6 +78,11 @@ export interface Tree {
   lookup(parent: number, name: Uint8Array): number | undefined
   /** At most `limit` entries of directory `parent` in byte order of name, after position `cookie` (0: from the start). */
   readdir(parent: number, cookie: number, limit: number): DirEntry[]
+  /**
+   * `readdir` and each entry's `inode` in one step: whoever reads a whole tree asks one question a
+   * page instead of one a name. `undefined` where this cannot be; the same for all of a directory.
+   */
+  readdirPlus?(parent: number, cookie: number, limit: number): DirEntryPlus[] | undefined
   /** A symbolic link's target, raw bytes. */
   readlink(ino: number): Uint8Array | undefined
   /** In byte order of name. */

@@ -9,6 +9,9 @@ import type { Digest } from '../../index-format/index.js'
 import type { ContentStore } from './content-store.js'
 import type { PublishDatabase } from './publish-database.js'
 
+/** Each piece costs a turn of the thread pool, of the event loop and of the socket. */
+const READ_BYTES = 512 * 1024
+
 export interface BlobFile {
   readonly digest: Digest
   readonly sizeBytes: number
@@ -112,7 +115,8 @@ export class BlobPublisher {
       if (trusted && (await store.blobSize(digest, signal)) === sizeBytes) {
         this.#found(digest, sizeBytes)
       } else if (!trusted || !(await this.#adopt(digest, sizeBytes))) {
-        const open = (): ReturnType<typeof createReadStream> => createReadStream(path)
+        const open = (): ReturnType<typeof createReadStream> =>
+          createReadStream(path, { highWaterMark: READ_BYTES })
         await store.put({ digest, sizeBytes, open, path }, signal)
         this.#distrusted.delete(digest)
         this.#confirmed.add(digest)

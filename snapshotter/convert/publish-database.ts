@@ -149,13 +149,15 @@ export class PublishDatabase {
   ): void {
     this.#db
       .transaction(() => {
+        const { isEmpty } = this
         const ids = new Map<Digest, number>()
         for (const table of tables) ids.set(table.digest, this.#recordPack(table))
         const content = this.#db.prepare('INSERT INTO content (digest) VALUES (?)')
         const piece = this.#db.prepare('INSERT INTO piece VALUES (?, ?, ?, ?, ?)')
         for (const one of contents) {
           const packs = one.pieces.map(({ pack }) => ids.get(pack) ?? this.#packId(pack))
-          if (packs.some((id) => id === undefined) || this.#isRecorded(one)) continue
+          if (packs.some((id) => id === undefined)) continue
+          if (!isEmpty && this.#isRecorded(one)) continue
           const { lastInsertRowid } = content.run(bytesFromDigest(one.digest))
           for (const [position, { rawOffset, length }] of one.pieces.entries()) {
             piece.run(lastInsertRowid, position, packs[position], rawOffset, length)
@@ -191,6 +193,11 @@ export class PublishDatabase {
       .all(pack.id)
       .map(frameFromRow)
     return { digest, sizeBytes: pack.size, rawSizeBytes: pack.raw_size, frames }
+  }
+
+  /** Whether no pack is known, and so no content: then there is no need to ask for each. */
+  get isEmpty(): boolean {
+    return this.#statements.anyPack.get() === undefined
   }
 
   /** The copies of a file content, each as its pieces in order; the newest first. */
@@ -263,6 +270,7 @@ function pieceFromRow(row: PieceRow): StoredPiece {
 
 function prepared(db: Database.Database) {
   return {
+    anyPack: db.prepare<[], { id: number }>('SELECT id FROM pack LIMIT 1'),
     packId: db.prepare<[Uint8Array], { id: number }>('SELECT id FROM pack WHERE digest = ?'),
     contents: db.prepare<[Uint8Array], { id: number }>(
       `SELECT id FROM content WHERE digest = ? ORDER BY id DESC LIMIT ${MAX_COPIES}`,

@@ -11,13 +11,17 @@ export class PublishedContent implements KnownContent {
   readonly #publisher: BlobPublisher
   /** `undefined`: not to be used. */
   readonly #packs = new Map<Digest, PackTable | undefined>()
+  /** The first publication asks for a hundred thousand files in vain otherwise. */
+  readonly #isEmpty: boolean
 
   constructor(modules: { database: PublishDatabase; publisher: BlobPublisher }) {
     this.#database = modules.database
     this.#publisher = modules.publisher
+    this.#isEmpty = modules.database.isEmpty
   }
 
   file(digest: Digest): readonly KnownPiece[] | undefined {
+    if (this.#isEmpty) return undefined
     for (const copy of this.#database.contents(digest)) {
       const pieces = copy.map((piece) => this.#known(piece))
       const found = pieces.filter((piece) => piece !== undefined)
@@ -27,6 +31,7 @@ export class PublishedContent implements KnownContent {
   }
 
   frame(digest: Digest): KnownPiece | undefined {
+    if (this.#isEmpty) return undefined
     for (const piece of this.#database.frames(digest)) {
       const known = this.#known(piece)
       if (known !== undefined) return known

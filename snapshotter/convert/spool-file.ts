@@ -12,6 +12,8 @@ const writevAsync = promisify(writev)
 const BATCH_BYTES = 1024 * 1024
 /** IOV_MAX of Linux. */
 const MAX_VECTORS = 1024
+/** Small files are read in runs of this size: archives are mostly in the order in which files are packed. */
+const WINDOW_BYTES = 256 * 1024
 
 export class SpoolFile implements ContentSink, RandomAccess {
   readonly #path: string
@@ -21,6 +23,12 @@ export class SpoolFile implements ContentSink, RandomAccess {
   #batchBytes = 0
   #writing: Promise<void> = Promise.resolve()
   #closed = false
+  #window: Buffer | undefined
+  /** What of the file is in the window. */
+  #windowStart = 0
+  #windowEnd = 0
+  /** Where the last read ended. */
+  #readEnd = 0
 
   private constructor(path: string, fd: number) {
     this.#path = path
@@ -50,6 +58,30 @@ export class SpoolFile implements ContentSink, RandomAccess {
   }
 
   readSync(target: Uint8Array, offset: number): void {
+    const end = offset + target.length
+    const follows = offset >= this.#readEnd && offset - this.#readEnd < WINDOW_BYTES
+    this.#readEnd = end
+    const held = offset >= this.#windowStart && end <= this.#windowEnd
+    // A window for reads all over the file would be filled for nothing.
+    if (!held && (!follows || 2 * target.length > WINDOW_BYTES || end > this.#sizeBytes)) {
+      this.#readAt(target, offset)
+      return
+    }
+    this.#window ??= Buffer.allocUnsafeSlow(WINDOW_BYTES)
+    if (!held) this.#fillWindow(this.#window, offset)
+    const from = offset - this.#windowStart
+    target.set(this.#window.subarray(from, from + target.length))
+  }
+
+  #fillWindow(window: Buffer, offset: number): void {
+    this.#windowEnd = this.#windowStart = 0
+    const length = Math.min(window.length, this.#sizeBytes - offset)
+    this.#readAt(window.subarray(0, length), offset)
+    this.#windowStart = offset
+    this.#windowEnd = offset + length
+  }
+
+  #readAt(target: Uint8Array, offset: number): void {
     let done = 0
     while (done < target.length) {
       const count = readSync(this.#fd, target, done, target.length - done, offset + done)
