@@ -1,6 +1,10 @@
-/** The dispatcher threads of one server: started, listened to, replaced when one breaks, counted out. */
+/**
+ * The dispatcher threads of one server: started, listened to, replaced when one breaks, counted out.
+ * Until they are started, requests are answered without them.
+ */
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../log.js'
+import type { TreeSource } from '../trees/tree-source.js'
 import type {
   DispatcherData,
   DispatcherMessage,
@@ -8,17 +12,23 @@ import type {
   RecordedRead,
 } from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
+import { openDispatcher } from './open-dispatcher.js'
+import { standIn } from './stand-in.js'
 
 export interface DispatcherPoolOptions {
   /** What all threads get. */
   readonly data: Omit<DispatcherData, 'statsRow' | 'stopping'>
   /** How many threads. */
   readonly count: number
+  /** Whether requests are answered without threads until `start`. */
+  readonly standIn: boolean
 }
 
 export interface DispatcherPoolModules {
   readonly log: Log
   readonly misses: MissServer
+  /** For requests before there are threads. */
+  readonly trees: TreeSource
   /** Told each READ of a tree that is being recorded. */
   readonly onRead: (read: RecordedRead) => void
 }
@@ -27,18 +37,19 @@ export interface DispatcherPoolModules {
 const MAX_REPLACEMENTS = 16
 
 export class DispatcherPool {
-  /** Resolves when the last thread has ended. */
+  /** Resolves when the last thread has ended, and who stands in for them. */
   readonly ended: Promise<void>
-  /** Resolves when all threads read requests, or have ended. */
-  readonly ready: Promise<void>
   readonly wakePrefix: string
   readonly #options: DispatcherPoolOptions
   readonly #modules: DispatcherPoolModules
   readonly #stopping = new SharedArrayBuffer(4)
   readonly #threads = new Set<Worker>()
   readonly #onExit = new Set<() => void>()
+  readonly #ready: Promise<void>
   #replacements = 0
   #starting: number
+  #isStarted = false
+  #isStandingIn: boolean
   #finish: () => void = () => undefined
   #started: () => void = () => undefined
 
@@ -53,17 +64,30 @@ export class DispatcherPool {
     const allStarted = new Promise<void>((resolve) => {
       this.#started = resolve
     })
-    this.ready = Promise.race([allStarted, this.ended])
-    for (let row = 1; row <= options.count; row++) this.#start(row)
+    this.#ready = Promise.race([allStarted, this.ended])
+    this.#isStandingIn = options.standIn
+    if (options.standIn) void this.#standIn()
+    else void this.start()
   }
 
+  /** Who answers requests. */
   get running(): number {
-    return this.#threads.size
+    return this.#threads.size + (this.#isStandingIn ? 1 : 0)
+  }
+
+  /** Starts the threads, once. Resolves when all of them read requests, or have ended. */
+  start(): Promise<void> {
+    if (!this.#isStarted) {
+      this.#isStarted = true
+      this.#modules.misses.forgetAnnounced()
+      for (let row = 1; row <= this.#options.count; row++) this.#start(row)
+    }
+    return this.#ready
   }
 
   /** Whether nobody serves any more because threads kept breaking, not because they were to end. */
   get broken(): boolean {
-    return this.#threads.size === 0 && this.#replacements === MAX_REPLACEMENTS
+    return this.running === 0 && this.#replacements === MAX_REPLACEMENTS
   }
 
   /** From now on a dispatcher that reads a wake-up ends. */
@@ -75,10 +99,10 @@ export class DispatcherPool {
     for (const thread of this.#threads) thread.postMessage(message)
   }
 
-  /** Resolves once fewer than `count` threads run, or after `timeoutMs`. */
+  /** Resolves once fewer than `count` are `running`, or after `timeoutMs`. */
   async fewerThan(count: number, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs
-    while (this.#threads.size >= count && Date.now() < deadline) {
+    while (this.running >= count && Date.now() < deadline) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(done, Math.max(0, deadline - Date.now()))
         const onExit = this.#onExit
@@ -118,9 +142,36 @@ export class DispatcherPool {
     thread.on('exit', () => {
       this.#threads.delete(thread)
       if (failed && this.#replacements < MAX_REPLACEMENTS) this.#replace(row)
-      for (const done of [...this.#onExit]) done()
-      if (this.#threads.size === 0) this.#finish()
+      this.#oneEnded()
     })
+  }
+
+  async #standIn(): Promise<void> {
+    const { data } = this.#options
+    const { log, trees } = this.#modules
+    const dispatcher = openDispatcher(
+      { ...data, stopping: this.#stopping, statsRow: 0 },
+      {
+        trees,
+        post: (message) => {
+          this.#receive(message)
+        },
+        receive: () => undefined,
+      },
+    )
+    try {
+      await standIn(data.fd, dispatcher, () => this.#starting <= 0)
+    } catch (error) {
+      log.error({ err: error }, 'requests can only be answered by threads')
+      void this.start()
+    }
+    this.#isStandingIn = false
+    this.#oneEnded()
+  }
+
+  #oneEnded(): void {
+    for (const done of [...this.#onExit]) done()
+    if (this.running === 0) this.#finish()
   }
 
   #replace(row: number): void {

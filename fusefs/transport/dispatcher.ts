@@ -63,6 +63,11 @@ export class Dispatcher {
     this.#post = modules.post
   }
 
+  /** Where the next request belongs. */
+  get buffer(): Uint8Array {
+    return this.#request.buffer
+  }
+
   /** Returns when the mount is gone or a wake-up told this dispatcher to end. */
   run(): void {
     for (;;) {
@@ -71,14 +76,20 @@ export class Dispatcher {
         this.#post({ kind: 'ended', reason: 'unmounted' })
         return
       }
-      try {
-        if (this.#answer(lengthBytes)) {
-          this.#post({ kind: 'ended', reason: 'stopped' })
-          return
-        }
-      } catch (error) {
-        this.#rescue(error)
+      if (this.serve(lengthBytes)) {
+        this.#post({ kind: 'ended', reason: 'stopped' })
+        return
       }
+    }
+  }
+
+  /** Answers the request in `buffer`, whatever it is. True when this dispatcher is to end. */
+  serve(lengthBytes: number): boolean {
+    try {
+      return this.#answer(lengthBytes)
+    } catch (error) {
+      this.#rescue(error)
+      return false
     }
   }
 
@@ -88,11 +99,7 @@ export class Dispatcher {
       try {
         return readSync(this.#fd, this.#request.buffer)
       } catch (error) {
-        const code = errorCode(error)
-        // ENOENT: a request was withdrawn while we read it. The others: a signal, or nothing there.
-        if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') continue
-        if (code === 'ENODEV') return undefined
-        throw error
+        if (isUnmounted(error)) return undefined
       }
     }
   }
@@ -191,6 +198,15 @@ export class Dispatcher {
       // There is no such request any more; what was wrong has been posted above.
     }
   }
+}
+
+/** What a failed read of /dev/fuse says: gone, or to be tried again. Throws where it says neither. */
+export function isUnmounted(error: unknown): boolean {
+  const code = errorCode(error)
+  // ENOENT: a request was withdrawn while we read it. The others: a signal, or nothing there.
+  if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') return false
+  if (code === 'ENODEV') return true
+  throw error
 }
 
 function readUnique(request: Request): Unique {

@@ -99,7 +99,12 @@ export class FuseServer {
   private constructor(
     options: FuseServerOptions,
     modules: FuseServerModules,
-    parts: { negotiated: NegotiatedInit; trees: TreeSource; changes: SharedArrayBuffer },
+    parts: {
+      negotiated: NegotiatedInit
+      trees: TreeSource
+      changes: SharedArrayBuffer
+      standIn: boolean
+    },
   ) {
     const { fd, mountpoint, trees: spec, trace = false } = options
     const { content, log } = modules
@@ -135,9 +140,11 @@ export class FuseServer {
           recorded: this.#recorded.shared,
         },
         count,
+        standIn: parts.standIn,
       },
       {
         log,
+        trees: parts.trees,
         misses: this.#misses,
         onRead: ({ slot, ino, offset, size }) => {
           this.#listeners.get(slot)?.(ino, offset, size)
@@ -150,8 +157,8 @@ export class FuseServer {
   /**
    * Starts serving. Without `negotiated` this waits for INIT and answers it; with it, requests that
    * an earlier server left unanswered are asked for again. Throws `protocol`, `tree-unavailable` or
-   * whatever `onInit` throws; then nothing was started and the mount is as it was. Resolves when all
-   * threads read requests.
+   * whatever `onInit` throws; then nothing was started and the mount is as it was. Resolves when
+   * requests are answered: by threads, or where a registry has no tree of this class yet, without.
    */
   static async start(options: FuseServerOptions, modules: FuseServerModules): Promise<FuseServer> {
     const { fd } = options
@@ -163,10 +170,10 @@ export class FuseServer {
       if (options.negotiated?.flags.includes('HAS_RESEND') === true) {
         await write(fd, encodeNotifyResend())
       }
-      const server = new FuseServer(options, modules, { negotiated, trees, changes })
-      // Threads load their code through libuv's pool: whoever here uses the mount before they have
-      // done so can fill that pool with calls that wait for them.
-      await server.#pool.ready
+      const standIn = options.trees.kind === 'registry' && trees.after(0, 1).length === 0
+      const server = new FuseServer(options, modules, { negotiated, trees, changes, standIn })
+      if (standIn) return server
+      await server.startThreads()
       if (server.#pool.broken) {
         await server.ended
         throw new FusefsError(
@@ -179,6 +186,16 @@ export class FuseServer {
       trees.close()
       throw error
     }
+  }
+
+  /**
+   * To be called when the first tree is about to be registered; idempotent. Resolves when all threads
+   * read requests. Threads load their code through libuv's pool, and who stands in for them waits
+   * there: whoever in this process uses the mount before can fill that pool with calls that wait for
+   * an answer which then never comes.
+   */
+  startThreads(): Promise<void> {
+    return this.#pool.start()
   }
 
   /** Counters since this server started. */

@@ -28,6 +28,7 @@ export interface RegisteredTreesOptions {
 export class RegisteredTrees implements TreeSource {
   readonly #registry: TreeRegistry
   readonly #openIndex: (path: string) => TreeIndex
+  readonly #forget: () => void
   readonly #class: TreeClass
   readonly #changes: Int32Array
   readonly #open: LRUCache<number, CachedTree>
@@ -36,13 +37,19 @@ export class RegisteredTrees implements TreeSource {
   /** Closes `modules.registry`, and the indexes it opened, when it is closed. */
   constructor(
     options: RegisteredTreesOptions,
-    modules: { registry: TreeRegistry; openIndex: (path: string) => TreeIndex },
+    modules: {
+      registry: TreeRegistry
+      openIndex: (path: string) => TreeIndex
+      /** Called before each `open`: what indexes answered before is not looked at any more. */
+      forget?: () => void
+    },
   ) {
     this.#class = options.class
     this.#changes = new Int32Array(options.changes ?? new SharedArrayBuffer(4))
     this.#seen = Atomics.load(this.#changes, 0)
     this.#registry = modules.registry
     this.#openIndex = modules.openIndex
+    this.#forget = modules.forget ?? (() => undefined)
     this.#open = new LRUCache({
       max: options.maxOpenIndexes ?? DEFAULT_MAX_OPEN_INDEXES,
       dispose: (tree) => {
@@ -52,6 +59,7 @@ export class RegisteredTrees implements TreeSource {
   }
 
   open(slot: number): OpenTree | undefined {
+    this.#forget()
     const now = Atomics.load(this.#changes, 0)
     if (now !== this.#seen) this.#refresh(now)
     const known = this.#open.get(slot)

@@ -30,10 +30,13 @@ export function openTreeSource(spec: TreeSourceSpec, changes: SharedArrayBuffer)
     case 'registry': {
       const registry = TreeRegistry.open({ dir: spec.dir, readonly: true })
       // However many trees there are and are used, a thread keeps this much of them and no more.
-      const pages = new PageCache({ maxPages: PAGES_OF_ALL })
+      const pages = new PageCache({ maxPages: PAGES_OF_ALL, recycles: true })
       const openIndex = (path: string): Index =>
         Index.open(path, { pages, cacheBytes: SQLITE_CACHE_BYTES })
-      return new RegisteredTrees({ class: spec.class, changes }, { registry, openIndex })
+      const forget = (): void => {
+        pages.recycle()
+      }
+      return new RegisteredTrees({ class: spec.class, changes }, { registry, openIndex, forget })
     }
   }
 }

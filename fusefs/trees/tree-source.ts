@@ -9,7 +9,10 @@ export interface OpenTree {
 }
 
 export interface TreeSource {
-  /** `undefined` when there is no such tree here. Throws `tree-unavailable` when its index cannot be opened. */
+  /**
+   * Ends the life of all names and listings that an index of this source has given.
+   * `undefined` when there is no such tree here. Throws `tree-unavailable` when its index cannot be opened.
+   */
   open(slot: number): OpenTree | undefined
   /** At most `limit` trees with slots above `slot`, in order. */
   after(slot: number, limit: number): TreeRecord[]

@@ -25,6 +25,10 @@ const FIRST_BLOB_TYPE = 12
 /** A longer record goes on in overflow pages: (4096 - 12) * 64 / 255 - 23. Names are shorter. */
 const MAX_LOCAL_BYTES = 1002
 
+function isWhole(place: Place): boolean {
+  return !place.some(({ page }) => page.isGone)
+}
+
 export class EntryTree {
   readonly #file: PageFile
   readonly #rootPage: number
@@ -73,7 +77,9 @@ export class EntryTree {
   #placeOf(parent: number, cookie: number): Place {
     const stopped = this.#stopped
     this.#stopped = undefined
-    if (stopped?.parent === parent && stopped.cookie === cookie) return stopped.place
+    if (stopped?.parent === parent && stopped.cookie === cookie && isWhole(stopped.place)) {
+      return stopped.place
+    }
     const place: Place = []
     this.#descend(place, this.#rootPage, parent)
     this.#skip(place, cookie)

@@ -38,7 +38,7 @@ export class InodeTree {
   /** The cell behind the last one, if it is this inode's. */
   #beside(ino: number): TreePage | undefined {
     const page = this.#leaf
-    if (page === undefined || this.#cell + 1 >= page.cells) return undefined
+    if (page === undefined || page.isGone || this.#cell + 1 >= page.cells) return undefined
     if (keyOf(page, this.#cell + 1) !== ino) return undefined
     this.#cell++
     return page

@@ -5,15 +5,10 @@ import type { PageCache } from './page-cache.js'
 import { PAGE_BYTES } from './schema.js'
 import { type TreeKind, TreePage } from './tree-page.js'
 
-/** Pages are cut from slabs: a buffer of its own costs more than reading the page. */
-const SLAB_BYTES = 8 * PAGE_BYTES
-
 export class PageFile {
   readonly #fd: number
   readonly #cache: PageCache
   readonly #file: number
-  #slab = Buffer.alloc(0)
-  #slabAt = 0
   #closed = false
 
   private constructor(fd: number, cache: PageCache) {
@@ -27,7 +22,7 @@ export class PageFile {
     return new PageFile(openSync(path, 'r'), cache)
   }
 
-  /** A page by its number, from 1 on: never written to, so that views into it stay true. Throws `OddPage`. */
+  /** A page by its number, from 1 on: views into it are true until `PageCache.recycle`. Throws `OddPage`. */
   page(number: number, kind: TreeKind): TreePage {
     const known = this.#cache.get(this.#file, number)
     if (known?.kind === kind) return known
@@ -44,12 +39,7 @@ export class PageFile {
   }
 
   #read(number: number): Buffer {
-    if (this.#slabAt === this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
-      this.#slabAt = 0
-    }
-    const page = this.#slab.subarray(this.#slabAt, this.#slabAt + PAGE_BYTES)
-    this.#slabAt += PAGE_BYTES
+    const page = this.#cache.buffer()
     let lengthBytes: number
     try {
       lengthBytes = readSync(this.#fd, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES)

@@ -26,6 +26,8 @@ export class TreePage {
   readonly cells: number
   /** Where the next `varint` is read. */
   at = 0
+  /** Set once other bytes may be in `bytes`. */
+  isGone = false
   readonly #pointersAt: number
 
   constructor(bytes: Buffer, kind: TreeKind) {

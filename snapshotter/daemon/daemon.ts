@@ -152,6 +152,7 @@ export class Daemon {
         content,
         startup,
         unpublished,
+        prepare: (treeClass) => fuse.prepare(treeClass),
         onRemoved: (slots) => {
           background.cancel(slots)
           void fuse.treesChanged(slots)

@@ -80,6 +80,11 @@ export class FuseServers {
     throw new FusefsError('tree-unavailable', `no superblock of class ${treeClass} is served`)
   }
 
+  /** Makes ready for a tree of a class. Nobody here may use its mount before this resolves. */
+  async prepare(treeClass: TreeClass): Promise<void> {
+    await this.server(treeClass).startThreads()
+  }
+
   mountpoint(treeClass: TreeClass): string {
     return this.#mountpoints[treeClass]
   }

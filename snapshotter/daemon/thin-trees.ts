@@ -43,6 +43,8 @@ export interface ThinTreesModules {
   readonly content: ContentStore
   readonly startup: StartupPrefetcher
   readonly unpublished: UnpublishedStarts
+  /** Makes ready for trees of a class; resolves when its mount may be used from here. */
+  readonly prepare: (treeClass: TreeClass) => Promise<void>
   /** Called after trees were removed from the registry. */
   readonly onRemoved: (slots: readonly number[]) => void
 }
@@ -151,12 +153,14 @@ export class ThinTrees implements ThinLayers {
     place: ThinLayerPlace,
     signal: AbortSignal,
   ): Promise<number> {
-    const { registry, startup, unpublished } = this.#modules
+    const { prepare, registry, startup, unpublished } = this.#modules
     const flight = startup.begin(thin, place.fsDir)
     const pending = flight === undefined ? unpublished.begin(thin, place.fsDir) : undefined
     try {
       const slot = await this.#tree(merged, thin.stores, place, signal)
       const tree = registry.bySlot(slot)
+      // Both read names in the mount.
+      if (flight !== undefined || pending !== undefined) await prepare(classOf(merged))
       if (flight !== undefined && tree !== undefined) await startup.land(flight, tree)
       // A tree that is in use has started before.
       const isFirst = tree !== undefined && this.usesOf(slot) === 0
@@ -174,12 +178,15 @@ export class ThinTrees implements ThinLayers {
     place: ThinLayerPlace,
     signal: AbortSignal,
   ): Promise<number> {
-    const { indexes, registry, sources } = this.#modules
+    const { indexes, prepare, registry, sources } = this.#modules
+    const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
+    // Whoever needs it waits for it, and hears when it fails.
+    prepare(treeClass).catch(() => undefined)
     await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
     return registry.register({
       indexDigest: ref.digest,
-      class: ref.xattrs ? 'xattr' : 'plain',
+      class: treeClass,
       stores,
     }).slot
   }
@@ -251,6 +258,10 @@ export function cachedBytesOf(packs: readonly PackRef[], content: ContentStore):
     present.set(digest, (present.get(digest) ?? 0) + presentBytes)
   }
   return packs.reduce((sum, pack) => sum + (present.get(pack.digest) ?? 0), 0)
+}
+
+function classOf(ref: IndexRef): TreeClass {
+  return ref.xattrs ? 'xattr' : 'plain'
 }
 
 function lowersOf(layer: ThinLayer): readonly LowerDirectory[] {

@@ -28,10 +28,19 @@ import { overlayAbove } from './overlay-above.js'
 const STOP_TIMEOUT_MS = 20_000
 
 /**
- * glibc would give each of the daemon's threads a heap of its own, and none of them gives back what
- * another could use (mallopt(3), M_ARENA_MAX). An operator's own setting stands.
+ * An operator's own setting stands. How the daemon's malloc gives memory back, see mallopt(3): a heap
+ * for each of its threads, because what V8's compiler takes for a moment, 30 MiB, would otherwise lie
+ * between what SQLite keeps and never come back; and no heap keeps what is free at its top, which
+ * glibc allows up to 64 MiB of after the first large buffer.
  */
-const MALLOC_ARENA_MAX = '2'
+const DAEMON_ENVIRONMENT = {
+  MALLOC_ARENA_MAX: '16',
+  MALLOC_MMAP_THRESHOLD_: String(128 * 1024),
+  MALLOC_TRIM_THRESHOLD_: String(64 * 1024),
+  MALLOC_TOP_PAD_: '0',
+  // Node.js has four; a mount without trees keeps one.
+  UV_THREADPOOL_SIZE: '6',
+}
 
 /** The first descriptor of a child after stdin, stdout, stderr and the channel to the parent. */
 const FIRST_FUSE_FD = 4
@@ -179,7 +188,7 @@ export class Keeper {
       `${name}=${String(FIRST_FUSE_FD + i)}=${JSON.stringify(mount.negotiated ?? null)}`,
     ])
     const child = spawn(program, [...args, ...fuseArgs], {
-      env: { MALLOC_ARENA_MAX, ...process.env },
+      env: { ...DAEMON_ENVIRONMENT, ...process.env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...held.map(({ mount }) => mount.handle.fd)],
     })
     this.#daemon = child

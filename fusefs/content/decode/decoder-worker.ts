@@ -1,6 +1,6 @@
 /** The thread behind `ThreadFrameDecoder`: decompresses and verifies frames, one after the other. */
 import { parentPort } from 'node:worker_threads'
-import { decodeFrame, type Frame, IndexFormatError } from '../../../index-format/index.js'
+import { decodeFrame, type Frame, IndexFormatError } from '../../../index-format/decoding.js'
 
 export interface DecodeRequest {
   readonly frame: Frame

@@ -136,8 +136,45 @@ describe('DirectReader', () => {
     }
   })
 
-  function readerOf(file: string, maxPages: number): DirectReader {
-    const found = DirectReader.open(file, connection, new PageCache({ maxPages }))
+  it('gives the same answers from memory that is used again and again', () => {
+    const expected = readerOf(path, 1000)
+    const pages = new PageCache({ maxPages: 4, recycles: true })
+    const recycling = readerOf(path, pages)
+    for (const parent of directories()) {
+      for (let cookie = 0; ; cookie += 50) {
+        pages.recycle()
+        const listing = recycling.readdirPlus(parent, cookie, 50)
+        assert.deepEqual(listing, expected.readdirPlus(parent, cookie, 50))
+        pages.recycle()
+        // Another place in the file, so that the pages of the listing are dropped and overwritten.
+        for (let ino = 1; ino <= count(); ino += 500) {
+          pages.recycle()
+          assert.deepEqual(recycling.inode(ino), expected.inode(ino))
+        }
+        if (listing.length < 50) break
+      }
+    }
+    recycling.close()
+    expected.close()
+  })
+
+  it('leaves what it has answered as it is until memory is recycled', () => {
+    const pages = new PageCache({ maxPages: 1, recycles: true })
+    const reader = readerOf(path, pages)
+    const [largest = ROOT_INO] = directories().sort((a, b) => lengthOf(b) - lengthOf(a))
+    const listing = reader.readdirPlus(largest, 0, 10_000)
+    const names = listing.map(({ name }) => Buffer.from(name).toString('latin1'))
+    for (const parent of directories()) reader.readdirPlus(parent, 0, 10_000)
+    assert.deepEqual(
+      listing.map(({ name }) => Buffer.from(name).toString('latin1')),
+      names,
+    )
+    reader.close()
+  })
+
+  function readerOf(file: string, cache: number | PageCache): DirectReader {
+    const pages = typeof cache === 'number' ? new PageCache({ maxPages: cache }) : cache
+    const found = DirectReader.open(file, connection, pages)
     assert.ok(found)
     return found
   }
