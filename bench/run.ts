@@ -11,6 +11,7 @@ import { millionFilesBenchmark } from './million-files.bench.js'
 import { readingBenchmark } from './reading.bench.js'
 import { type Report, isMet, textOf } from './report.js'
 import { progressLine } from './progress-line.js'
+import { releasesBenchmark } from './releases.bench.js'
 import { sizeBenchmark } from './size.bench.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 import { warmStartBenchmark } from './warm-start.bench.js'
@@ -23,6 +24,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   imagesBenchmark,
   metadataBenchmark,
   millionFilesBenchmark,
+  releasesBenchmark,
   sizeBenchmark,
   readingBenchmark,
   smallFilesBenchmark,
