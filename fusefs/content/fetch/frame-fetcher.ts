@@ -306,9 +306,12 @@ export class FrameFetcher {
   }
 }
 
-/** Of the frames that are still on their way; a request that is given up waits for nobody. */
+/**
+ * Of the frames that are still on their way. A request that is given up waits for nobody, and neither
+ * does one whose frames are all there: it would wait for itself to end.
+ */
 function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchPriority {
-  if (signal.aborted) return 'read'
+  if (signal.aborted || flights.every(({ isSettled }) => isSettled)) return 'read'
   let urgency: FetchPriority = 'background'
   for (const { isSettled, priority } of flights) {
     if (!isSettled && isMoreUrgent(priority, urgency)) urgency = priority
