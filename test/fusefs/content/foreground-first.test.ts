@@ -32,6 +32,18 @@ describe('reads, prefetch and completion', function () {
   }
   let opened: ReturnType<ContentHarness['open']>
 
+  it('ends a request when its frames are there', async () => {
+    opened = harness.open({})
+    const store = await opened
+    await read(other, 5)
+    // It used to wait for itself, a second long.
+    const deadlineMs = performance.now() + 500
+    while (store.load().ranges > 0) {
+      assert.ok(performance.now() < deadlineMs, 'the request still goes on')
+      await sleep(5)
+    }
+  })
+
   it('keeps prefetch to its bandwidth, and lets a read overtake it', async () => {
     opened = harness.open({ prefetchBytesPerSecond: 1_000_000 })
     const store = await opened
