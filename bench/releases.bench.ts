@@ -10,7 +10,7 @@ import { runProgram } from '../test/sandbox/program.js'
 import { thinctlCommand } from '../test/sandbox/thin-daemon.js'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
 import { bytesBelow } from './bytes-below.js'
-import { PackedImage } from './packed-image.js'
+import { layerSizesOf } from './layer-sizes.js'
 import type { Report } from './report.js'
 
 export const releasesBenchmark: Benchmark = {
@@ -30,9 +30,7 @@ async function releases({ progress }: BenchmarkOptions): Promise<Report> {
     for (const recipe of debianReleases()) {
       progress(`releases: ${recipe.name}, which is built if it is not there`)
       const layoutAndTag = await debianImage(cache, recipe)
-      const image = await PackedImage.open(layoutAndTag)
-      const { gzipBytes: ownBytes } = image
-      await image.close()
+      const { gzipBytes: ownBytes } = await layerSizesOf(layoutAndTag)
       const database = ['--database', join(folder, 'publish.db')]
       const paths = [`oci:${layoutAndTag}`, `oci:${store}:${recipe.name}`]
       await runProgram(thinctlCommand(['convert', ...database, ...paths]), { timeoutMs: 600_000 })

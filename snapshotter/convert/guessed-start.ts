@@ -2,13 +2,16 @@
  * What a start of an image is guessed to read, as a profile that travels in the thin layer: nodes bring
  * it in from the ordinary packs, so that nothing is stored, and nothing compressed, a second time.
  */
-import { rm } from 'node:fs/promises'
-import { bytesFromProfile, Index } from '../../index-format/index.js'
+import { bytesFromProfile, type Index } from '../../index-format/index.js'
 import { guessStart } from '../guess/guess-start.js'
 import { JsonObject } from '../registry/index.js'
 import type { MergedIndex } from './image-merger.js'
-import { fetchIndex } from './index-blob.js'
-import { type ReadPack, type StartupModules, withStoredFrames } from './stored-frames.js'
+import {
+  type ReadPack,
+  type StartupModules,
+  withStoredFrames,
+  withStoredIndex,
+} from './stored-frames.js'
 
 export interface GuessedStart {
   /** The profile. */
@@ -23,11 +26,7 @@ export async function guessedStart(
   config: Uint8Array,
   modules: StartupModules,
 ): Promise<GuessedStart | undefined> {
-  const { store, workspace, signal } = modules
-  const path = workspace.file('index')
-  await fetchIndex(merged.index, path, store, signal)
-  const tree = Index.open(path)
-  try {
+  return withStoredIndex(merged.index, modules, async (tree) => {
     const profile = await withStoredFrames(modules, (read) =>
       guessStart({
         index: merged.index.digest,
@@ -39,10 +38,7 @@ export async function guessedStart(
     if (profile.ranges.length === 0) return undefined
     const rawBytes = profile.ranges.reduce((sum, { length }) => sum + length, 0)
     return { bytes: bytesFromProfile(profile), rawBytes }
-  } finally {
-    tree.close()
-    await rm(path, { force: true })
-  }
+  })
 }
 
 function processOf(config: Uint8Array): {

@@ -7,11 +7,10 @@ import { rm } from 'node:fs/promises'
 import {
   bytesFromStartupPlan,
   type Digest,
-  digestOf,
   type Extent,
   extentsWithStartup,
   combinedRanges,
-  Index,
+  type Index,
   packStartup,
   type PackTable,
   pathsOf,
@@ -28,12 +27,17 @@ import type { MergedIndex } from './image-merger.js'
 import { compressIndex, fetchIndex } from './index-blob.js'
 import { packsOf } from './layer-converter.js'
 import { PackSpool } from './pack-spool.js'
-import { type ReadPack, type StartupModules, withStoredFrames } from './stored-frames.js'
+import {
+  type ReadPack,
+  type StartupModules,
+  withStoredFrames,
+  withStoredIndex,
+} from './stored-frames.js'
 
 /** What the thin layer and its recipe say about a start. */
 export interface PublishedStartup {
   /** The startup plan, as the thin layer holds it. */
-  readonly plan: { readonly bytes: Uint8Array; readonly digest: Digest }
+  readonly plan: Uint8Array
   /** In the order in which they are to be fetched. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
 }
@@ -44,6 +48,7 @@ export interface StartupIndex extends MergedIndex {
 
 /** zstd level of startup packs: they are small, written once, and every start waits for them. */
 const STARTUP_LEVEL = 19
+
 /**
  * The merged index with startup packs, and these in the store; `undefined` where the profiles name
  * nothing that is stored. Throws `invalid-argument` where they name what this tree does not have.
@@ -53,11 +58,7 @@ export async function addStartup(
   profiles: readonly [Profile, ...Profile[]],
   modules: StartupModules,
 ): Promise<StartupIndex | undefined> {
-  const { store, workspace, signal } = modules
-  const path = workspace.file('index')
-  await fetchIndex(merged.index, path, store, signal)
-  const index = Index.open(path)
-  try {
+  return withStoredIndex(merged.index, modules, async (index) => {
     for (const profile of profiles) refuseOthersProfile(index, profile)
     const content = startupContent(index, { ranges: combinedRanges(profiles) })
     if (content.pieces.length === 0) return undefined
@@ -65,11 +66,8 @@ export async function addStartup(
       pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
-    return await publish(index, content, { ...startup, starts }, modules)
-  } finally {
-    index.close()
-    await rm(path, { force: true })
-  }
+    return publish(index, content, { ...startup, starts }, modules)
+  })
 }
 
 /** Whether all that the profile names is in the tree: else it was recorded with another image. */
@@ -146,7 +144,7 @@ async function publish(
       packs: packsOf(path),
       reused: false,
       startup: {
-        plan: { bytes: plan, digest: digestOf(plan) },
+        plan,
         packs: startup.packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
       },
     }

@@ -1,5 +1,5 @@
 /** What has been published, read back: a start is packed, or guessed, after its content is in the store. */
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import {
   ContentStore as FrameStore,
   createContentStats,
@@ -8,9 +8,11 @@ import {
   type Log,
   sourceFromUrl,
 } from '../../fusefs/index.js'
-import type { PackTable } from '../../index-format/index.js'
+import { Index, type PackTable } from '../../index-format/index.js'
 import type { RegistryConnection } from '../registry/index.js'
+import { fetchIndex } from './index-blob.js'
 import type { LayerConverterModules } from './layer-converter.js'
+import type { KnownIndex } from './publish-database.js'
 
 export interface StartupModules extends LayerConverterModules {
   readonly connection: RegistryConnection
@@ -40,6 +42,23 @@ export async function withStoredFrames<T>(
     await frames.close()
     await source.close()
     await agent.destroy()
+  }
+}
+
+/** Reads an index out of the store, into a file that is gone afterwards. */
+export async function withStoredIndex<T>(
+  known: KnownIndex,
+  { store, workspace, signal }: StartupModules,
+  use: (index: Index) => Promise<T>,
+): Promise<T> {
+  const path = workspace.file('index')
+  await fetchIndex(known, path, store, signal)
+  const index = Index.open(path)
+  try {
+    return await use(index)
+  } finally {
+    index.close()
+    await rm(path, { force: true })
   }
 }
 

@@ -62,7 +62,7 @@ export async function publishPlatform(
   const recipe = recipeOf(layers, merged, { source, store, embedded: embedded !== undefined })
   const layer = thinLayer(recipe, {
     index: embedded,
-    startupPlan: merged.startup?.plan.bytes,
+    startupPlan: merged.startup?.plan,
     guess: merged.guess?.bytes,
   })
   const config = thinConfig(image.config, layer, `configuration of ${source.name}`)
@@ -152,7 +152,7 @@ export function recipeWith(
 }
 
 function startupRef({ plan, packs }: PublishedStartup): StartupRef {
-  return { plan: fileRef(STARTUP_PLAN_FILE_NAME, plan.bytes), packs }
+  return { plan: fileRef(STARTUP_PLAN_FILE_NAME, plan), packs }
 }
 
 function fileRef(file: string, bytes: Uint8Array): LayerFileRef {

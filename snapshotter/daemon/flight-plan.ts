@@ -11,7 +11,7 @@ import {
   type StartupRef,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import { readLayerFile } from './layer-file.js'
+import { readLayerFile } from '../profiles/layer-file.js'
 import { type FramePart, StartupPlaces } from './startup-places.js'
 
 /** A run of frames of one pack, of which `pack` is the position in the plan. */
@@ -64,11 +64,12 @@ export async function planOfImage(ref: StartupRef, folder: string): Promise<Flig
 }
 
 async function readPlan(ref: StartupRef, folder: string): Promise<StartupPlan> {
-  const bytes = await readLayerFile(ref.plan, folder)
+  const path = join(folder, ref.plan.file)
+  const bytes = await readLayerFile(ref.plan, path)
   const plan = startupPlanFromBytes(bytes)
   const named = ref.packs.map((pack) => pack.digest).join(' ')
   if (plan.packs.map((pack) => pack.digest).join(' ') !== named) {
-    const message = `startup plan ${join(folder, ref.plan.file)}: names other packs than the recipe`
+    const message = `startup plan ${path}: names other packs than the recipe`
     throw new SnapshotterError('invalid-content', message)
   }
   return plan

@@ -3,6 +3,7 @@
  * or as somebody shared them through the image's store, or as they were guessed, and learns those
  * that nobody knows. None of this is waited for: a pull is as fast as without.
  */
+import { join } from 'node:path'
 import type { Log, TreeRecord } from '../../fusefs/index.js'
 import {
   mergedProfile,
@@ -10,7 +11,7 @@ import {
   profileFromBytes,
   type ThinSection,
 } from '../../index-format/index.js'
-import { readLayerFile } from './layer-file.js'
+import { readLayerFile } from '../profiles/layer-file.js'
 import type { LearnedProfiles } from './learned-profiles.js'
 import type { StartLearner } from './start-learner.js'
 import type { StartupPrefetcher } from './startup-prefetcher.js'
@@ -110,7 +111,7 @@ export class UnpublishedStarts {
   async #guess({ guess }: ThinSection, folder: string): Promise<Profile | undefined> {
     if (guess === undefined) return undefined
     try {
-      return profileFromBytes(await readLayerFile(guess, folder))
+      return profileFromBytes(await readLayerFile(guess, join(folder, guess.file)))
     } catch (error) {
       this.#modules.log.warn({ err: error }, 'what a start is guessed to read is not known')
       return undefined

@@ -311,7 +311,7 @@ async function publishOptimized(
     { ...recipe, thin: { version: 1, stores, layers: layerRefs } },
     { merged: startup, isEmbedded: embedded !== undefined },
   )
-  const startupPlan = startup.startup.plan.bytes
+  const startupPlan = startup.startup.plan
   const layer = thinLayer(changed, { index: embedded, startupPlan })
   const rootfs = { type: 'layers', diff_ids: [layer.diffId] }
   const config = Buffer.from(JSON.stringify({ ...image.config.raw, rootfs }))

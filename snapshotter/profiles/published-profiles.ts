@@ -1,7 +1,5 @@
 /** The profiles that a thin image was published with, out of the files in its layer. */
-import { readFile } from 'node:fs/promises'
 import {
-  digestOf,
   type LayerFileRef,
   type Profile,
   profileFromBytes,
@@ -10,6 +8,7 @@ import {
   type ThinSection,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
+import { readLayerFile } from './layer-file.js'
 
 /**
  * Those that were recorded. `files`: paths of the thin layer's files. Throws `invalid-content` where
@@ -21,7 +20,7 @@ export async function publishedProfiles(
 ): Promise<Profile[]> {
   const { merged, startup } = thin
   if (startup === undefined || merged === undefined) return []
-  const bytes = await readLayerFile(startup.plan, files)
+  const bytes = await fileOf(startup.plan, files)
   return profilesOfPlan(startupPlanFromBytes(bytes), merged.digest)
 }
 
@@ -30,16 +29,12 @@ export async function publishedGuess(
   { guess }: ThinSection,
   files: ReadonlyMap<string, string>,
 ): Promise<Profile | undefined> {
-  return guess && profileFromBytes(await readLayerFile(guess, files))
+  return guess && profileFromBytes(await fileOf(guess, files))
 }
 
-async function readLayerFile(
-  { digest, file }: LayerFileRef,
-  files: ReadonlyMap<string, string>,
-): Promise<Uint8Array> {
-  const path = files.get(file)
-  const bytes = path === undefined ? undefined : await readFile(path)
-  if (bytes !== undefined && digestOf(bytes) === digest) return bytes
-  const message = `${file} of the thin layer: is not what the recipe names, ${digest}`
+async function fileOf(ref: LayerFileRef, files: ReadonlyMap<string, string>): Promise<Uint8Array> {
+  const path = files.get(ref.file)
+  if (path !== undefined) return readLayerFile(ref, path)
+  const message = `the thin layer has no ${ref.file}, which its recipe names`
   throw new SnapshotterError('invalid-content', message)
 }
