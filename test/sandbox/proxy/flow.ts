@@ -1,5 +1,5 @@
 /** One direction of one connection: what waits to be sent, and what is on its way. */
-import type { Socket } from 'node:net'
+import type { Readable, Writable } from 'node:stream'
 
 /** What a sender's socket holds: past this much its program is made to wait. */
 const SEND_BUFFER_BYTES = 512 * 1024
@@ -12,14 +12,14 @@ export interface Piece {
 }
 
 export class Flow {
-  readonly #source: Socket
-  readonly #sink: Socket
+  readonly #source: Readable
+  readonly #sink: Writable
   readonly #windowBytes: number
   readonly #pieces: Piece[] = []
   #queuedBytes = 0
   #inFlightBytes = 0
 
-  constructor(source: Socket, sink: Socket, windowBytes: number) {
+  constructor(source: Readable, sink: Writable, windowBytes: number) {
     this.#source = source
     this.#sink = sink
     this.#windowBytes = windowBytes
