@@ -36,6 +36,7 @@ import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
 import { KernelCache } from './kernel-cache.js'
 import { MissServer } from './miss-server.js'
+import { isExpectedRefusal } from './notify-refusal.js'
 import { RecordedSlots } from './recorded-slots.js'
 import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
 
@@ -195,6 +196,7 @@ export class FuseServer {
    * an answer which then never comes.
    */
   startThreads(): Promise<void> {
+    this.kernelCache.start()
     return this.#pool.start()
   }
 
@@ -275,6 +277,7 @@ export class FuseServer {
       if (pending > 0) this.#log.warn({ pending }, 'reads in flight are left to the next server')
     }
     this.#misses.abandon()
+    void this.kernelCache.close()
     this.#trees.close()
   }
 
@@ -286,9 +289,7 @@ export class FuseServer {
     try {
       await write(this.#fd, message)
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
-      // ENOENT: the kernel does not have what should be dropped. ENODEV: nor the mount.
-      if (code === 'ENOENT' || code === 'ENODEV' || code === 'ENOTCONN') return
+      if (isExpectedRefusal(error)) return
       this.#log.warn({ err: error }, 'the kernel refused a notification')
     }
   }

@@ -1,59 +1,64 @@
 /**
- * Inodes that the kernel knows because we have looked at them: pages can be stored for no others.
- * Looked up without blocking this thread, which the mount may need to answer.
+ * Has the kernel look at the files of a plan, so that it knows their inodes: pages can be stored for
+ * no others. Each file is looked at once.
  */
-import { lstat } from 'node:fs/promises'
+import type { KernelCache } from '../../fusefs/index.js'
 import { type Index, ROOT_INO } from '../../index-format/index.js'
 import type { FlightPlan } from './flight-plan.js'
+
+/** Looked up in one go: a thousandth of a second, so that calls do not wait for all of them. */
+const FILES_IN_A_TURN = 16
 
 export class KnownInodes {
   readonly #plan: Pick<FlightPlan, 'runs' | 'paths'>
   readonly #index: Index
   readonly #directory: Buffer
-  readonly #met = new Map<number, Promise<boolean>>()
+  readonly #kernelCache: Pick<KernelCache, 'look'>
+  readonly #seen = new Set<number>()
   /** Of the files' directories: their inodes, undefined where there is none. */
   readonly #directories = new Map<string, number | undefined>([['', ROOT_INO]])
 
   constructor(
     plan: Pick<FlightPlan, 'runs' | 'paths'>,
     index: Index,
-    target: { readonly directory: string },
+    target: { readonly directory: string; readonly kernelCache: Pick<KernelCache, 'look'> },
   ) {
     this.#plan = plan
     this.#index = index
     this.#directory = Buffer.from(`${target.directory}/`)
+    this.#kernelCache = target.kernelCache
   }
 
-  /** Whether the kernel knows the inode now. Never rejects. */
-  meet(ino: number): Promise<boolean> {
-    const known = this.#met.get(ino) ?? this.#look(ino)
-    this.#met.set(ino, known)
-    return known
-  }
-
-  /** Looks at all files of the plan in the order of the start, one after the other. */
-  async meetAll(signal: AbortSignal): Promise<void> {
-    for (const { ino } of this.#plan.runs) {
-      if (signal.aborted) return
-      if (!this.#met.has(ino)) await this.meet(ino)
+  /** Files that are not where the plan says are left out: the kernel will take nothing for them. */
+  meet(inos: Iterable<number>): void {
+    const paths: Uint8Array[] = []
+    for (const ino of inos) {
+      if (this.#seen.has(ino)) continue
+      this.#seen.add(ino)
+      const path = this.#plan.paths.get(ino)
+      if (path === undefined || !this.#leadsTo(path, ino)) continue
+      paths.push(Buffer.concat([this.#directory, path]))
     }
+    this.#kernelCache.look(paths)
   }
 
-  async #look(ino: number): Promise<boolean> {
-    const path = this.#plan.paths.get(ino)
-    try {
-      if (path === undefined || !this.#leadsTo(path, ino)) return false
-      await lstat(Buffer.concat([this.#directory, path]))
-      return true
-    } catch {
-      // The tree or the mount is going, or the index is broken: whoever wants the file will see why.
-      return false
+  /** All files of the plan in the order of the start, some at a time. */
+  async meetAll(signal: AbortSignal): Promise<void> {
+    const { runs } = this.#plan
+    for (let at = 0; at < runs.length && !signal.aborted; at += FILES_IN_A_TURN) {
+      this.meet(runs.slice(at, at + FILES_IN_A_TURN).map(({ ino }) => ino))
+      await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
   /** A path with a symbolic link in it would lead anywhere; in the index, none is followed. */
   #leadsTo(path: Uint8Array, ino: number): boolean {
-    return this.#inoAt(Buffer.from(path).toString('latin1')) === ino
+    try {
+      return this.#inoAt(Buffer.from(path).toString('latin1')) === ino
+    } catch {
+      // The index is broken: whoever wants the file will see why.
+      return false
+    }
   }
 
   #inoAt(path: string): number | undefined {

@@ -29,6 +29,9 @@ export interface StartupFlightModules {
   readonly log: Log
 }
 
+/** Frames that are on their way into the kernel at a time. */
+const MAX_STORING = 4
+
 /** A frame that is here: which pack of the plan, which frame of it. */
 type Arrival = readonly [pack: number, frame: number]
 
@@ -39,6 +42,7 @@ export class StartupFlight {
   readonly #modules: StartupFlightModules
   readonly #abort = new AbortController()
   readonly #arrivals: Arrival[] = []
+  readonly #spare: ArrayBuffer[] = []
   readonly #target: Promise<StartupTarget | undefined>
   #setTarget: (target: StartupTarget | undefined) => void = () => undefined
   #wake: () => void = () => undefined
@@ -127,18 +131,21 @@ export class StartupFlight {
     const index = Index.open(target.indexPath)
     const inodes = new KnownInodes(plan, index, target)
     const allMet = inodes.meetAll(this.#abort.signal)
+    const storing: Promise<number>[] = []
+    let storedBytes = 0
     try {
       const places = plan.placesIn(index)
-      let storedBytes = 0
       for (let next = 0; !this.#abort.signal.aborted; next++) {
         while (next >= this.#arrivals.length && !this.#isFetched) await this.#more()
         const arrival = this.#arrivals[next]
         if (arrival === undefined) break
-        storedBytes += await this.#storeFrame(arrival, { plan, places, inodes, target })
+        storing.push(this.#storeFrame(arrival, { plan, places, inodes, target }))
+        if (storing.length === MAX_STORING) storedBytes += (await storing.shift()) ?? 0
       }
+      for (const storedOfFrame of await Promise.all(storing)) storedBytes += storedOfFrame
       return storedBytes
     } finally {
-      await allMet
+      await Promise.allSettled([allMet, ...storing])
       index.close()
     }
   }
@@ -152,24 +159,32 @@ export class StartupFlight {
     if (pack === undefined || frame === undefined) return 0
     const parts = to.places.partsOf(packAt, frameAt)
     if (parts.length === 0) return 0
+    to.inodes.meet(parts.map(({ ino }) => ino))
     // What was decoded a moment ago is still in memory.
     const raw = await this.#read(pack, frame.rawOffset, frame.rawSizeBytes)
-    let storedBytes = 0
-    for (const { ino, offset, from, length } of parts) {
-      if (this.#abort.signal.aborted) return storedBytes
-      if (!(await to.inodes.meet(ino))) continue
-      const bytes = raw.subarray(from, from + length)
-      const { kernelCache, tree } = to.target
-      if (await kernelCache.store(tree.slot, ino, offset, bytes)) storedBytes += length
-    }
+    const { kernelCache, tree } = to.target
+    const { storedBytes, bytes } = await kernelCache.store(tree.slot, raw, parts)
+    if (bytes !== undefined) this.#spare.push(bytes.buffer)
     return storedBytes
   }
 
-  async #read(pack: PackTable, rawOffset: number, sizeBytes: number): Promise<Uint8Array> {
-    const target = Buffer.allocUnsafeSlow(sizeBytes)
+  async #read(
+    pack: PackTable,
+    rawOffset: number,
+    sizeBytes: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const target = this.#buffer(sizeBytes)
     const { source } = this.#options
     await this.#modules.content.read({ pack, rawOffset, target, source }, this.#abort.signal)
     return target
+  }
+
+  /** What has come back is used again: buffers that are thrown away stay until V8 looks for them. */
+  #buffer(sizeBytes: number): Uint8Array<ArrayBuffer> {
+    const spare = this.#spare.pop()
+    const buffer =
+      spare !== undefined && spare.byteLength >= sizeBytes ? spare : new ArrayBuffer(sizeBytes)
+    return new Uint8Array(buffer, 0, sizeBytes)
   }
 
   async #more(): Promise<void> {

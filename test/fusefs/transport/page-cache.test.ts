@@ -59,10 +59,26 @@ describe('the page cache of a mount', () => {
     const { ino } = await fileAt('big')
     const other = patternBytes(BIG_FILE.length, 'other')
     const { kernelCache } = server()
-    for (let at = 0; at < other.length; at += 64 * PAGE) {
-      const stored = await kernelCache.store(slot, ino, at, other.subarray(at, at + 64 * PAGE))
-      assert.equal(stored, true)
-    }
+    const stored = await Promise.all(
+      [0, 64 * PAGE].map((start) => {
+        const offsets: number[] = []
+        for (let at = start; at < other.length; at += 128 * PAGE) offsets.push(at)
+        // The bytes change hands: each call has its own.
+        return kernelCache.store(
+          slot,
+          new Uint8Array(other),
+          offsets.map((offset) => {
+            const length = Math.min(64 * PAGE, other.length - offset)
+            return { ino, offset, from: offset, length }
+          }),
+        )
+      }),
+    )
+    assert.equal(
+      stored.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
+      other.length,
+    )
+    for (const { bytes } of stored) assert.deepEqual(Buffer.from(bytes ?? []), other)
     assert.deepEqual(await readFile(join(mount.root(), 'big')), other)
     assert.equal(readsAnswered(), 0)
     assert.equal((await lstat(join(mount.root(), 'big'))).size, BIG_FILE.length)
@@ -70,10 +86,37 @@ describe('the page cache of a mount', () => {
   })
 
   it('takes nothing for an inode that nobody has looked at', async () => {
-    assert.equal(await server().kernelCache.store(slot, 12_345, 0, new Uint8Array(PAGE)), false)
+    assert.equal(await storePage(12_345), 0)
     assert.equal(await server().kernelCache.drop(slot, 12_345), false)
     assert.equal(server().counts().bytesStored, 0)
   })
+
+  it('takes something for a file once it has been looked at, whatever else was', async () => {
+    const { ino } = await fileAt('big')
+    await run('sh', ['-c', 'sync; echo 3 > /proc/sys/vm/drop_caches'])
+    assert.equal(await storePage(ino), 0)
+    const paths = ['absent', 'big/below', 'big'].map((name) =>
+      Buffer.from(join(mount.root(), name)),
+    )
+    server().kernelCache.look(paths)
+    assert.equal(await storePage(ino), PAGE)
+  })
+
+  it('takes nothing any more once it is closed', async () => {
+    const { ino } = await fileAt('big')
+    const { kernelCache } = server()
+    const stored = storePage(ino)
+    await Promise.all([kernelCache.close(), kernelCache.close()])
+    assert.equal(await stored, PAGE)
+    assert.equal(await storePage(ino), 0)
+    assert.equal(await kernelCache.drop(slot, ino), false)
+  })
+
+  async function storePage(ino: number): Promise<number> {
+    const run = { ino, offset: 0, from: 0, length: PAGE }
+    const { storedBytes } = await server().kernelCache.store(slot, new Uint8Array(PAGE), [run])
+    return storedBytes
+  }
 
   function server(): NonNullable<SampleMount['server']> {
     assert.ok(mount.server)
