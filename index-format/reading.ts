@@ -6,4 +6,5 @@ export { type Digest, bytesFromDigest, digestFromBytes, digestFromString, hexOf 
 export { IndexFormatError } from './errors.js'
 export { Index } from './index/index-file.js'
 export { PageCache } from './index/page-cache.js'
+export { firstExtentEndingAfter } from './tree/extent-search.js'
 export { ROOT_INO } from './tree/tree.js'

@@ -7,13 +7,13 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { DirEntry, Extent, Inode } from '../../index-format/index.js'
-import { ROOT_INO } from '../../index-format/reading.js'
+import { firstExtentEndingAfter, ROOT_INO } from '../../index-format/reading.js'
 import { FusefsError } from '../errors.js'
 import { slotFromName } from '../trees/tree-registry.js'
 import type { OpenTree, TreeSource } from '../trees/tree-source.js'
 import type { Attributes } from '../wire/attributes.js'
 import { ROOT_SLOT, nodeIdOf } from './node-id.js'
-import { type ReadPlan, firstEndingAfter, runsOf } from './read-plan.js'
+import { type ReadPlan, runsOf } from './read-plan.js'
 
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
@@ -144,7 +144,7 @@ export class Filesystem {
   /** lseek(2) with SEEK_DATA: the first byte of data from `offset` on. */
   seekData(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
-    const extent = file.extents[firstEndingAfter(file.extents, offset)]
+    const extent = file.extents[firstExtentEndingAfter(file.extents, offset)]
     if (offset >= file.sizeBytes || extent === undefined) throw beyondEnd(slot, ino, offset)
     return Math.max(offset, extent.offset)
   }
@@ -154,7 +154,7 @@ export class Filesystem {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     if (offset >= file.sizeBytes) throw beyondEnd(slot, ino, offset)
     let at = offset
-    for (let i = firstEndingAfter(file.extents, offset); i < file.extents.length; i++) {
+    for (let i = firstExtentEndingAfter(file.extents, offset); i < file.extents.length; i++) {
       const extent = file.extents[i]
       if (extent === undefined || extent.offset > at) break
       at = extent.offset + extent.length

@@ -1,5 +1,6 @@
 /** How a READ is put together: runs out of packs, and zeros where no run is. */
 import type { Extent } from '../../index-format/index.js'
+import { firstExtentEndingAfter } from '../../index-format/reading.js'
 import type { OpenTree } from '../trees/tree-source.js'
 
 /** A run of the answer that comes out of one pack. */
@@ -24,7 +25,7 @@ export interface ReadPlan {
 /** The runs of `[offset, end)` of a file with these extents. */
 export function runsOf(extents: readonly Extent[], offset: number, end: number): ReadRun[] {
   const runs: ReadRun[] = []
-  for (let i = firstEndingAfter(extents, offset); i < extents.length; i++) {
+  for (let i = firstExtentEndingAfter(extents, offset); i < extents.length; i++) {
     const extent = extents[i]
     if (extent === undefined || extent.offset >= end) break
     const from = Math.max(extent.offset, offset)
@@ -37,19 +38,6 @@ export function runsOf(extents: readonly Extent[], offset: number, end: number):
     })
   }
   return runs
-}
-
-/** Index of the first extent that ends behind `offset`; `extents.length` when there is none. */
-export function firstEndingAfter(extents: readonly Extent[], offset: number): number {
-  let low = 0
-  let high = extents.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const extent = extents[middle]
-    if (extent !== undefined && extent.offset + extent.length <= offset) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 /** Writes zeros where no run of the plan is. */

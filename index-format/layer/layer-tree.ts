@@ -5,10 +5,10 @@
 import { type Digest, digestFromBytes, digestOf } from '../digest.js'
 import { isRegular } from '../file-mode.js'
 import type { PackEntry } from '../pack/pack-inputs.js'
+import { DirectoryPages } from '../tree/directory-pages.js'
 import type { DirEntry, DirEntryPlus, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
 import { PackEntries } from './pack-entries.js'
 import type { WorkTree } from './work-tree.js'
-import { PageEnds } from './page-ends.js'
 
 interface InodeRow extends Omit<Inode, 'implied'> {
   readonly implied: number
@@ -17,7 +17,8 @@ interface InodeRow extends Omit<Inode, 'implied'> {
 export class LayerTree implements Tree {
   readonly #work: WorkTree
   readonly #statements: ReturnType<typeof prepared>
-  readonly #pageEnds = new PageEnds()
+  readonly #pages: DirectoryPages<EntryRow, DirEntry>
+  readonly #plusPages: DirectoryPages<PlusRow, DirEntryPlus>
   readonly #packEntries: PackEntries
   /** Most layers have no attributes at all: nothing is asked of those. */
   readonly #hasXattrs: boolean
@@ -26,6 +27,17 @@ export class LayerTree implements Tree {
   constructor(work: WorkTree) {
     this.#work = work
     this.#statements = prepared(work)
+    const { readdirFrom, readdirAfter, readdirPlusFrom, readdirPlusAfter } = this.#statements
+    this.#pages = new DirectoryPages({
+      from: readdirFrom,
+      after: readdirAfter,
+      entryFromRow: (row, cookie) => ({ ...row, cookie }),
+    })
+    this.#plusPages = new DirectoryPages({
+      from: readdirPlusFrom,
+      after: readdirPlusAfter,
+      entryFromRow: entryFromPlusRow,
+    })
     this.#packEntries = new PackEntries(work.database, (ino) => this.extents(ino))
     this.#hasXattrs = this.#statements.anyXattr.get() !== undefined
   }
@@ -40,27 +52,11 @@ export class LayerTree implements Tree {
   }
 
   readdir(parent: number, cookie: number, limit: number): DirEntry[] {
-    const after = this.#pageEnds.nameAt(parent, cookie)
-    const rows =
-      after === undefined
-        ? this.#statements.readdirFrom.all(parent, limit, cookie)
-        : this.#statements.readdirAfter.all(parent, after, limit)
-    const entries = rows.map((row, i) => ({ ...row, cookie: cookie + i + 1 }))
-    const last = entries.at(-1)
-    if (last !== undefined) this.#pageEnds.remember(parent, last)
-    return entries
+    return this.#pages.read(parent, cookie, limit)
   }
 
   readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] {
-    const after = this.#pageEnds.nameAt(parent, cookie)
-    const rows =
-      after === undefined
-        ? this.#statements.readdirPlusFrom.all(parent, limit, cookie)
-        : this.#statements.readdirPlusAfter.all(parent, after, limit)
-    const entries = rows.map((row, i) => entryFromRow(row, cookie + i + 1))
-    const last = entries.at(-1)
-    if (last !== undefined) this.#pageEnds.remember(parent, last)
-    return entries
+    return this.#plusPages.read(parent, cookie, limit)
   }
 
   /** What packing wants to know of a directory's names. */
@@ -98,6 +94,8 @@ export class LayerTree implements Tree {
   }
 }
 
+type EntryRow = Omit<DirEntry, 'cookie'>
+
 /** [name, then an inode's columns in the order of `INODE_COLUMNS`]. */
 type PlusRow = readonly [
   Buffer,
@@ -107,7 +105,7 @@ type PlusRow = readonly [
 const INODE_COLUMNS =
   'i.ino, i.mode, i.uid, i.gid, i.nlink, i.size, i.stored, i.rdev, i.sec, i.nsec, i.implied'
 
-function entryFromRow(row: PlusRow, cookie: number): DirEntryPlus {
+function entryFromPlusRow(row: PlusRow, cookie: number): DirEntryPlus {
   const [name, ino, mode, uid, gid, nlink, sizeBytes, storedBytes, rdev] = row
   const inode: Inode = {
     ino,
@@ -135,10 +133,10 @@ function prepared(work: WorkTree) {
       `SELECT ino, mode, uid, gid, nlink, size AS sizeBytes, stored AS storedBytes, rdev,
               sec AS mtimeSec, nsec AS mtimeNsec, implied FROM inode WHERE ino = ?`,
     ),
-    readdirFrom: db.prepare<[number, number, number], Omit<DirEntry, 'cookie'>>(
+    readdirFrom: db.prepare<[number, number, number], EntryRow>(
       `${entries} ORDER BY e.name LIMIT ? OFFSET ?`,
     ),
-    readdirAfter: db.prepare<[number, Uint8Array, number], Omit<DirEntry, 'cookie'>>(
+    readdirAfter: db.prepare<[number, Uint8Array, number], EntryRow>(
       `${entries} AND e.name > ? ORDER BY e.name LIMIT ?`,
     ),
     readdirPlusFrom: db

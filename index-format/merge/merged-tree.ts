@@ -6,8 +6,8 @@
  */
 import Database from 'better-sqlite3'
 import { isDirectory } from '../file-mode.js'
-import { PageEnds } from '../layer/page-ends.js'
 import { isWhiteout, visibleXattrs } from '../layer/whiteout.js'
+import { DirectoryPages } from '../tree/directory-pages.js'
 import {
   type DirEntry,
   type DirEntryPlus,
@@ -54,12 +54,17 @@ export class MergedTree implements Tree {
   readonly #layers: readonly Tree[]
   readonly #db: Database.Database
   readonly #statements: ReturnType<typeof prepared>
-  readonly #pageEnds = new PageEnds()
+  readonly #pages: DirectoryPages<EntryRow, DirEntry>
 
   private constructor(layers: readonly Tree[], db: Database.Database) {
     this.#layers = layers
     this.#db = db
     this.#statements = prepared(db)
+    this.#pages = new DirectoryPages({
+      from: this.#statements.readdirFrom,
+      after: this.#statements.readdirAfter,
+      entryFromRow: (row, cookie) => ({ ...row, cookie }),
+    })
   }
 
   /**
@@ -116,7 +121,7 @@ export class MergedTree implements Tree {
 
   readdir(parent: number, cookie: number, limit: number): DirEntry[] {
     return this.#isMerged(parent)
-      ? this.#readMerged(parent, cookie, limit)
+      ? this.#pages.read(parent, cookie, limit)
       : this.#readLayer(parent, cookie, limit)
   }
 
@@ -179,18 +184,6 @@ export class MergedTree implements Tree {
     return this.#statements.directory.get(ino) !== undefined
   }
 
-  #readMerged(parent: number, cookie: number, limit: number): DirEntry[] {
-    const after = this.#pageEnds.nameAt(parent, cookie)
-    const rows =
-      after === undefined
-        ? this.#statements.readdirFrom.all(parent, limit, cookie)
-        : this.#statements.readdirAfter.all(parent, after, limit)
-    const entries = rows.map((row, i) => ({ ...row, cookie: cookie + i + 1 }))
-    const last = entries.at(-1)
-    if (last !== undefined) this.#pageEnds.remember(parent, last)
-    return entries
-  }
-
   /** Cookies are the layer's own: whiteouts leave gaps between them. */
   #readLayer(parent: number, cookie: number, limit: number): DirEntry[] {
     const { layer, ino } = this.origin(parent)
@@ -217,6 +210,8 @@ function inLayer(layer: number, entry: DirEntryPlus): DirEntryPlus {
   return { ...entry, ino, inode: { ...entry.inode, ino, implied: false } }
 }
 
+type EntryRow = Omit<DirEntry, 'cookie'>
+
 function prepared(db: Database.Database) {
   const entries = 'SELECT name, ino, mode FROM entry WHERE parent = ?'
   return {
@@ -228,10 +223,10 @@ function prepared(db: Database.Database) {
     addEntry: db.prepare<[number, Uint8Array, number, number]>(
       'INSERT INTO entry VALUES (?, ?, ?, ?)',
     ),
-    readdirFrom: db.prepare<[number, number, number], Omit<DirEntry, 'cookie'>>(
+    readdirFrom: db.prepare<[number, number, number], EntryRow>(
       `${entries} ORDER BY name LIMIT ? OFFSET ?`,
     ),
-    readdirAfter: db.prepare<[number, Uint8Array, number], Omit<DirEntry, 'cookie'>>(
+    readdirAfter: db.prepare<[number, Uint8Array, number], EntryRow>(
       `${entries} AND name > ? ORDER BY name LIMIT ?`,
     ),
   }

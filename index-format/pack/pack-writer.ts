@@ -34,13 +34,24 @@ interface PendingFrame {
   readonly rawSizeBytes: number
   readonly digest: Digest
   readonly compressed: Promise<Uint8Array>
+  /** Compressed, or failed. */
+  isDone: boolean
 }
+
+/**
+ * Frames that wait to be written, those in the compressor included: a thread that has done three small
+ * ones goes on with the next while another is still at a large one that comes before them.
+ */
+const MAX_PENDING_RAW_BYTES = 16 * 1024 * 1024
 
 export class PackWriter {
   readonly #options: PackWriterOptions
   readonly #hash = createHash('sha256')
   readonly #frames: Frame[] = []
   readonly #pending: PendingFrame[] = []
+  /** What the compressor has in hand. Never rejects. */
+  readonly #compressing = new Set<Promise<void>>()
+  #pendingRawBytes = 0
   #rawSizeBytes = 0
   #sizeBytes = 0
 
@@ -68,15 +79,11 @@ export class PackWriter {
       const message = `pack: no room for a frame of ${raw.length} bytes at ${this.#rawSizeBytes}`
       throw new IndexFormatError('limit-exceeded', message)
     }
-    const { compressor, level } = this.#options
-    while (this.#pending.length >= compressor.maxInFlight) await this.#writeOldest()
+    await this.#makeRoom(raw.length)
     const rawOffset = this.#rawSizeBytes
-    const rawSizeBytes = raw.length
-    this.#rawSizeBytes += rawSizeBytes
-    const compressed = compressor.compress(raw, level)
-    // A rejection is met when the frame's turn comes; until then it must not count as unhandled.
-    compressed.catch(() => undefined)
-    this.#pending.push({ rawOffset, rawSizeBytes, digest, compressed })
+    this.#rawSizeBytes += raw.length
+    this.#pendingRawBytes += raw.length
+    this.#pending.push(this.#compress(raw, { rawOffset, digest }))
     return rawOffset
   }
 
@@ -105,12 +112,41 @@ export class PackWriter {
     await this.#options.sink.abort()
   }
 
+  #compress(raw: Uint8Array, place: { rawOffset: number; digest: Digest }): PendingFrame {
+    const { compressor, level } = this.#options
+    const compressed = compressor.compress(raw, level)
+    const frame: PendingFrame = { ...place, rawSizeBytes: raw.length, compressed, isDone: false }
+    // A rejection is met when the frame's turn comes; until then it must not count as unhandled.
+    const done: Promise<void> = compressed.then(nothing, nothing).then(() => {
+      frame.isDone = true
+      this.#compressing.delete(done)
+    })
+    this.#compressing.add(done)
+    return frame
+  }
+
+  /** Writes what can be written, and waits until the compressor takes another frame. */
+  async #makeRoom(rawSizeBytes: number): Promise<void> {
+    const { maxInFlight } = this.#options.compressor
+    for (;;) {
+      const isTooMuch = this.#pendingRawBytes + rawSizeBytes > MAX_PENDING_RAW_BYTES
+      if (this.#pending[0]?.isDone === true || (isTooMuch && this.#pending.length > 0)) {
+        await this.#writeOldest()
+      } else if (this.#compressing.size >= maxInFlight) {
+        await Promise.race(this.#compressing)
+      } else {
+        return
+      }
+    }
+  }
+
   async #writeOldest(): Promise<void> {
     const frame = this.#pending[0]
     if (frame === undefined) return
     const compressed = await frame.compressed
     this.#pending.shift()
     const { rawOffset, rawSizeBytes, digest } = frame
+    this.#pendingRawBytes -= rawSizeBytes
     const offset = this.#sizeBytes
     this.#frames.push({ rawOffset, rawSizeBytes, offset, sizeBytes: compressed.length, digest })
     await this.#write(compressed)
@@ -121,4 +157,8 @@ export class PackWriter {
     this.#sizeBytes += bytes.length
     await this.#options.sink.write(bytes)
   }
+}
+
+function nothing(): void {
+  return undefined
 }

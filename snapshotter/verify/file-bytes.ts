@@ -1,5 +1,5 @@
 /** Bytes of the original's files, read anywhere; holes read as zeros. */
-import type { Extent, RandomAccess } from '../../index-format/index.js'
+import { type Extent, firstExtentEndingAfter, type RandomAccess } from '../../index-format/index.js'
 
 const CHUNK_BYTES = 1024 * 1024
 
@@ -12,7 +12,7 @@ export function readFileBytes(
 ): void {
   target.fill(0)
   const end = offset + target.length
-  for (let i = firstExtentAfter(extents, offset); i < extents.length; i++) {
+  for (let i = firstExtentEndingAfter(extents, offset); i < extents.length; i++) {
     const extent = extents[i]
     if (extent === undefined || extent.offset >= end) break
     const from = Math.max(extent.offset, offset)
@@ -52,24 +52,11 @@ function* uncovered(
   extents: readonly Extent[],
 ): Generator<{ from: number; to: number }> {
   let at = from
-  for (let i = firstExtentAfter(extents, from); i < extents.length && at < to; i++) {
+  for (let i = firstExtentEndingAfter(extents, from); i < extents.length && at < to; i++) {
     const extent = extents[i]
     if (extent === undefined || extent.offset >= to) break
     if (extent.offset > at) yield { from: at, to: extent.offset }
     at = Math.max(at, extent.offset + extent.length)
   }
   if (at < to) yield { from: at, to }
-}
-
-/** The index of the first extent that ends behind `offset`. */
-function firstExtentAfter(extents: readonly Extent[], offset: number): number {
-  let low = 0
-  let high = extents.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    const extent = extents[middle]
-    if (extent !== undefined && extent.offset + extent.length <= offset) low = middle + 1
-    else high = middle
-  }
-  return low
 }

@@ -62,6 +62,45 @@ describe('PackWriter', () => {
     await writer.abort()
   })
 
+  it('gives the compressor more while the oldest frame is not done, up to a bound', async () => {
+    const store = new MemoryStore()
+    const inline = new InlineCompressor()
+    let letFirstGo = (): void => assert.fail('nothing was asked for')
+    let asked = 0
+    // Takes two at a time, and is long at work on the first.
+    const compressor: FrameCompressor = {
+      maxInFlight: 2,
+      compress: async (raw, level) => {
+        const compressed = await inline.compress(raw, level)
+        if (asked++ === 0) await new Promise<void>((resolve) => (letFirstGo = resolve))
+        return compressed
+      },
+      close: () => Promise.resolve(),
+    }
+    const writer = writerTo(store, compressor)
+    const contents = Array.from({ length: 16 }, (_, at) => Buffer.alloc(2 * MIB, at))
+    const added = (async () => {
+      for (const content of contents) await writer.add(content, digestOf(content))
+    })()
+    // 16 MiB wait at most: eight of these.
+    const deadlineMs = performance.now() + 10_000
+    while (asked < 8 && performance.now() < deadlineMs) await new Promise(setImmediate)
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
+    assert.equal(asked, 8)
+    letFirstGo()
+    await added
+    const table = await writer.finish()
+    assert.deepEqual(
+      table.frames.map(({ digest }) => digest),
+      contents.map((content) => digestOf(content)),
+    )
+    const file = store.packs.get(table.digest) ?? assert.fail('not stored')
+    const reader = PackReader.open(accessOf(file), table.digest)
+    contents.forEach((content, at) => {
+      assert.ok(content.equals(reader.readFrame(at)))
+    })
+  })
+
   it('refuses to finish without a frame', async () => {
     await assert.rejects(writerTo(new MemoryStore()).finish(), { code: 'invalid-pack' })
   })

@@ -1,0 +1,15 @@
+/** Finds a place in a file's extents, which are in order and do not overlap. */
+import type { Extent } from './tree.js'
+
+/** Index of the first extent that ends behind `offset`; `extents.length` when there is none. */
+export function firstExtentEndingAfter(extents: readonly Extent[], offset: number): number {
+  let low = 0
+  let high = extents.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const extent = extents[middle]
+    if (extent !== undefined && extent.offset + extent.length <= offset) low = middle + 1
+    else high = middle
+  }
+  return low
+}
