@@ -25,6 +25,7 @@ import { convertLayers } from './image-layers.js'
 import { type MergedIndex, mergeLayers } from './image-merger.js'
 import { LayerConverter } from './layer-converter.js'
 import type { ConvertProgress } from './progress.js'
+import { peakRssBytes } from './peak-memory.js'
 import { PublishDatabase } from './publish-database.js'
 import { type SourceImage, readSourceImages } from './source-images.js'
 import { StageClock } from './stage-clock.js'
@@ -130,8 +131,7 @@ export async function convertImage(
       published: { ...publisher.stats },
       stageMs: clock.stageMs(),
       elapsedMs: Math.round(performance.now() - started),
-      // getrusage(2) counts in KiB.
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: peakRssBytes(),
     }
   } catch (cause) {
     if (!signal.aborted) throw cause
