@@ -11,7 +11,7 @@ import { thinctlCommand } from '../test/sandbox/thin-daemon.js'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
 import { bytesBelow } from './bytes-below.js'
 import { layerSizesOf } from './layer-sizes.js'
-import type { Report } from './report.js'
+import type { Claim, Report } from './report.js'
 
 export const releasesBenchmark: Benchmark = {
   name: 'releases',
@@ -39,7 +39,7 @@ async function releases({ progress }: BenchmarkOptions): Promise<Report> {
   }
   const gzipBytes = images.reduce((sum, image) => sum + image.gzipBytes, 0)
   const rows: Report['rows'][number][] = []
-  const claims: Report['claims'][number][] = []
+  const claims: Claim[] = []
   for (const level of LEVELS) {
     progress(`releases: zstd level ${level}`)
     const added = await addedBytes(images, level)

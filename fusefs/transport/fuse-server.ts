@@ -36,7 +36,7 @@ import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
 import { KernelCache } from './kernel-cache.js'
 import { MissServer } from './miss-server.js'
-import { isExpectedRefusal } from './notify-refusal.js'
+import { sendNotification } from './notification.js'
 import { RecordedSlots } from './recorded-slots.js'
 import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
 
@@ -231,10 +231,10 @@ export class FuseServer {
   async treesChanged(removedSlots: readonly number[] = []): Promise<void> {
     Atomics.add(new Int32Array(this.#changes), 0, 1)
     const root = nodeIdOf(ROOT_SLOT, ROOT_INO)
-    await this.#notify(encodeNotifyInvalidateInode(root))
+    await sendNotification(this.#fd, encodeNotifyInvalidateInode(root), this.#log)
     for (const slot of removedSlots) {
       const name = Buffer.from(nameOfSlot(slot), 'latin1')
-      await this.#notify(encodeNotifyInvalidateEntry(root, name))
+      await sendNotification(this.#fd, encodeNotifyInvalidateEntry(root, name), this.#log)
     }
   }
 
@@ -283,15 +283,6 @@ export class FuseServer {
 
   #leftMs(): number {
     return Math.max(0, (this.#deadline ?? 0) - Date.now())
-  }
-
-  async #notify(message: Uint8Array): Promise<void> {
-    try {
-      await write(this.#fd, message)
-    } catch (error) {
-      if (isExpectedRefusal(error)) return
-      this.#log.warn({ err: error }, 'the kernel refused a notification')
-    }
   }
 }
 

@@ -12,7 +12,7 @@ import type {
   KernelCacheRequest,
   PageRun,
 } from './kernel-cache.js'
-import { isExpectedRefusal } from './notify-refusal.js'
+import { isExpectedRefusal, isOutOfMemory } from './notification.js'
 
 const port = parentPort
 if (port === null) throw new Error('kernel-cache-worker.js runs as a worker thread only')
@@ -57,7 +57,7 @@ function store(
       writevSync(fd, [header, bytes.subarray(from, from + length)])
       storedBytes += length
     } catch (error) {
-      if (!isExpectedRefusal(error)) refusal ??= error
+      if (!isExpectedRefusal(error) && !isOutOfMemory(error)) refusal ??= error
     }
   }
   return { storedBytes, refusal }

@@ -4,13 +4,11 @@
  * page that a READ has locked, and whoever answers that READ must not wait with it; and a start puts
  * hundreds of pieces there, each of which would cost two changes of threads.
  */
-import { write as writeCallback } from 'node:fs'
-import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { nodeIdOf } from '../filesystem/node-id.js'
 import type { Log } from '../log.js'
 import { encodeNotifyInvalidateInode } from '../wire/notify.js'
-import { isExpectedRefusal } from './notify-refusal.js'
+import { sendNotification, warnOfRefusal } from './notification.js'
 import type { StatsRow } from './server-stats.js'
 
 /**
@@ -58,7 +56,6 @@ export interface KernelCacheReply {
   readonly refusal: unknown
 }
 
-const write = promisify(writeCallback)
 const NOTHING_STORED: StoredPages = { storedBytes: 0, bytes: undefined }
 
 export class KernelCache {
@@ -107,7 +104,10 @@ export class KernelCache {
 
   /** Drops attributes and pages of a file. False where the kernel has none. Never throws. */
   drop(slot: number, ino: number): Promise<boolean> {
-    const dropped = this.#dropping.then(() => (this.#isClosed ? false : this.#drop(slot, ino)))
+    const message = encodeNotifyInvalidateInode(nodeIdOf(slot, ino))
+    const dropped = this.#dropping.then(() =>
+      this.#isClosed ? false : sendNotification(this.#fd, message, this.#modules.log),
+    )
     this.#dropping = dropped
     return dropped
   }
@@ -155,20 +155,6 @@ export class KernelCache {
 
   #receive({ storedBytes, bytes, refusal }: KernelCacheReply): void {
     this.#waiting.shift()?.({ storedBytes, bytes })
-    if (refusal !== undefined) this.#warn(refusal)
-  }
-
-  async #drop(slot: number, ino: number): Promise<boolean> {
-    try {
-      await write(this.#fd, encodeNotifyInvalidateInode(nodeIdOf(slot, ino)))
-      return true
-    } catch (error) {
-      if (!isExpectedRefusal(error)) this.#warn(error)
-      return false
-    }
-  }
-
-  #warn(error: unknown): void {
-    this.#modules.log.warn({ err: error }, 'the kernel refused a notification')
+    if (refusal !== undefined) warnOfRefusal(refusal, this.#modules.log)
   }
 }

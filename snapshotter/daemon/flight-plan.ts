@@ -3,6 +3,7 @@
  * pages. An image that was published with its start says so beside its recipe.
  */
 import { join } from 'node:path'
+import type { PageRun } from '../../fusefs/index.js'
 import {
   type Index,
   type PackTable,
@@ -12,7 +13,7 @@ import {
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { readLayerFile } from '../profiles/layer-file.js'
-import { type FramePart, StartupPlaces } from './startup-places.js'
+import { StartupPlaces } from './startup-places.js'
 
 /** A run of frames of one pack, of which `pack` is the position in the plan. */
 export interface PlannedFrames {
@@ -24,7 +25,7 @@ export interface PlannedFrames {
 /** What frames hold, as the tree's index has it. */
 export interface FlightPlaces {
   /** In the order of the frame's bytes; nothing where the index does not confirm it. */
-  partsOf(packAt: number, frameAt: number): readonly FramePart[]
+  partsOf(packAt: number, frameAt: number): readonly PageRun[]
 }
 
 /** Where a profile comes from that the image was not published with, or only guessed. */

@@ -6,7 +6,7 @@ import type { KernelCache } from '../../fusefs/index.js'
 import { type Index, ROOT_INO } from '../../index-format/index.js'
 import type { FlightPlan } from './flight-plan.js'
 
-/** Looked up in one go: a thousandth of a second, so that calls do not wait for all of them. */
+/** Looked up in one go, so that calls do not wait for all of them. */
 const FILES_IN_A_TURN = 16
 
 export class KnownInodes {

@@ -4,6 +4,7 @@
  * those that the start needs first in front. A profile is a hint: what the tree does not have
  * is left out.
  */
+import type { PageRun } from '../../fusefs/index.js'
 import {
   type Extent,
   Index,
@@ -13,7 +14,6 @@ import {
   type Profile,
 } from '../../index-format/index.js'
 import type { FlightPlan, PlannedFrames, ProfileOrigin } from './flight-plan.js'
-import type { FramePart } from './startup-places.js'
 
 /** What lies between two frames is brought along up to here: one more request would cost more. */
 const MAX_GAP_BYTES = 64 * 1024
@@ -24,7 +24,7 @@ interface PlannedPack {
   readonly at: number
   readonly table: PackTable
   /** What goes where, by frame; frames in the order in which they are needed. */
-  readonly frames: Map<number, { rank: number; parts: FramePart[] }>
+  readonly frames: Map<number, { rank: number; parts: PageRun[] }>
 }
 
 /** Plans for the index in the file `indexPath`. Throws what opening that throws. */
@@ -102,7 +102,7 @@ class Planner {
     }
   }
 
-  #frame(pack: PlannedPack, at: number, rawSizeBytes: number): { parts: FramePart[] } | undefined {
+  #frame(pack: PlannedPack, at: number, rawSizeBytes: number): { parts: PageRun[] } | undefined {
     const known = pack.frames.get(at)
     if (known !== undefined) return known
     if (this.rawBytes + rawSizeBytes > MAX_PLANNED_BYTES) return undefined

@@ -2,17 +2,8 @@
  * Which bytes of which files a frame of a startup pack holds, as the plan says and the tree's index
  * confirms. What the index does not confirm is left out.
  */
+import type { PageRun } from '../../fusefs/index.js'
 import type { Extent, Index, PackTable, StartupPlan } from '../../index-format/index.js'
-
-/** A run of a frame's bytes. */
-export interface FramePart {
-  readonly ino: number
-  /** Where in the file. */
-  readonly offset: number
-  /** Where in the frame's bytes. */
-  readonly from: number
-  readonly length: number
-}
 
 export class StartupPlaces {
   readonly #plan: StartupPlan
@@ -32,12 +23,12 @@ export class StartupPlaces {
   }
 
   /** In the order of the frame's bytes. */
-  partsOf(packAt: number, frameAt: number): FramePart[] {
+  partsOf(packAt: number, frameAt: number): PageRun[] {
     const frame = this.#plan.packs[packAt]?.frames[frameAt]
     const start = this.#starts[packAt]?.[frameAt]
     const key = this.#keys[packAt]
     if (frame === undefined || start === undefined || key === undefined) return []
-    const parts: FramePart[] = []
+    const parts: PageRun[] = []
     let { skip } = start
     let from = 0
     for (let at = start.run; from < frame.rawSizeBytes; at++) {
@@ -52,7 +43,7 @@ export class StartupPlaces {
     return parts
   }
 
-  #isConfirmed({ ino, offset, length }: FramePart, pack: number, rawOffset: number): boolean {
+  #isConfirmed({ ino, offset, length }: PageRun, pack: number, rawOffset: number): boolean {
     const extents = this.#extents.get(ino) ?? this.#index.extents(ino)
     this.#extents.set(ino, extents)
     return extents.some(
