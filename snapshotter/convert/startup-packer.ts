@@ -24,7 +24,7 @@ import {
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import type { MergedIndex } from './image-merger.js'
-import { compressIndex, fetchIndex } from './index-blob.js'
+import { compressStartupIndex, fetchIndex } from './index-blob.js'
 import { packsOf } from './layer-converter.js'
 import { PackSpool } from './pack-spool.js'
 import {
@@ -122,7 +122,7 @@ async function publish(
       ...startupExtents(index, content, startup, packsLeft(index, content)),
       signal,
     })
-    const blob = await compressIndex(path, workspace.file('blob'), signal)
+    const blob = await compressStartupIndex(path, workspace.file('blob'), signal)
     await distrustDamaged({ ...written, xattrs: written.meta.xattrs, blob }, modules)
     await publisher.send(blob)
     await publisher.settle()
