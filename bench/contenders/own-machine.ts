@@ -3,6 +3,12 @@ import type { ContenderMachine } from './contender.js'
 import { namedProcesses } from './named-processes.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
+/**
+ * `ctr` draws its progress every 100 ms, and what it has fetched it unpacks only after the next
+ * drawing: every pull would be rounded up to that. With this flag it draws nothing.
+ */
+export const QUIET: readonly string[] = ['--debug']
+
 export async function ownMachine(
   sandbox: Sandbox,
   snapshotter: 'overlayfs' | 'thin',
@@ -13,7 +19,7 @@ export async function ownMachine(
   return {
     containerd,
     snapshotter,
-    puller: containerd.ctrCommand([]),
+    puller: containerd.ctrCommand(QUIET),
     pullArguments: (reference) => [
       ...['images', 'pull', '--plain-http', '--snapshotter', snapshotter],
       reference,

@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contender, PublishedImage } from './contender.js'
 import { missingPrograms } from './foreign/missing-programs.js'
+import { QUIET } from './own-machine.js'
 import { startForeignMachine } from './foreign/foreign-machine.js'
 import { withPublisher } from './foreign/publisher.js'
 import { runProgram } from '../../test/sandbox/program.js'
@@ -91,7 +92,7 @@ function startMachine(sandbox: Sandbox): ReturnType<Contender['startMachine']> {
       ...['--config', join(directory, 'config.toml')],
       ...['--address', socket, '--root', root, '--log-level', 'info'],
     ],
-    puller: (address) => ['ctr-remote', '--address', address],
+    puller: (address) => ['ctr-remote', ...QUIET, '--address', address],
     pullArguments: (reference) => ['images', 'rpull', '--plain-http', reference],
   })
 }
