@@ -82,11 +82,15 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
+/** Most embedded indexes are read with one call. */
+const READ_BYTES = 1024 * 1024
+
 /** The name comes out of an image: a symbolic link there must not lead out of the layer. */
 async function* fileChunks(path: string): AsyncIterable<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
-    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 18 })) {
+    const options = { autoClose: false, highWaterMark: READ_BYTES }
+    for await (const chunk of file.createReadStream(options)) {
       yield chunk as Uint8Array
     }
   } finally {
@@ -133,11 +137,22 @@ async function writeVerified(
   const hash = createHash('sha256')
   const blob = verifiedBlob(ref, compressed, target)
   const name = `index ${ref.digest} from ${target.origin}`
-  for await (const chunk of decompress(blob, { maxRawBytes: ref.sizeBytes, name })) {
-    target.signal.throwIfAborted()
-    hash.update(chunk)
-    await file.writeFile(chunk)
+  let writing: Promise<void> = Promise.resolve()
+  try {
+    for await (const chunk of decompress(blob, { maxRawBytes: ref.sizeBytes, name })) {
+      target.signal.throwIfAborted()
+      hash.update(chunk)
+      await writing
+      // A thread writes this chunk while the next one is decompressed here.
+      writing = file.writeFile(chunk)
+      // It is waited for below, unless something else fails first.
+      writing.catch(() => undefined)
+    }
+  } finally {
+    // Whoever called closes the file next.
+    await Promise.allSettled([writing])
   }
+  await writing
   const digest = `sha256:${hash.digest('hex')}`
   if (digest !== ref.digest) throw mismatch(target, 'digest', ref.digest, digest)
 }

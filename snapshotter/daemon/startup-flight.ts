@@ -128,6 +128,8 @@ export class StartupFlight {
   async #storeArrivals(plan: FlightPlan): Promise<number> {
     const target = await this.#target
     if (target === undefined) return 0
+    // Not in the turn in which the tree is registered: containerd waits for the answer to its Commit.
+    await new Promise((resolve) => setImmediate(resolve))
     const index = Index.open(target.indexPath)
     const inodes = new KnownInodes(plan, index, target)
     const allMet = inodes.meetAll(this.#abort.signal)

@@ -1,9 +1,19 @@
 /**
  * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
  * perhaps the embedded index and what is known of a start beside it, and nothing else.
+ *
+ * Synchronous: containerd has written these few bytes a moment ago, and ten turns of libuv's thread
+ * pool took 4 ms of every pull for 0.1 ms of system calls.
  */
-import { constants } from 'node:fs'
-import { lstat, open, opendir } from 'node:fs/promises'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import {
@@ -22,15 +32,15 @@ import { SnapshotterError } from '../errors.js'
  * beside it, or where it is not a regular file (a link is never followed). Throws `invalid-content`
  * for a `thin.json` that stands alone and is no recipe: running such an image would show an empty one.
  */
-export async function readRecipe(fsDir: string, log: Logger): Promise<Recipe | undefined> {
+export function readRecipe(fsDir: string, log: Logger): Recipe | undefined {
   const path = join(fsDir, RECIPE_FILE_NAME)
-  if (!(await isRegularFile(path))) return undefined
-  const other = await otherEntry(fsDir)
+  if (!isRegularFile(path)) return undefined
+  const other = otherEntry(fsDir)
   if (other !== undefined) {
     log.debug({ path, other }, 'a thin.json that is not alone: the layer is ordinary')
     return undefined
   }
-  const bytes = await readBounded(path)
+  const bytes = readBounded(path)
   try {
     return recipeFromBytes(bytes)
   } catch (error) {
@@ -46,28 +56,34 @@ const BESIDE_RECIPE: readonly string[] = [
 ]
 
 /** A name in `fsDir` that a thin layer does not have. Reads five entries at most. */
-async function otherEntry(fsDir: string): Promise<string | undefined> {
-  for await (const { name } of await opendir(fsDir)) {
-    if (name === RECIPE_FILE_NAME) continue
-    if (BESIDE_RECIPE.includes(name) && (await isRegularFile(join(fsDir, name)))) continue
-    return name
+function otherEntry(fsDir: string): string | undefined {
+  const directory = opendirSync(fsDir)
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      const { name } = entry
+      if (name === RECIPE_FILE_NAME) continue
+      if (BESIDE_RECIPE.includes(name) && isRegularFile(join(fsDir, name))) continue
+      return name
+    }
+    return undefined
+  } finally {
+    directory.closeSync()
   }
-  return undefined
 }
 
-async function isRegularFile(path: string): Promise<boolean> {
+function isRegularFile(path: string): boolean {
   try {
-    return (await lstat(path)).isFile()
+    return lstatSync(path).isFile()
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
     throw error
   }
 }
 
-async function readBounded(path: string): Promise<Uint8Array> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+function readBounded(path: string): Uint8Array {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
-    const { size } = await file.stat()
+    const { size } = fstatSync(file)
     if (size > MAX_RECIPE_BYTES) {
       throw new SnapshotterError(
         'invalid-content',
@@ -75,9 +91,8 @@ async function readBounded(path: string): Promise<Uint8Array> {
       )
     }
     const bytes = Buffer.alloc(size)
-    const { bytesRead } = await file.read(bytes, 0, size, 0)
-    return bytes.subarray(0, bytesRead)
+    return bytes.subarray(0, readSync(file, bytes, 0, size, 0))
   } finally {
-    await file.close()
+    closeSync(file)
   }
 }

@@ -268,7 +268,7 @@ export class SnapshotStore {
     return this.#lock.with([options.key], signal, async () => {
       this.#requireOpen()
       const parent = await this.#parentLowers(options.parent, signal)
-      const temporary = await this.#directories.create(kind)
+      const temporary = this.#directories.create(kind)
       let id: number | undefined
       try {
         this.#database.transaction(() => {
@@ -276,7 +276,7 @@ export class SnapshotStore {
           this.#directories.settle(temporary, id, parent.parentId)
         })
       } catch (error) {
-        await this.#directories.discard(temporary)
+        this.#directories.discard(temporary)
         if (id !== undefined && !this.#database.ids().has(id)) await this.#directories.remove(id)
         throw SnapshotterError.from(error, `create snapshot "${options.key}"`)
       }
@@ -303,7 +303,7 @@ export class SnapshotStore {
     this.#requireOpen()
     const { id, parent } = this.#committable(options)
     const fsDir = this.#directories.fsOf(id)
-    const recipe = await readRecipe(fsDir, this.#log)
+    const recipe = readRecipe(fsDir, this.#log)
     const usage = await diskUsageOf(fsDir, signal)
     const hasParent = (parent ?? options.parent) !== undefined
     const thin = recipe && (await this.#thinLayers.register(recipe, { fsDir, hasParent }, signal))
