@@ -56,12 +56,16 @@ export interface KernelCacheReply {
   readonly refusal: unknown
 }
 
+/** A thread that breaks more often is not started again: what it was to put there will be read. */
+const MAX_REPLACEMENTS = 16
+
 const NOTHING_STORED: StoredPages = { storedBytes: 0, bytes: undefined }
 
 export class KernelCache {
   readonly #fd: number
   readonly #modules: { stats: StatsRow; log: Log }
   #thread: Worker | undefined
+  #breaks = 0
   #ended: Promise<void> = Promise.resolve()
   /** Who waits for the thread's replies, in order. */
   #waiting: ((stored: StoredPages) => void)[] = []
@@ -76,7 +80,7 @@ export class KernelCache {
 
   /** Starts the thread, once, and does not wait for it. Else it starts with the first use. */
   start(): void {
-    if (this.#thread !== undefined || this.#isClosed) return
+    if (this.#thread !== undefined || this.#isClosed || this.#breaks > MAX_REPLACEMENTS) return
     const workerData: KernelCacheData = { fd: this.#fd }
     const thread = new Worker(new URL('./kernel-cache-worker.js', import.meta.url), {
       workerData,
@@ -91,6 +95,7 @@ export class KernelCache {
       this.#receive(reply)
     })
     thread.on('error', (error) => {
+      this.#breaks++
       this.#modules.log.error({ err: error }, 'the thread that puts pages into the kernel broke')
     })
     this.#ended = new Promise((resolve) => {
@@ -145,11 +150,12 @@ export class KernelCache {
     await this.#ended
   }
 
-  /** False where it is too late. */
+  /** False where it is too late, or no thread is left that would do it. */
   #ask(request: KernelCacheRequest, transfer: ArrayBuffer[] = []): boolean {
     if (this.#isClosed) return false
     if (request.kind !== 'end') this.start()
-    this.#thread?.postMessage(request, transfer)
+    if (this.#thread === undefined) return false
+    this.#thread.postMessage(request, transfer)
     return true
   }
 
