@@ -58,6 +58,7 @@ export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'
 export { AccessOrder, mergedProfile, profilesByCommand } from './profile/access-order.js'
+export { repeatedStarts } from './profile/repeated-starts.js'
 export { groupedProfile } from './profile/grouped-profile.js'
 export { combinedRanges, type SharedRange } from './profile/combined-profile.js'
 export {

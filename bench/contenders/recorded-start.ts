@@ -15,6 +15,8 @@ export interface RecordedStartOptions {
   readonly containerdAddress: string
   /** As `ctr` takes them. */
   readonly mounts: readonly string[]
+  /** How often the workload is run; a workload that is asked over HTTP once. */
+  readonly runs: number
 }
 
 const TIMEOUT_MS = 900_000
@@ -27,11 +29,13 @@ interface OptimizeSummary {
 
 /** Returns the stored size of what the start reads. Throws with what thinctl says when it fails. */
 export async function recordedStart(options: RecordedStartOptions): Promise<number> {
-  const { workload, image, destination, database, config, containerdAddress, mounts } = options
+  const { workload, image, destination, database, config, containerdAddress, mounts, runs } =
+    options
   const { ready } = workload
   const [file = '', ...args] = thinctlCommand([
     ...['optimize', '--json', '--plain-http', '--config', config, '--database', database],
     ...['--containerd-address', containerdAddress, '--period', String(PERIOD_SEC)],
+    ...(runs > 1 ? ['--runs', String(runs)] : []),
     ...(workload.hostNetwork ? ['--network', 'host'] : []),
     ...workload.env.flatMap((variable) => ['--env', variable]),
     ...mounts.flatMap((mount) => ['--mount', mount]),
