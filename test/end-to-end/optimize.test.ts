@@ -58,6 +58,27 @@ describe('thinctl optimize', function () {
     assert.equal((await machine.containerd.ctr(['containers', 'ls', '-q'])).stdout, '')
   })
 
+  it('records a command as often as it is told, as one start', async () => {
+    const target = sandbox.reference('python:1-runs')
+    const { stdout, stderr } = await optimize(target, ['--runs', '2'], JSON_PROGRAM)
+    assert.equal(stderr.match(/until the container ended/g)?.length, 2)
+    const { platforms } = JSON.parse(stdout) as OptimizeResult
+    assert.deepEqual(platforms[0]?.starts, [[JSON_PROGRAM.join(' ')]])
+    await thinctl(['verify', target, pair.ordinary])
+  })
+
+  it('refuses to give several runs what is there for one', async () => {
+    const target = sandbox.reference('python:1-refused')
+    for (const option of ['--stdin', '--wait-on-signal']) {
+      const failed = await tryOptimize(target, ['--runs', '2', option], JSON_PROGRAM)
+      assert.equal(failed.exitCode, 2)
+      assert.match(failed.stderr, new RegExp(`--runs 2: ${option} is there for one run`))
+    }
+    const failed = await tryOptimize(target, ['--runs', '17'], JSON_PROGRAM)
+    assert.equal(failed.exitCode, 2)
+    assert.match(failed.stderr, /from 1 to 16/)
+  })
+
   it('takes profiles that were recorded before, one on top of the other', async () => {
     const target = sandbox.reference('python:1-both')
     const recorded = ['--profile', file('json'), '--profile', file('server')]
