@@ -79,6 +79,12 @@ describe('thinctl optimize', function () {
     assert.match(failed.stderr, /from 1 to 16/)
   })
 
+  it('says what is missing where it is to record nothing', async () => {
+    const failed = await tryOptimize(sandbox.reference('python:1-nothing'), ['--no-run'], [])
+    assert.equal(failed.exitCode, 2)
+    assert.match(failed.stderr, /--no-run: needs a --profile/)
+  })
+
   it('takes profiles that were recorded before, one on top of the other', async () => {
     const target = sandbox.reference('python:1-both')
     const recorded = ['--profile', file('json'), '--profile', file('server')]

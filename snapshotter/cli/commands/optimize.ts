@@ -9,6 +9,7 @@ import {
   type Profile,
   repeatedStarts,
 } from '../../../index-format/index.js'
+import { SnapshotterError } from '../../errors.js'
 import { mergedIndexOf, optimizeImage, type OptimizeResult } from '../../optimize/optimize-image.js'
 import { recordStart } from '../../optimize/record-start.js'
 import type { RegistryConnection } from '../../registry/index.js'
@@ -118,10 +119,7 @@ interface What {
 }
 
 async function optimize(what: What, options: Options, context: CommandContext): Promise<void> {
-  if (options.runs > 1 && (options.waitOnSignal || options.stdin)) {
-    const option = options.stdin ? '--stdin' : '--wait-on-signal'
-    throw new InvalidArgumentError(`--runs ${options.runs}: ${option} is there for one run.`)
-  }
+  refuseContradictions(options)
   const given = await Promise.all(options.profile.map(readProfile))
   const connection = openRegistryConnection(options)
   const progress = terminalProgress()
@@ -132,7 +130,6 @@ async function optimize(what: What, options: Options, context: CommandContext): 
       ? await recordAll(what, options, { connection, signal, context })
       : []
     const profiles = [...recorded, ...given]
-    if (profiles.length === 0) throw new InvalidArgumentError('--no-run needs a --profile.')
     const result = await optimizeImage(
       {
         image: what.image,
@@ -151,6 +148,15 @@ async function optimize(what: What, options: Options, context: CommandContext): 
     progress.stop()
     await connection.close()
   }
+}
+
+function refuseContradictions({ profile, run, runs, stdin, waitOnSignal }: Options): void {
+  if (!run && profile.length === 0) {
+    throw new SnapshotterError('invalid-argument', '--no-run: needs a --profile')
+  }
+  if (runs === 1 || !(stdin || waitOnSignal)) return
+  const option = stdin ? '--stdin' : '--wait-on-signal'
+  throw new SnapshotterError('invalid-argument', `--runs ${runs}: ${option} is there for one run`)
 }
 
 /** The command after the image, and those of `--command`; the image's own where there is none. */
