@@ -35,7 +35,7 @@ export async function recordedStart(options: RecordedStartOptions): Promise<numb
   const [file = '', ...args] = thinctlCommand([
     ...['optimize', '--json', '--plain-http', '--config', config, '--database', database],
     ...['--containerd-address', containerdAddress, '--period', String(PERIOD_SEC)],
-    ...(runs > 1 ? ['--runs', String(runs)] : []),
+    ...['--runs', String(runs)],
     ...(workload.hostNetwork ? ['--network', 'host'] : []),
     ...workload.env.flatMap((variable) => ['--env', variable]),
     ...mounts.flatMap((mount) => ['--mount', mount]),

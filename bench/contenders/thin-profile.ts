@@ -34,15 +34,16 @@ export async function optimizedImage(
     const recording = {
       workload,
       image,
+      destination: reference,
       database: join(sandbox.directory, 'publish.db'),
       config: machine.daemon.config,
       containerdAddress: machine.containerd.address,
       mounts: sourceMounts(workload, join(machine.directory, 'sources')),
     }
-    const startupBytes = await recordedStart({ ...recording, destination: reference, runs: 1 })
+    const startupBytes = await recordedStart({ ...recording, runs: 1 })
     // It waits for a signal, of which there is one.
     if (workload.ready.kind !== 'http') {
-      await recordedStart({ ...recording, destination: reference, runs: RUNS })
+      await recordedStart({ ...recording, runs: RUNS })
     }
     return { reference, startupBytes }
   } finally {

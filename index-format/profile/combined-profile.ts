@@ -7,6 +7,7 @@ import { IndexFormatError } from '../errors.js'
 import { MAX_STARTS } from '../limits.js'
 import { AccessOrder } from './access-order.js'
 import { groupedProfile } from './grouped-profile.js'
+import { pagesOf, pageStarts } from './page-starts.js'
 import { PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
 
 /** A run of a file's pages that the same starts read. */
@@ -37,26 +38,6 @@ export function combinedRanges(profiles: readonly Profile[]): SharedRange[] {
   return [...orders]
     .sort(([a], [b]) => bitCount(b) - bitCount(a) || firstDifference(a, b))
     .flatMap(([starts, order]) => groupedRanges(order).map((range) => ({ ...range, starts })))
-}
-
-/** For each page the starts that read it. */
-function pageStarts(profiles: readonly Profile[]): Map<number, Map<number, number>> {
-  const startsOf = new Map<number, Map<number, number>>()
-  for (const [at, { ranges }] of profiles.entries()) {
-    for (const { ino, page } of pagesOf(ranges)) {
-      const pages = startsOf.get(ino) ?? new Map<number, number>()
-      startsOf.set(ino, pages)
-      pages.set(page, (pages.get(page) ?? 0) | (1 << at))
-    }
-  }
-  return startsOf
-}
-
-function* pagesOf(ranges: readonly ProfileRange[]): Generator<{ ino: number; page: number }> {
-  for (const { ino, offset, length } of ranges) {
-    const end = (offset + length) / PROFILE_PAGE_BYTES
-    for (let page = offset / PROFILE_PAGE_BYTES; page < end; page++) yield { ino, page }
-  }
 }
 
 function groupedRanges(order: AccessOrder): readonly ProfileRange[] {

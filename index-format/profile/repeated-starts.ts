@@ -4,7 +4,8 @@
  * more will touch pages that none of them did: of such a file everything is named that lies between
  * the first page and the last.
  */
-import { AccessOrder, mergedProfile } from './access-order.js'
+import { mergedProfile } from './access-order.js'
+import { pageStarts } from './page-starts.js'
 import { PROFILE_PAGE_BYTES, type Profile } from './profile.js'
 
 /** Pages that not all starts read, after which a file counts as one that is read at random. */
@@ -13,38 +14,20 @@ const MIN_UNSTEADY_PAGES = 4
 const MAX_UNSTEADY_FILE_PAGES = 8192
 
 /**
- * All that `profiles`, of the same command and tree, read: the first keeps its order, further ones
+ * All that these starts, of the same command and tree, read: the first keeps its order, further ones
  * add what those before did not read, and the rest of files that are read at random comes last. One
- * profile stays as it is.
+ * start stays as it is. MAX_STARTS at most.
  */
 export function repeatedStarts(first: Profile, ...others: readonly Profile[]): Profile {
-  const merged = mergedProfile(first, ...others)
-  const order = new AccessOrder()
-  for (const { ino, offset, length } of merged.ranges) order.add(ino, offset, length)
-  for (const [ino, readBy] of readersOf([first, ...others])) {
-    const counts = [...readBy.values()]
-    const unsteady = counts.filter((count) => count <= others.length).length
-    const pages = [...readBy.keys()]
-    const firstPage = pages.reduce((a, b) => Math.min(a, b), Infinity)
-    const filePages = pages.reduce((a, b) => Math.max(a, b), 0) + 1 - firstPage
-    if (unsteady < MIN_UNSTEADY_PAGES || filePages > MAX_UNSTEADY_FILE_PAGES) continue
-    order.add(ino, firstPage * PROFILE_PAGE_BYTES, filePages * PROFILE_PAGE_BYTES)
-  }
-  return { ...merged, ranges: order.ranges() }
-}
-
-/** For each file, in the order of first access: by how many of the starts each page was read. */
-function readersOf(profiles: readonly Profile[]): Map<number, Map<number, number>> {
-  const files = new Map<number, Map<number, number>>()
-  for (const { ranges } of profiles) {
-    for (const { ino, offset, length } of ranges) {
-      const readBy = files.get(ino) ?? new Map<number, number>()
-      files.set(ino, readBy)
-      const end = (offset + length) / PROFILE_PAGE_BYTES
-      for (let page = offset / PROFILE_PAGE_BYTES; page < end; page++) {
-        readBy.set(page, (readBy.get(page) ?? 0) + 1)
-      }
-    }
-  }
-  return files
+  const starts = [first, ...others]
+  const ranges = [...pageStarts(starts)].flatMap(([ino, startsOf]) => {
+    const unsteady = [...startsOf.values()].filter((some) => some !== 2 ** starts.length - 1)
+    const pages = [...startsOf.keys()].toSorted((a, b) => a - b)
+    const [firstPage = 0] = pages
+    const filePages = (pages.at(-1) ?? 0) + 1 - firstPage
+    if (unsteady.length < MIN_UNSTEADY_PAGES || filePages > MAX_UNSTEADY_FILE_PAGES) return []
+    const offset = firstPage * PROFILE_PAGE_BYTES
+    return [{ ino, offset, length: filePages * PROFILE_PAGE_BYTES }]
+  })
+  return mergedProfile(first, ...others, { ...first, ranges })
 }

@@ -72,12 +72,7 @@ function otherEntry(fsDir: string): string | undefined {
 }
 
 function isRegularFile(path: string): boolean {
-  try {
-    return lstatSync(path).isFile()
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
-    throw error
-  }
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
 }
 
 function readBounded(path: string): Uint8Array {

@@ -1,6 +1,6 @@
 /** `thinctl convert`: makes a thin image of an ordinary one. */
 import { tmpdir } from 'node:os'
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { type ConvertResult, DEFAULT_LEVEL, convertImage } from '../../convert/index.js'
 import { formatPlatform, parsePlatform } from '../../registry/index.js'
 import type { CommandContext } from '../command-context.js'
@@ -8,6 +8,7 @@ import { readProfile } from '../profile-file.js'
 import { openRegistryConnection } from '../registry-access.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
+import { wholeNumberBetween } from '../whole-number.js'
 
 interface Options {
   readonly platform: readonly string[]
@@ -45,7 +46,7 @@ export function addConvertCommand(program: Command, context: CommandContext): vo
     .option('--platform <os/arch>', 'this platform only (again for more)', collected, [])
     .option('--store <dir|url>', 'where the content goes')
     .option('--store-url <url>', 'where nodes read the content, if not where it is written to')
-    .option('--level <n>', 'zstd level, 1 to 19', wholeNumber(1, 19), DEFAULT_LEVEL)
+    .option('--level <n>', 'zstd level, 1 to 19', wholeNumberBetween(1, 19), DEFAULT_LEVEL)
     .option(
       '--profile <file>',
       'what a start reads, recorded before (again for more)',
@@ -53,7 +54,7 @@ export function addConvertCommand(program: Command, context: CommandContext): vo
       [],
     )
     .option('--no-guess', 'without a profile: do not guess what a start reads')
-    .option('--threads <n>', 'threads that compress', wholeNumber(1, 256))
+    .option('--threads <n>', 'threads that compress', wholeNumberBetween(1, 256))
     .option('--database <file>', "the publisher's memory of what is stored")
     .option('--no-reuse', 'store everything anew, whatever is known')
     .option('--temp <dir>', 'folder for temporary files', tmpdir())
@@ -131,12 +132,4 @@ function seconds(ms: number): string {
 
 function collected(value: string, before: readonly string[]): string[] {
   return [...before, value]
-}
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text)
-    if (Number.isInteger(value) && value >= min && value <= max) return value
-    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
-  }
 }

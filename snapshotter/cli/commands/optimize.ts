@@ -20,6 +20,7 @@ import { openRegistryConnection } from '../registry-access.js'
 import { splitWords } from '../split-words.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
+import { wholeNumberBetween } from '../whole-number.js'
 
 interface Options {
   readonly config?: string
@@ -90,7 +91,12 @@ export function addOptimizeCommand(program: Command, context: CommandContext): v
     .option('--stdin', 'the container reads our standard input', false)
     .option('--terminal', 'the container has our terminal', false)
     .option('--period <seconds>', 'how long to record at most', seconds, 60)
-    .option('--runs <count>', 'how often each command is run and recorded', runs, 1)
+    .option(
+      '--runs <count>',
+      'how often each command is run and recorded',
+      wholeNumberBetween(1, MAX_RUNS),
+      1,
+    )
     .option('--wait-for-line <text>', 'record until a line with this is printed')
     .option('--wait-on-signal', 'record until SIGINT (Ctrl-C)', false)
     .option(
@@ -168,12 +174,12 @@ async function recordAll(
   const isOwn = what.command.length === 0 && options.command.length > 0
   const profiles: Profile[] = []
   for (const command of [...(isOwn ? [] : [what.command]), ...options.command]) {
-    const starts = [await record({ ...what, command }, options, use)]
-    while (starts.length < options.runs) {
-      starts.push(await record({ ...what, command }, options, use))
+    const first = await record({ ...what, command }, options, use)
+    const others: Profile[] = []
+    while (others.length + 1 < options.runs) {
+      others.push(await record({ ...what, command }, options, use))
     }
-    const [start, ...others] = starts
-    if (start !== undefined) profiles.push(repeatedStarts(start, ...others))
+    profiles.push(repeatedStarts(first, ...others))
   }
   const [first, ...others] = profiles
   if (options.profileOut !== undefined && first !== undefined) {
@@ -248,12 +254,6 @@ function mib(sizeBytes: number): string {
 
 function collected(value: string, before: readonly string[]): string[] {
   return [...before, value]
-}
-
-function runs(text: string): number {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 1 && value <= MAX_RUNS) return value
-  throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_RUNS}.`)
 }
 
 function seconds(text: string): number {

@@ -1,0 +1,11 @@
+/** A whole number as the value of an option. */
+import { InvalidArgumentError } from 'commander'
+
+/** Parses one from `min` to `max`; Commander adds which option it was. */
+export function wholeNumberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (Number.isInteger(value) && value >= min && value <= max) return value
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
+  }
+}
