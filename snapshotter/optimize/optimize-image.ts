@@ -54,7 +54,7 @@ export interface OptimizeOptions {
   /** See `openImageDestination`. */
   readonly destination: string
   /**
-   * At least one. Each is for the platform whose merged index it names, else for that of this machine.
+   * At least one. Each is for the platforms whose merged index it names, else for that of this machine.
    * A profile of the same command as one that the image has takes its place.
    */
   readonly profiles: readonly Profile[]
@@ -194,9 +194,9 @@ function assignProfiles(
 ): void {
   const given = new Map<PlatformStart, Profile[]>()
   for (const profile of profiles) {
-    const named = platforms.find(({ recipe }) => recipe.merged.digest === profile.index)
-    const platform = named ?? platformOfThisMachine(platforms, name)
-    given.set(platform, [...(given.get(platform) ?? []), profile])
+    const named = platforms.filter(({ recipe }) => recipe.merged.digest === profile.index)
+    const takers = named.length > 0 ? named : [platformOfThisMachine(platforms, name)]
+    for (const platform of takers) given.set(platform, [...(given.get(platform) ?? []), profile])
   }
   for (const [platform, mine] of given) {
     const before = replace ? [] : platform.published

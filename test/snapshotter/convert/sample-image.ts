@@ -79,13 +79,17 @@ export async function copyImage(source: string, target: string, ...flags: string
 
 /**
  * A layout with an index `multi` of the image for linux/amd64 and linux/arm64, and an attestation
- * as BuildKit adds it.
+ * as BuildKit adds it. `change` may make the image of linux/arm64, which it is named, another one.
  */
-export async function makeMultiPlatform(sample: SampleImage): Promise<string> {
+export async function makeMultiPlatform(
+  sample: SampleImage,
+  change?: (image: string) => Promise<unknown>,
+): Promise<string> {
   const layout = join(sample.folder, 'multi')
   cpSync(sample.layout, layout, { recursive: true })
   await runProgram(['umoci', 'tag', '--image', `${layout}:1`, 'arm'])
   await runProgram(['umoci', 'config', '--image', `${layout}:arm`, '--architecture', 'arm64'])
+  await change?.(`${layout}:arm`)
   const indexPath = join(layout, 'index.json')
   const index = JSON.parse(readFileSync(indexPath, 'utf8')) as {
     manifests: { annotations: Record<string, string> }[]
