@@ -12,6 +12,8 @@ export type IndexFormatErrorCode =
   | 'invalid-layer'
   /** An index whose rows contradict each other or the format. */
   | 'invalid-index'
+  /** What is asked for lies in pages of an index that are not here yet. */
+  | 'incomplete-index'
   /** A pack or a frame that is not what its table claims. */
   | 'invalid-pack'
   /** A recipe that is not the JSON we know. */

@@ -22,6 +22,12 @@ export { Index, type IndexOptions } from './index/index-file.js'
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
+export {
+  bytesFromStartupPages,
+  type StartupPages,
+  startupPagesFromBytes,
+  startupPagesOf,
+} from './index/startup-pages.js'
 export type { ContentSink } from './layer/content-sink.js'
 export { LayerBuilder, type LayerBuilderOptions } from './layer/layer-builder.js'
 export type { LayerTree } from './layer/layer-tree.js'
@@ -63,6 +69,7 @@ export { groupedProfile } from './profile/grouped-profile.js'
 export { combinedRanges, type SharedRange } from './profile/combined-profile.js'
 export {
   bytesFromProfile,
+  directoriesOf,
   type Profile,
   PROFILE_PAGE_BYTES,
   profileFromBytes,
@@ -97,6 +104,7 @@ export {
   RECIPE_FILE_NAME,
   type RecipeLayer,
   recipeFromBytes,
+  STARTUP_PAGES_FILE_NAME,
   STARTUP_PLAN_FILE_NAME,
   type StartupRef,
   type ThinSection,

@@ -87,6 +87,10 @@ export const MAX_PROFILE_BYTES = 32 * MIB
 export const MAX_STARTUP_PLAN_BYTES = 64 * MIB
 /** Startup packs of one image: 4 GiB are more than any start reads. */
 export const MAX_STARTUP_PACKS = 64
+/** Pages of an index that travel with a start, uncompressed: more would be no less than the index. */
+export const MAX_STARTUP_PAGES_BYTES = 32 * MIB
+/** Directories that a profile names. */
+export const MAX_PROFILE_DIRECTORIES = 100_000
 /** Starts of one image that have profiles of their own: one bit each, of a number's 31. */
 export const MAX_STARTS = 30
 /** Ranges of one profile: a start that reads a million different places is not a start. */

@@ -1,7 +1,7 @@
 /** Names of directories, found in the pages of the file. One reader, one thread. */
 import { MAX_DEPTH } from './inode-tree.js'
 import { OddPage } from './odd-page.js'
-import type { PageFile } from './page-file.js'
+import type { PageSource } from './page-file.js'
 import { integerBytes, type TreePage } from './tree-page.js'
 
 /** A name and what it stands for, unchecked. */
@@ -30,7 +30,7 @@ function isWhole(place: Place): boolean {
 }
 
 export class EntryTree {
-  readonly #file: PageFile
+  readonly #file: PageSource
   readonly #rootPage: number
   /** Where the last listing stopped: the next batch usually goes on there. */
   #stopped: { readonly parent: number; readonly cookie: number; readonly place: Place } | undefined
@@ -41,7 +41,7 @@ export class EntryTree {
   #nameEnd = 0
 
   /** `file` stays the caller's. */
-  constructor(options: { rootPage: number }, modules: { file: PageFile }) {
+  constructor(options: { rootPage: number }, modules: { file: PageSource }) {
     this.#file = modules.file
     this.#rootPage = options.rootPage
   }

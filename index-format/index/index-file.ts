@@ -6,6 +6,7 @@
 import type { Database as Connection, Statement } from 'better-sqlite3'
 import type { Digest } from '../digest.js'
 import { bytesFromDigest } from '../digest.js'
+import { IndexFormatError } from '../errors.js'
 import { isSymlink } from '../file-mode.js'
 import {
   MAX_EXTENTS_PER_FILE,
@@ -41,6 +42,12 @@ export interface IndexOptions {
   readonly cacheBytes?: number
   /** For names, inodes and listings; shared by all indexes of a thread. Default: one of its own. */
   readonly pages?: PageCache
+  /**
+   * The file has its size, but not all of its pages: those that are missing are zeroes, which no page of
+   * a table is. What lies in them gives `incomplete-index`; every answer is that of the whole file.
+   * Default false.
+   */
+  readonly isPartial?: boolean
 }
 
 type Row = readonly unknown[]
@@ -58,13 +65,16 @@ export class Index implements Tree {
   readonly #connection: Connection
   readonly #queries = new Map<QueryName, Query>()
   readonly #memory = new ReaddirMemory(MAX_REMEMBERED_NAMES)
+  readonly #isPartial: boolean
   /** Gone once it has met something that it leaves to SQLite. */
   #direct: DirectReader | undefined
 
-  private constructor(path: string, connection: Connection, meta: IndexMeta, pages: PageCache) {
+  private constructor(path: string, connection: Connection, options: IndexOptions) {
+    const pages = options.pages ?? new PageCache({ maxPages: DEFAULT_PAGES })
     this.path = path
     this.#connection = connection
-    this.meta = meta
+    this.#isPartial = options.isPartial ?? false
+    this.meta = readMeta(connection)
     this.#direct = DirectReader.open(path, connection, pages)
   }
 
@@ -76,8 +86,7 @@ export class Index implements Tree {
   static open(path: string, options: IndexOptions = {}): Index {
     const connection = openConnection(path, options.cacheBytes ?? DEFAULT_CACHE_BYTES)
     try {
-      const pages = options.pages ?? new PageCache({ maxPages: DEFAULT_PAGES })
-      return new Index(path, connection, readMeta(connection), pages)
+      return new Index(path, connection, options)
     } catch (cause) {
       connection.close()
       throw refusal(path, cause)
@@ -137,6 +146,7 @@ export class Index implements Tree {
   readlink(ino: number): Uint8Array | undefined {
     const row = this.#get('readlink', ino)
     if (row === undefined || !isSymlink(modeFromRow(row[0], ino))) return undefined
+    if (this.#isPartial && Number(row[1]) > MAX_LOCAL_TARGET_BYTES) throw this.#incomplete()
     const target = bytesFromRow(row[2], 1, MAX_LINK_TARGET_BYTES, 'inode', ino, 'target')
     if (target.length !== row[1]) throw invalidRow('inode', ino, 'size differs from the target')
     return target
@@ -144,6 +154,7 @@ export class Index implements Tree {
 
   xattrs(ino: number): Xattr[] {
     if (!this.meta.xattrs) return []
+    if (this.#isPartial) throw this.#incomplete()
     const rows = this.#all('xattrs', ino)
     if (rows.length > MAX_XATTRS_PER_INODE) throw invalidRow('xattr', ino, 'too many attributes')
     return rows.map((row) => ({
@@ -154,6 +165,7 @@ export class Index implements Tree {
 
   /** The value of one attribute: what a FUSE GETXATTR needs. */
   xattr(ino: number, name: Uint8Array): Uint8Array | undefined {
+    if (this.#isPartial && this.meta.xattrs) throw this.#incomplete()
     const row = this.#get('xattr', ino, name)
     return row && bytesFromRow(row[0], 0, MAX_XATTR_VALUE_BYTES, 'xattr', ino, 'value')
   }
@@ -210,6 +222,7 @@ export class Index implements Tree {
       return read(direct)
     } catch (error) {
       if (!(error instanceof OddPage)) throw error
+      if (this.#isPartial) throw this.#incomplete(error)
       direct.close()
       this.#direct = undefined
       return otherwise()
@@ -247,7 +260,7 @@ export class Index implements Tree {
     try {
       return this.#statement(query).get(...values)
     } catch (cause) {
-      throw refusal(this.path, cause)
+      throw this.#refusal(cause)
     }
   }
 
@@ -255,8 +268,21 @@ export class Index implements Tree {
     try {
       return this.#statement(query).all(...values)
     } catch (cause) {
-      throw refusal(this.path, cause)
+      throw this.#refusal(cause)
     }
+  }
+
+  /** SQLite takes a page that is missing for a damaged one. */
+  #refusal(cause: unknown): unknown {
+    const refused = refusal(this.path, cause)
+    return this.#isPartial && refused instanceof IndexFormatError
+      ? this.#incomplete(cause)
+      : refused
+  }
+
+  #incomplete(cause?: unknown): IndexFormatError {
+    const message = `read index ${this.path}: a part that is not here yet`
+    return new IndexFormatError('incomplete-index', message, { cause })
   }
 
   #statement(query: QueryName): Query {
@@ -269,6 +295,8 @@ export class Index implements Tree {
 }
 
 const NO_NAME = new Uint8Array(0)
+/** A longer row may go on in overflow pages (4096 - 35 bytes), whose zeroes SQLite would take for text. */
+const MAX_LOCAL_TARGET_BYTES = 3_072
 
 /** The inode joined to an entry, after the entry's own `ino` at `row[at]`. */
 function joinedInode(row: Row, at: number, parent: number): Inode {

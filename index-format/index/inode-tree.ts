@@ -1,6 +1,6 @@
 /** Rows of the inode table, found in the pages of the file. One reader, one thread. */
 import { OddPage } from './odd-page.js'
-import type { PageFile } from './page-file.js'
+import type { PageSource } from './page-file.js'
 import { INODE_COLUMNS } from './row.js'
 import { integerBytes, type TreePage } from './tree-page.js'
 
@@ -11,7 +11,7 @@ export const MAX_DEPTH = 12
 const COLUMNS = INODE_COLUMNS.length + 2
 
 export class InodeTree {
-  readonly #file: PageFile
+  readonly #file: PageSource
   readonly #rootPage: number
   readonly #row: (number | null)[] = new Array<number | null>(COLUMNS).fill(null)
   /** Where the last row was: siblings have numbers that follow each other, so the next is beside it. */
@@ -19,7 +19,7 @@ export class InodeTree {
   #cell = 0
 
   /** `file` stays the caller's. */
-  constructor(options: { rootPage: number }, modules: { file: PageFile }) {
+  constructor(options: { rootPage: number }, modules: { file: PageSource }) {
     this.#file = modules.file
     this.#rootPage = options.rootPage
   }

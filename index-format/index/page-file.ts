@@ -5,6 +5,9 @@ import type { PageCache } from './page-cache.js'
 import { PAGE_BYTES } from './schema.js'
 import { type TreeKind, TreePage } from './tree-page.js'
 
+/** Gives pages of an index by their number. */
+export type PageSource = Pick<PageFile, 'page'>
+
 export class PageFile {
   readonly #fd: number
   readonly #cache: PageCache
@@ -28,6 +31,14 @@ export class PageFile {
     if (known?.kind === kind) return known
     const page = new TreePage(this.#read(number), kind)
     this.#cache.set(this.#file, number, page)
+    return page
+  }
+
+  /** A page as it is, the caller's own. Throws `OddPage`. */
+  bytes(number: number): Buffer {
+    const page = Buffer.allocUnsafeSlow(PAGE_BYTES)
+    const lengthBytes = readSync(this.#fd, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES)
+    if (lengthBytes !== PAGE_BYTES) throw new OddPage()
     return page
   }
 

@@ -1,6 +1,6 @@
 /** Reads as they come, turned into the ranges of a profile: rounded to pages, each page once. */
 import { MAX_PROFILE_RANGES } from '../limits.js'
-import { PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
+import { directoriesOf, PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
 
 export class AccessOrder {
   readonly #ranges: ProfileRange[] = []
@@ -67,5 +67,8 @@ export function mergedProfile(first: Profile, ...others: readonly Profile[]): Pr
     for (const { ino, offset, length } of profile.ranges) order.add(ino, offset, length)
     for (const command of profile.commands) commands.add(command)
   }
-  return { index: first.index, commands: [...commands], ranges: order.ranges() }
+  return {
+    ...{ index: first.index, commands: [...commands], ranges: order.ranges() },
+    ...directoriesOf([first, ...others]),
+  }
 }

@@ -5,7 +5,13 @@
  */
 import type { Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
-import { MAX_FILE_BYTES, MAX_INO, MAX_PROFILE_BYTES, MAX_PROFILE_RANGES } from '../limits.js'
+import {
+  MAX_FILE_BYTES,
+  MAX_INO,
+  MAX_PROFILE_BYTES,
+  MAX_PROFILE_DIRECTORIES,
+  MAX_PROFILE_RANGES,
+} from '../limits.js'
 import { JsonCursor } from '../recipe/json-cursor.js'
 
 /** What reads are rounded to: a page of every machine this runs on divides it or equals it. */
@@ -27,6 +33,8 @@ export interface Profile {
   readonly commands: readonly string[]
   /** In the order of first access; no page twice. */
   readonly ranges: readonly ProfileRange[]
+  /** Inodes of the directories in which something was looked for, ascending. Absent where nobody recorded that. */
+  readonly directories?: readonly number[]
 }
 
 /** Of one profile. */
@@ -52,6 +60,7 @@ export function profileFromBytes(bytes: Uint8Array): Profile {
       .elements(0, MAX_COMMANDS)
       .map((command) => command.text(MAX_COMMAND_BYTES)),
     ranges: json.member('ranges').elements(0, MAX_PROFILE_RANGES).map(rangeFromJson),
+    ...directoriesFromJson(json),
   }
 }
 
@@ -59,7 +68,31 @@ export function profileFromBytes(bytes: Uint8Array): Profile {
 export function bytesFromProfile(profile: Profile): Uint8Array {
   const { index, commands } = profile
   const ranges = profile.ranges.map(({ ino, offset, length }) => [ino, offset, length])
-  return Buffer.from(`${JSON.stringify({ version: 1, index, commands, ranges })}\n`)
+  const json = { version: 1, index, commands, ranges, ...jsonFromDirectories(profile) }
+  return Buffer.from(`${JSON.stringify(json)}\n`)
+}
+
+/** The member `directories` of a document that has `Profile`'s. */
+export function directoriesFromJson(json: JsonCursor): Pick<Profile, 'directories'> {
+  const member = json.member('directories')
+  if (!member.present) return {}
+  const inos = member.elements(0, MAX_PROFILE_DIRECTORIES).map((one) => one.integer(1, MAX_INO))
+  return directoriesOf([{ directories: inos }])
+}
+
+/** What `directoriesFromJson` reads. */
+export function jsonFromDirectories({ directories }: Pick<Profile, 'directories'>): object {
+  return directories === undefined ? {} : { directories }
+}
+
+/** The directories of all these profiles; absent where none of them names any. Those over the bound are left out. */
+export function directoriesOf(
+  profiles: readonly Pick<Profile, 'directories'>[],
+): Pick<Profile, 'directories'> {
+  const inos = new Set(profiles.flatMap(({ directories = [] }) => directories))
+  if (inos.size === 0) return {}
+  const sorted = [...inos].sort((a, b) => a - b)
+  return { directories: sorted.slice(0, MAX_PROFILE_DIRECTORIES) }
 }
 
 function rangeFromJson(json: JsonCursor): ProfileRange {

@@ -3,7 +3,7 @@
  * of the startup packs are, and which bytes of which files they hold. It travels in the thin layer,
  * one zstd frame of JSON.
  */
-import zstd from 'zstd-napi/binding.js'
+import { decompressedFrame, tooLarge } from '../compression/bounded-frame.js'
 import { bytesFromDigest, type Digest, digestFromBytes } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import {
@@ -23,7 +23,13 @@ import { FrameEncoder } from '../pack/frame-codec.js'
 import type { Frame, PackTable } from '../pack/pack-table.js'
 import { JsonCursor } from '../recipe/json-cursor.js'
 import { AccessOrder } from './access-order.js'
-import { MAX_COMMAND_BYTES, MAX_COMMANDS, type Profile } from './profile.js'
+import {
+  directoriesFromJson,
+  jsonFromDirectories,
+  MAX_COMMAND_BYTES,
+  MAX_COMMANDS,
+  type Profile,
+} from './profile.js'
 
 /** A run of a file's bytes; its place in the startup packs follows from those before it. */
 export interface StartupRun {
@@ -47,11 +53,14 @@ export interface StartupPlan {
   readonly runs: readonly StartupRun[]
   /** One path for each file of `runs`, raw bytes, without leading slash. */
   readonly paths: ReadonlyMap<number, Uint8Array>
+  /** Nothing that a node needs: the directories that its profiles name. Default: none. */
+  readonly directories?: readonly number[]
   /** Nothing that a node needs: which profiles the plan was made of. Default: one without commands. */
   readonly starts?: readonly PlannedStart[]
 }
 
 const LEVEL = 19
+const LIMIT = { maxBytes: MAX_STARTUP_PLAN_BYTES, what: 'startup plan' }
 
 /** The same plan gives the same bytes. */
 export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
@@ -72,15 +81,20 @@ export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
       starts: plan.starts.map(({ commands }) => commands),
       ...(plan.starts.length > 1 && { readBy: plan.runs.map(({ starts = 0 }) => starts) }),
     }),
+    ...jsonFromDirectories(plan),
   }
   const bytes = Buffer.from(JSON.stringify(json))
-  if (bytes.length > MAX_STARTUP_PLAN_BYTES) throw tooLarge(bytes.length)
+  if (bytes.length > MAX_STARTUP_PLAN_BYTES) throw tooLarge(bytes.length, LIMIT)
   return new FrameEncoder().encode(bytes, LEVEL)
 }
 
 /** Throws `invalid-compression`, `invalid-startup-plan` naming the JSON path, `unsupported-version`, `limit-exceeded`. */
 export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
-  const json = new JsonCursor(jsonFromBytes(decompressed(compressed)), '$', 'startup-plan')
+  const json = new JsonCursor(
+    jsonFromBytes(decompressedFrame(compressed, LIMIT)),
+    '$',
+    'startup-plan',
+  )
   const version = json.member('version').integer(0, Number.MAX_SAFE_INTEGER)
   if (version !== 1) {
     const message = `startup plan: $.version is ${version}, this build reads 1`
@@ -98,18 +112,23 @@ export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
   if (runBytes !== rawBytes) {
     throw json.member('runs').refused(`runs of ${rawBytes} bytes, as the packs hold`)
   }
-  return { packs, runs, paths: new Map(files), ...(starts !== undefined && { starts }) }
+  return {
+    ...{ packs, runs, paths: new Map(files) },
+    ...(starts !== undefined && { starts }),
+    ...directoriesFromJson(json),
+  }
 }
 
-/** The profiles that a plan was made of: their pages, in the order of the plan. */
+/** The profiles that a plan was made of: their pages in the order of the plan, the directories of all of them. */
 export function profilesOfPlan(plan: StartupPlan, index: Digest): Profile[] {
+  const { directories } = plan
   const starts: readonly PlannedStart[] = plan.starts ?? [{ commands: [] }]
   return starts.map(({ commands }, at) => {
     const order = new AccessOrder()
     for (const { ino, offset, length, starts: readBy = 1 << at } of plan.runs) {
       if ((readBy & (1 << at)) !== 0) order.add(ino, offset, length)
     }
-    return { index, commands, ranges: order.ranges() }
+    return { index, commands, ranges: order.ranges(), ...(directories && { directories }) }
   })
 }
 
@@ -192,25 +211,6 @@ function pathFromText(text: string): Buffer {
     return String.fromCharCode(Number.parseInt(hex, 16))
   })
   return Buffer.from(latin1, 'latin1')
-}
-
-function decompressed(compressed: Uint8Array): Uint8Array {
-  let claimed: number | null
-  try {
-    claimed = zstd.getFrameContentSize(compressed)
-    if (claimed !== null && claimed <= MAX_STARTUP_PLAN_BYTES) {
-      const target = Buffer.allocUnsafeSlow(claimed)
-      return target.subarray(0, zstd.decompress(target, compressed))
-    }
-  } catch (cause) {
-    throw new IndexFormatError('invalid-compression', 'startup plan: damaged zstd', { cause })
-  }
-  throw tooLarge(claimed ?? Number.POSITIVE_INFINITY)
-}
-
-function tooLarge(sizeBytes: number): IndexFormatError {
-  const message = `startup plan: ${sizeBytes} bytes, at most ${MAX_STARTUP_PLAN_BYTES} are allowed`
-  return new IndexFormatError('limit-exceeded', message)
 }
 
 function jsonFromBytes(bytes: Uint8Array): unknown {

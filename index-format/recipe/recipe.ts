@@ -15,6 +15,7 @@ import {
   MAX_RECIPE_STORES,
   MAX_RECIPE_TEXT_BYTES,
   MAX_STARTUP_PACKS,
+  MAX_STARTUP_PAGES_BYTES,
   MAX_STARTUP_PLAN_BYTES,
 } from '../limits.js'
 import { JsonCursor } from './json-cursor.js'
@@ -27,6 +28,8 @@ export const EMBEDDED_INDEX_FILE_NAME = 'thin-index.zst'
 
 /** The name of the startup plan's file, where there is one. */
 export const STARTUP_PLAN_FILE_NAME = 'thin-startup.zst'
+/** The name of the startup pages' file, where they travel instead of the index. */
+export const STARTUP_PAGES_FILE_NAME = 'thin-startup-pages.zst'
 /** The name of the guessed profile's file, where there is one. */
 export const GUESS_FILE_NAME = 'thin-guess.json'
 
@@ -61,6 +64,8 @@ export interface StartupRef {
   readonly plan: LayerFileRef
   /** In the order in which they are to be fetched; at least one. */
   readonly packs: readonly BlobRef[]
+  /** The file of the thin layer that holds the startup pages of the merged index, if one does. */
+  readonly pages?: LayerFileRef
 }
 
 /** A file of the thin layer, beside the recipe. */
@@ -174,12 +179,14 @@ function thinSectionFromJson(json: JsonCursor, layers: readonly RecipeLayer[]): 
 }
 
 function startupFromJson(json: JsonCursor): StartupRef {
+  const pages = json.member('pages')
   return {
     plan: layerFileFromJson(json.member('plan'), MAX_STARTUP_PLAN_BYTES),
     packs: json
       .member('packs')
       .elements(1, MAX_STARTUP_PACKS)
       .map((pack) => blobRefFromJson(pack, MAX_PACK_BYTES)),
+    ...(pages.present ? { pages: layerFileFromJson(pages, MAX_STARTUP_PAGES_BYTES) } : {}),
   }
 }
 
@@ -246,10 +253,11 @@ function jsonFromThinSection(thin: ThinSection): unknown {
   }
 }
 
-function jsonFromStartup({ plan, packs }: StartupRef): unknown {
+function jsonFromStartup({ plan, packs, pages }: StartupRef): unknown {
   return {
     plan: jsonFromLayerFile(plan),
     packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
+    ...(pages === undefined ? {} : { pages: jsonFromLayerFile(pages) }),
   }
 }
 
