@@ -37,6 +37,7 @@ export {
   FuseServer,
   type FuseServerModules,
   type FuseServerOptions,
+  type LookListener,
   type ReadListener,
   type StopOptions,
 } from './transport/fuse-server.js'

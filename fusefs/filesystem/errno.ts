@@ -26,6 +26,11 @@ export function errnoOf(error: unknown): number {
   return ERRNO.EIO
 }
 
+/** Whether an answer has to wait for the rest of an index. */
+export function isIncomplete(error: unknown): boolean {
+  return error instanceof IndexFormatError && error.code === 'incomplete-index'
+}
+
 /** Whether a failure says something about this node's health and belongs into the log. */
 export function isFault(error: unknown): boolean {
   return error instanceof IndexFormatError || FAULTS.has(errnoOf(error))

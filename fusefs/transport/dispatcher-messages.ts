@@ -12,8 +12,10 @@ export interface DispatcherData {
   readonly stopping: SharedArrayBuffer
   /** A LOOKUP of a name that begins like this, in the root, while stopping, is for one dispatcher to end. */
   readonly wakePrefix: string
-  /** See `RecordedSlots`. */
+  /** See `RecordedSlots`: trees whose READs are recorded. */
   readonly recorded: SharedArrayBuffer
+  /** See `RecordedSlots`: trees of which it is recorded where something is looked for. */
+  readonly watched: SharedArrayBuffer
   readonly stats: SharedArrayBuffer
   readonly statsRow: number
   /** Whether to post a `trace` line for every request and reply. */
@@ -47,11 +49,29 @@ export interface RecordedRead {
   readonly size: number
 }
 
+/** A request of a tree that is being recorded, which looks for a name or lists names. */
+export interface RecordedLook {
+  readonly kind: 'look'
+  readonly slot: number
+  /** The directory. */
+  readonly ino: number
+}
+
+/** A request that cannot be answered before the whole index is here. The server answers it. */
+export interface ParkedRequest {
+  readonly kind: 'parked'
+  readonly slot: number
+  /** As the kernel wrote it. */
+  readonly request: Uint8Array
+}
+
 export type DispatcherMessage =
   /** The thread has loaded everything it needs and reads requests from now on. */
   | { readonly kind: 'ready' }
   | Miss
   | RecordedRead
+  | RecordedLook
+  | ParkedRequest
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }
   /** An index, content or this program is at fault; the reader got an errno. */

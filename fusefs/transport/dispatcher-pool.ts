@@ -5,13 +5,17 @@
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../log.js'
 import type { TreeSource } from '../trees/tree-source.js'
+import type { Dispatcher } from './dispatcher.js'
 import type {
   DispatcherData,
   DispatcherMessage,
   MirrorMessage,
+  ParkedRequest,
+  RecordedLook,
   RecordedRead,
 } from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
+import { type CompleteIndex, ParkedRequests } from './parked-requests.js'
 import { openDispatcher } from './open-dispatcher.js'
 import { standIn } from './stand-in.js'
 
@@ -29,8 +33,9 @@ export interface DispatcherPoolModules {
   readonly misses: MissServer
   /** For requests before there are threads. */
   readonly trees: TreeSource
-  /** Told each READ of a tree that is being recorded. */
-  readonly onRead: (read: RecordedRead) => void
+  readonly completeIndex: CompleteIndex
+  /** Told each READ, and where something is looked for, of a tree that is being recorded. */
+  readonly onRecorded: (recorded: RecordedRead | RecordedLook) => void
 }
 
 /** A thread that breaks is replaced, but not for ever: something is wrong with the program then. */
@@ -46,6 +51,7 @@ export class DispatcherPool {
   readonly #threads = new Set<Worker>()
   readonly #onExit = new Set<() => void>()
   readonly #ready: Promise<void>
+  readonly #parked: ParkedRequests
   #replacements = 0
   #starting: number
   #isStarted = false
@@ -59,6 +65,14 @@ export class DispatcherPool {
     this.wakePrefix = options.data.wakePrefix
     this.ended = new Promise((resolve) => {
       this.#finish = resolve
+    })
+    const { completeIndex, log } = modules
+    this.#parked = new ParkedRequests({
+      ...{ completeIndex, log },
+      openDispatcher: () =>
+        this.#ownDispatcher((parked) => {
+          this.#parked.giveUp(parked)
+        }),
     })
     this.#starting = options.count
     const allStarted = new Promise<void>((resolve) => {
@@ -93,6 +107,16 @@ export class DispatcherPool {
   /** From now on a dispatcher that reads a wake-up ends. */
   askToEnd(): void {
     Atomics.store(new Int32Array(this.#stopping), 0, 1)
+  }
+
+  /** Requests that wait for an index. */
+  get parked(): number {
+    return this.#parked.pending
+  }
+
+  /** Leaves what waits for an index to the next server. */
+  abandon(): void {
+    this.#parked.abandon()
   }
 
   announce(message: MirrorMessage): void {
@@ -147,26 +171,29 @@ export class DispatcherPool {
   }
 
   async #standIn(): Promise<void> {
-    const { data } = this.#options
-    const { log, trees } = this.#modules
-    const dispatcher = openDispatcher(
-      { ...data, stopping: this.#stopping, statsRow: 0 },
-      {
-        trees,
-        post: (message) => {
-          this.#receive(message)
-        },
-        receive: () => undefined,
-      },
-    )
+    const { fd } = this.#options.data
+    const { log } = this.#modules
+    const dispatcher = this.#ownDispatcher((parked) => {
+      this.#parked.take(parked)
+    })
     try {
-      await standIn(data.fd, dispatcher, () => this.#starting <= 0)
+      await standIn(fd, dispatcher, () => this.#starting <= 0)
     } catch (error) {
       log.error({ err: error }, 'requests can only be answered by threads')
       void this.start()
     }
     this.#isStandingIn = false
     this.#oneEnded()
+  }
+
+  /** A dispatcher without a thread of its own. */
+  #ownDispatcher(park: (parked: ParkedRequest) => void): Dispatcher {
+    const data = { ...this.#options.data, stopping: this.#stopping, statsRow: 0 }
+    const post = (message: DispatcherMessage): void => {
+      if (message.kind === 'parked') park(message)
+      else this.#receive(message)
+    }
+    return openDispatcher(data, { trees: this.#modules.trees, post, receive: () => undefined })
   }
 
   #oneEnded(): void {
@@ -190,7 +217,11 @@ export class DispatcherPool {
         misses.take(message)
         return
       case 'read':
-        this.#modules.onRead(message)
+      case 'look':
+        this.#modules.onRecorded(message)
+        return
+      case 'parked':
+        this.#parked.take(message)
         return
       case 'interrupt':
         misses.interrupt(message.unique)

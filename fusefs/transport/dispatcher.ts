@@ -4,7 +4,7 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { ROOT_INO } from '../../index-format/reading.js'
-import { ERRNO } from '../filesystem/errno.js'
+import { ERRNO, errnoOf } from '../filesystem/errno.js'
 import { ROOT_SLOT } from '../filesystem/node-id.js'
 import { MAX_READ_BYTES } from '../wire/init.js'
 import { OPCODES } from '../wire/opcodes.js'
@@ -26,10 +26,18 @@ const ORDINARY_ERRNOS: ReadonlySet<number> = new Set([
   ERRNO.ENXIO,
 ])
 
+/** Those that need names of a directory. */
+const LOOKING_OPCODES: ReadonlySet<number> = new Set([
+  OPCODES.LOOKUP,
+  OPCODES.READDIR,
+  OPCODES.READDIRPLUS,
+])
+
 export interface DispatcherOptions {
   readonly fd: number
   readonly stopping: SharedArrayBuffer
   readonly recorded: SharedArrayBuffer
+  readonly watched: SharedArrayBuffer
   readonly wakePrefix: string
   readonly trace: boolean
 }
@@ -44,6 +52,7 @@ export class Dispatcher {
   readonly #fd: number
   readonly #stopping: Int32Array
   readonly #recorded: RecordedSlots
+  readonly #watched: RecordedSlots
   readonly #wakePrefix: Buffer
   readonly #trace: boolean
   readonly #handler: RequestHandler
@@ -56,6 +65,7 @@ export class Dispatcher {
     this.#fd = options.fd
     this.#stopping = new Int32Array(options.stopping)
     this.#recorded = new RecordedSlots(options.recorded)
+    this.#watched = new RecordedSlots(options.watched)
     this.#wakePrefix = Buffer.from(options.wakePrefix, 'latin1')
     this.#trace = options.trace
     this.#handler = modules.handler
@@ -93,6 +103,19 @@ export class Dispatcher {
     }
   }
 
+  /** Answers the request in `buffer` with the errno of a failure. Never throws. */
+  refuse(lengthBytes: number, cause: unknown): void {
+    try {
+      this.#request.load(lengthBytes)
+      this.#reply.begin(this.#request)
+      this.#reply.fail(errnoOf(cause))
+      this.#count(this.#request.opcode)
+      this.#write()
+    } catch (error) {
+      this.#rescue(error)
+    }
+  }
+
   /** The next request's length; `undefined` once the mount is gone. */
   #read(): number | undefined {
     for (;;) {
@@ -122,12 +145,15 @@ export class Dispatcher {
       this.#write()
       return true
     }
-    if (opcode === OPCODES.READ && this.#recorded.has(request.slot)) this.#postRead(lengthBytes)
+    this.#record(lengthBytes)
     switch (this.#handler.handle(request, reply)) {
       case 'none':
         return false
       case 'miss':
         this.#postMiss(lengthBytes)
+        return false
+      case 'incomplete':
+        this.#postParked(lengthBytes)
         return false
       case 'ended':
       case 'reply':
@@ -154,11 +180,22 @@ export class Dispatcher {
     this.#post({ kind: 'miss', unique, slot, ino, offset, size, pid })
   }
 
-  #postRead(lengthBytes: number): void {
+  #postParked(lengthBytes: number): void {
+    const { buffer, slot } = this.#request
+    this.#stats.countMiss()
+    this.#post({ kind: 'parked', slot, request: Uint8Array.from(buffer.subarray(0, lengthBytes)) })
+  }
+
+  /** Says what is asked of a tree that is being recorded. */
+  #record(lengthBytes: number): void {
     const request = this.#request
-    const { slot, ino } = request
-    this.#post({ kind: 'read', slot, ino, ...readRange(request) })
-    request.load(lengthBytes)
+    const { opcode, slot, ino } = request
+    if (opcode === OPCODES.READ && this.#recorded.has(slot)) {
+      this.#post({ kind: 'read', slot, ino, ...readRange(request) })
+      request.load(lengthBytes)
+    } else if (LOOKING_OPCODES.has(opcode) && this.#watched.has(slot)) {
+      this.#post({ kind: 'look', slot, ino })
+    }
   }
 
   #write(): void {

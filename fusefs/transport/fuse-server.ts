@@ -35,6 +35,7 @@ import { Request } from '../wire/request.js'
 import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
 import { KernelCache } from './kernel-cache.js'
+import type { CompleteIndex } from './parked-requests.js'
 import { MissServer } from './miss-server.js'
 import { sendNotification } from './notification.js'
 import { RecordedSlots } from './recorded-slots.js'
@@ -61,6 +62,8 @@ export interface FuseServerModules {
    * descriptor: a server that takes over needs it.
    */
   readonly onInit?: (negotiated: NegotiatedInit) => void | Promise<void>
+  /** Needed where trees may be registered before their whole index is here. */
+  readonly completeIndex?: CompleteIndex
 }
 
 export interface StopOptions {
@@ -70,6 +73,9 @@ export interface StopOptions {
 
 /** A READ: `sizeBytes` from `offset` of the file, which may reach beyond its end. */
 export type ReadListener = (ino: number, offset: number, sizeBytes: number) => void
+
+/** A name is looked for in a directory, or its names are listed. */
+export type LookListener = (ino: number) => void
 
 const read = promisify(readCallback)
 const write = promisify(writeCallback)
@@ -91,7 +97,9 @@ export class FuseServer {
   readonly #stats: ServerStats
   readonly #misses: MissServer
   readonly #recorded = new RecordedSlots()
+  readonly #watched = new RecordedSlots()
   readonly #listeners = new Map<number, ReadListener>()
+  readonly #lookListeners = new Map<number, LookListener>()
   readonly #pool: DispatcherPool
   /** Set by `stop`: until when. */
   #deadline: number | undefined
@@ -108,7 +116,7 @@ export class FuseServer {
     },
   ) {
     const { fd, mountpoint, trees: spec, trace = false } = options
-    const { content, log } = modules
+    const { content, log, completeIndex = noPartialIndex } = modules
     const count = options.dispatchers ?? DEFAULT_DISPATCHERS
     this.#fd = fd
     this.#mountpoint = mountpoint
@@ -124,7 +132,7 @@ export class FuseServer {
       { fd },
       {
         filesystem: new Filesystem({ root }, { trees: parts.trees }),
-        content,
+        ...{ content, completeIndex },
         stats: own,
         log,
         announce: (message) => {
@@ -139,16 +147,19 @@ export class FuseServer {
         data: {
           ...{ fd, trees: spec, changes: parts.changes, wakePrefix, stats, trace },
           recorded: this.#recorded.shared,
+          watched: this.#watched.shared,
         },
         count,
         standIn: parts.standIn,
       },
       {
-        log,
+        ...{ log, completeIndex },
         trees: parts.trees,
         misses: this.#misses,
-        onRead: ({ slot, ino, offset, size }) => {
-          this.#listeners.get(slot)?.(ino, offset, size)
+        onRecorded: (recorded) => {
+          const { slot, ino } = recorded
+          if (recorded.kind === 'look') this.#lookListeners.get(slot)?.(ino)
+          else this.#listeners.get(slot)?.(ino, recorded.offset, recorded.size)
         },
       },
     )
@@ -205,9 +216,9 @@ export class FuseServer {
     return this.#stats.counts()
   }
 
-  /** Reads waiting for content. */
+  /** Requests waiting for content or for an index. */
   get pendingReads(): number {
-    return this.#misses.pending
+    return this.#misses.pending + this.#pool.parked
   }
 
   /**
@@ -225,17 +236,30 @@ export class FuseServer {
   }
 
   /**
-   * To be called after the registry changed: threads look again, and the kernel drops its listing of
+   * Tells `listener` each directory of the tree in `slot` in which something is looked for, until the
+   * function that is returned has been called. The kernel forgets the names it knows of the tree first, so that
+   * it asks for them again. One listener for each tree: a later one replaces it.
+   */
+  async recordLooks(slot: number, listener: LookListener): Promise<() => void> {
+    this.#lookListeners.set(slot, listener)
+    this.#watched.add(slot)
+    await this.#forgetName(slot)
+    return () => {
+      if (this.#lookListeners.get(slot) !== listener) return
+      this.#lookListeners.delete(slot)
+      this.#watched.delete(slot)
+    }
+  }
+
+  /**
+   * To be called after the registry or an index of it changed: threads look again, and the kernel drops its listing of
    * the root. Name the slots that were removed; the kernel then drops their names, too.
    */
   async treesChanged(removedSlots: readonly number[] = []): Promise<void> {
     Atomics.add(new Int32Array(this.#changes), 0, 1)
     const root = nodeIdOf(ROOT_SLOT, ROOT_INO)
     await sendNotification(this.#fd, encodeNotifyInvalidateInode(root), this.#log)
-    for (const slot of removedSlots) {
-      const name = Buffer.from(nameOfSlot(slot), 'latin1')
-      await sendNotification(this.#fd, encodeNotifyInvalidateEntry(root, name), this.#log)
-    }
+    for (const slot of removedSlots) await this.#forgetName(slot)
   }
 
   /**
@@ -262,11 +286,19 @@ export class FuseServer {
     }
     if (this.#pool.running > 0) {
       this.#misses.abandon()
+      this.#pool.abandon()
       this.#log.error({ mountpoint: this.#mountpoint }, 'dispatchers did not end in time')
       return false
     }
     await this.ended
     return true
+  }
+
+  /** Of a tree, and with it all names below that nobody uses. */
+  async #forgetName(slot: number): Promise<void> {
+    const root = nodeIdOf(ROOT_SLOT, ROOT_INO)
+    const name = Buffer.from(nameOfSlot(slot), 'latin1')
+    await sendNotification(this.#fd, encodeNotifyInvalidateEntry(root, name), this.#log)
   }
 
   /** After the last dispatcher: what is still waiting for content may finish if we were asked to stop. */
@@ -277,6 +309,7 @@ export class FuseServer {
       if (pending > 0) this.#log.warn({ pending }, 'reads in flight are left to the next server')
     }
     this.#misses.abandon()
+    this.#pool.abandon()
     void this.kernelCache.close()
     this.#trees.close()
   }
@@ -284,6 +317,11 @@ export class FuseServer {
   #leftMs(): number {
     return Math.max(0, (this.#deadline ?? 0) - Date.now())
   }
+}
+
+function noPartialIndex(slot: number): Promise<never> {
+  const message = `tree ${slot}: only a part of its index is here, and nobody brings the rest`
+  return Promise.reject(new FusefsError('tree-unavailable', message))
 }
 
 async function answerInit(fd: number, modules: FuseServerModules): Promise<NegotiatedInit> {

@@ -8,13 +8,14 @@ import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
 import type { MirrorShared } from '../content/mirror-view.js'
 import { FusefsError } from '../errors.js'
-import { errnoOf, isFault } from '../filesystem/errno.js'
+import { errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
 import type { Log } from '../log.js'
 import { PackTables } from '../trees/pack-tables.js'
 import { OUT_HEADER_BYTES } from '../wire/reply.js'
 import type { ContentReader } from './content-reader.js'
 import type { MirrorMessage, Miss, Unique } from './dispatcher-messages.js'
+import type { CompleteIndex } from './parked-requests.js'
 import type { StatsRow } from './server-stats.js'
 
 /** Buffers are up to 1 MiB each. */
@@ -24,6 +25,7 @@ const KILLED_POLL_MS = 250
 export interface MissServerModules {
   readonly filesystem: Filesystem
   readonly content: ContentReader
+  readonly completeIndex: CompleteIndex
   readonly stats: StatsRow
   readonly log: Log
   /** Tells every dispatcher of a mirror. */
@@ -111,7 +113,7 @@ export class MissServer {
     const { stats, log } = this.#modules
     let reply: Uint8Array
     try {
-      reply = await this.#fill(miss, abort.signal)
+      reply = await this.#fillIndexed(miss, abort.signal)
       stats.countBytesRead(reply.length - OUT_HEADER_BYTES)
     } catch (error) {
       const { slot, ino, offset, size } = miss
@@ -124,6 +126,17 @@ export class MissServer {
       new DataView(reply.buffer).setInt32(4, -errnoOf(error), true)
     }
     if (!this.#abandoned) this.#write(miss, reply)
+  }
+
+  /** The table of a pack may be in a part of the index that is not here yet. */
+  async #fillIndexed(miss: Miss, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await this.#fill(miss, signal)
+    } catch (error) {
+      if (!isIncomplete(error)) throw error
+      await this.#modules.completeIndex(miss.slot, signal)
+      return this.#fill(miss, signal)
+    }
   }
 
   async #fill(miss: Miss, signal: AbortSignal): Promise<Uint8Array> {

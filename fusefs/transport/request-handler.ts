@@ -3,7 +3,7 @@
  * network and without state of its own, so that any dispatcher thread can answer any request. A read
  * whose bytes are not local is a `miss`, to be answered by whoever can wait.
  */
-import { ERRNO, errnoOf, isFault } from '../filesystem/errno.js'
+import { ERRNO, errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
 import { type ReadPlan, zeroHoles } from '../filesystem/read-plan.js'
 import type { TreeClass } from '../trees/tree-registry.js'
@@ -14,10 +14,11 @@ import { OUT_HEADER_BYTES, type Reply } from '../wire/reply.js'
 import type { Request } from '../wire/request.js'
 
 /**
- * `reply`: write it. `none`: this request has no answer. `miss`: a read, nothing was written; `ended`:
- * write the reply, then the connection is over (DESTROY).
+ * `reply`: write it. `none`: this request has no answer. `miss`: a read, nothing was written;
+ * `incomplete`: nothing was written either, the answer is in a part of the index that is not here yet;
+ * `ended`: write the reply, then the connection is over (DESTROY).
  */
-export type Outcome = 'reply' | 'none' | 'miss' | 'ended'
+export type Outcome = 'reply' | 'none' | 'miss' | 'incomplete' | 'ended'
 
 /** Content that needs no waiting. */
 export interface LocalContent {
@@ -63,6 +64,7 @@ export class RequestHandler {
     try {
       return this.#dispatch(request, reply)
     } catch (error) {
+      if (isIncomplete(error)) return 'incomplete'
       if (isFault(error)) this.#onFault(error, request)
       reply.fail(errnoOf(error))
       return 'reply'

@@ -1,9 +1,10 @@
 /**
  * The trees of one class out of the registry, with the indexes that were used last held open. Each
  * thread has its own. That the registry changed shows in `changes`, a counter in shared memory: the
- * records of open trees are then read again, their indexes stay open.
+ * records of open trees are then read again; their indexes stay open, unless they are partial.
  */
 import { LRUCache } from 'lru-cache'
+import { IndexFormatError } from '../../index-format/reading.js'
 import { FusefsError } from '../errors.js'
 import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord, TreeRegistry } from './tree-registry.js'
@@ -15,7 +16,11 @@ const DEFAULT_MAX_OPEN_INDEXES = 16
 interface CachedTree {
   record: TreeRecord
   readonly index: TreeIndex
+  readonly isPartial: boolean
 }
+
+/** Opens an index file; see `IndexOptions.isPartial`. */
+type OpenIndex = (path: string, isPartial: boolean) => TreeIndex
 
 export interface RegisteredTreesOptions {
   readonly class: TreeClass
@@ -27,7 +32,7 @@ export interface RegisteredTreesOptions {
 
 export class RegisteredTrees implements TreeSource {
   readonly #registry: TreeRegistry
-  readonly #openIndex: (path: string) => TreeIndex
+  readonly #openIndex: OpenIndex
   readonly #forget: () => void
   readonly #class: TreeClass
   readonly #changes: Int32Array
@@ -39,7 +44,7 @@ export class RegisteredTrees implements TreeSource {
     options: RegisteredTreesOptions,
     modules: {
       registry: TreeRegistry
-      openIndex: (path: string) => TreeIndex
+      openIndex: OpenIndex
       /** Called before each `open`: what indexes answered before is not looked at any more. */
       forget?: () => void
     },
@@ -66,7 +71,7 @@ export class RegisteredTrees implements TreeSource {
     if (known !== undefined) return known
     const record = this.#registry.bySlot(slot)
     if (record?.class !== this.#class) return undefined
-    const tree = { record, index: this.#openRecord(record) }
+    const tree = { record, ...this.#openRecord(record) }
     this.#open.set(slot, tree)
     return tree
   }
@@ -80,14 +85,15 @@ export class RegisteredTrees implements TreeSource {
     this.#registry.close()
   }
 
-  #openRecord(record: TreeRecord): TreeIndex {
-    const path = this.#registry.indexPath(record.indexDigest)
+  #openRecord(record: TreeRecord): { index: TreeIndex; isPartial: boolean } {
+    const { path, isPartial } = this.#registry.indexFile(record.indexDigest)
     try {
-      return this.#openIndex(path)
+      return { index: this.#openIndex(path, isPartial), isPartial }
     } catch (cause) {
-      throw new FusefsError('tree-unavailable', `open index ${path} of tree ${record.name}`, {
-        cause,
-      })
+      const message = `open index ${path} of tree ${record.name}`
+      // Nobody syncs what is soon replaced: a power failure may have left something else.
+      if (isPartial) throw new IndexFormatError('incomplete-index', message, { cause })
+      throw new FusefsError('tree-unavailable', message, { cause })
     }
   }
 
@@ -95,7 +101,8 @@ export class RegisteredTrees implements TreeSource {
     this.#seen = now
     for (const [slot, tree] of [...this.#open.entries()]) {
       const record = this.#registry.bySlot(slot)
-      if (record === undefined) this.#open.delete(slot)
+      // Of a partial index the whole may be here now.
+      if (record === undefined || tree.isPartial) this.#open.delete(slot)
       else tree.record = record
     }
   }

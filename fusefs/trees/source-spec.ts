@@ -31,8 +31,8 @@ export function openTreeSource(spec: TreeSourceSpec, changes: SharedArrayBuffer)
       const registry = TreeRegistry.open({ dir: spec.dir, readonly: true })
       // However many trees there are and are used, a thread keeps this much of them and no more.
       const pages = new PageCache({ maxPages: PAGES_OF_ALL, recycles: true })
-      const openIndex = (path: string): Index =>
-        Index.open(path, { pages, cacheBytes: SQLITE_CACHE_BYTES })
+      const openIndex = (path: string, isPartial: boolean): Index =>
+        Index.open(path, { pages, isPartial, cacheBytes: SQLITE_CACHE_BYTES })
       const forget = (): void => {
         pages.recycle()
       }

@@ -3,7 +3,7 @@
  * dispatcher threads read while the owner writes. A slot is half of every node id the kernel
  * remembers, so it is never used twice, not even after its tree was removed (AUTOINCREMENT).
  */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import {
@@ -112,7 +112,8 @@ export class TreeRegistry {
 
   /**
    * Gives a tree its slot. The same index in the same class keeps the slot it has; stores it did
-   * not know are added behind those it did. The index file must be at `indexPath` already, verified.
+   * not know are added behind those it did. The index file must be at `indexPath` already, verified, or a
+   * part of it at `partialIndexPath`.
    */
   register(tree: { indexDigest: Digest; class: TreeClass; stores: readonly string[] }): TreeRecord {
     const digest = bytesFromDigest(digestFromString(tree.indexDigest, 'register a tree'))
@@ -164,6 +165,20 @@ export class TreeRegistry {
   /** Where the index of this digest has to be. */
   indexPath(indexDigest: Digest): string {
     return join(this.#dir, 'indexes', 'sha256', hexOf(indexDigest))
+  }
+
+  /** Where a partial index of this digest is, as long as the whole is not here. */
+  partialIndexPath(indexDigest: Digest): string {
+    return join(this.#dir, 'indexes', 'partial', hexOf(indexDigest))
+  }
+
+  /** The file that the index of this digest is read from: the whole, or what has arrived of it. */
+  indexFile(indexDigest: Digest): { path: string; isPartial: boolean } {
+    const path = this.indexPath(indexDigest)
+    if (existsSync(path)) return { path, isPartial: false }
+    const partial = this.partialIndexPath(indexDigest)
+    // The whole index may have taken its place in the meantime.
+    return existsSync(partial) ? { path: partial, isPartial: true } : { path, isPartial: false }
   }
 
   /** Idempotent. */

@@ -5,6 +5,7 @@ import { lstat, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { setReadAhead } from '../../../fusefs/index.js'
+import { ROOT_INO } from '../../../index-format/index.js'
 import { BIG_FILE, PLAIN_MEMBERS } from '../filesystem/sample-members.js'
 import { patternBytes } from '../filesystem/sample-tree.js'
 import { SampleMount } from './sample-mount.js'
@@ -42,6 +43,21 @@ describe('the page cache of a mount', () => {
     stop()
     await readPages(join(mount.root(), 'big'), [500])
     assert.equal(reads.length, 3)
+  })
+
+  it('is asked again for names that it knows while it is told where something is looked for', async () => {
+    const path = join(mount.root(), 'etc/hostname')
+    await lstat(path)
+    const { ino } = await fileAt('etc')
+    const looks = new Set<number>()
+    const stop = await server().recordLooks(slot, (directory) => looks.add(directory))
+    await lstat(path)
+    await lstat(join(mount.root(1), 'etc/hostname'))
+    assert.deepEqual([...looks], [ROOT_INO, ino])
+    stop()
+    looks.clear()
+    await assert.rejects(lstat(join(mount.root(), 'etc/none')), { code: 'ENOENT' })
+    assert.equal(looks.size, 0)
   })
 
   it('loses the pages of a file that are dropped', async () => {
