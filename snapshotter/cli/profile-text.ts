@@ -15,6 +15,8 @@ export interface ShownProfile {
   readonly index: string
   readonly commands: readonly string[]
   readonly files: readonly ProfileFile[]
+  /** Inodes of the directories in which something was looked for; absent where that was not recorded. */
+  readonly directories?: readonly number[]
 }
 
 /** `index`: of the tree, for paths and sizes. */
@@ -37,12 +39,13 @@ export function shownProfile(profile: Profile, index: Index | undefined): ShownP
       ranges,
     }
   })
-  return { index: profile.index, commands: profile.commands, files }
+  const { commands, directories } = profile
+  return { index: profile.index, commands, files, ...(directories && { directories }) }
 }
 
 /** Lines for people; with `withRanges` every range of every file. */
 export function textOfProfile(
-  { index, commands, files }: ShownProfile,
+  { index, commands, files, directories = [] }: ShownProfile,
   withRanges: boolean,
 ): string {
   const total = files.reduce((sum, file) => sum + file.readBytes, 0)
@@ -51,6 +54,7 @@ export function textOfProfile(
     `index     ${index}`,
     ...commands.map((command) => `command   ${command}`),
     `read      ${kib(total)} of ${files.length} files in ${count} ranges`,
+    ...(directories.length > 0 ? [`looked    into ${directories.length} directories`] : []),
   ]
   const lines = files.flatMap(({ ino, path, readBytes, sizeBytes, ranges }) => {
     const share = sizeBytes === undefined ? '' : ` of ${kib(sizeBytes)}`

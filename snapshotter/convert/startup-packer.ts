@@ -5,8 +5,10 @@
  */
 import { rm } from 'node:fs/promises'
 import {
+  bytesFromStartupPages,
   bytesFromStartupPlan,
   type Digest,
+  directoriesOf,
   type Extent,
   extentsWithStartup,
   combinedRanges,
@@ -18,6 +20,7 @@ import {
   startupContent,
   type StartupContent,
   type StartupPacks,
+  startupPagesOf,
   type StartupPiece,
   type StartupPlan,
   writeIndex,
@@ -40,6 +43,8 @@ export interface PublishedStartup {
   readonly plan: Uint8Array
   /** In the order in which they are to be fetched. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
+  /** The startup pages of the index, where they are to travel instead of it. */
+  readonly pages?: Uint8Array
 }
 
 export interface StartupIndex extends MergedIndex {
@@ -48,6 +53,10 @@ export interface StartupIndex extends MergedIndex {
 
 /** zstd level of startup packs: they are small, written once, and every start waits for them. */
 const STARTUP_LEVEL = 19
+/** For less than this, an index travels whole: no request for the rest, and nothing that has to wait for it. */
+const MIN_SAVED_BYTES = 64 * 1024
+/** Pages of a start that looks nearly everywhere are no help. */
+const MAX_PAGES_BYTES = 16 * 1024 * 1024
 
 /**
  * The merged index with startup packs, and these in the store; `undefined` where the profiles name
@@ -66,7 +75,8 @@ export async function addStartup(
       pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
-    return publish(index, content, { ...startup, starts }, modules)
+    const { directories = [] } = directoriesOf(profiles)
+    return publish(index, content, { ...startup, starts, directories }, modules)
   })
 }
 
@@ -110,7 +120,7 @@ async function pack(
 async function publish(
   index: Index,
   content: StartupContent,
-  startup: StartupPacks & Required<Pick<StartupPlan, 'starts'>>,
+  startup: StartupPacks & Required<Pick<StartupPlan, 'starts' | 'directories'>>,
   modules: StartupModules,
 ): Promise<StartupIndex> {
   const { publisher, workspace, signal } = modules
@@ -133,7 +143,13 @@ async function publish(
       index,
       runs.map(({ ino }) => ino),
     )
-    const plan = bytesFromStartupPlan({ packs: startup.packs, runs, paths, starts: startup.starts })
+    const { packs, starts, directories } = startup
+    const plan = bytesFromStartupPlan({
+      ...{ packs, runs, paths, starts },
+      ...directoriesOf([{ directories }]),
+    })
+    const pages = startupPages(path, { directories, files: paths }, written.meta.xattrs)
+    const isWorthwhile = pages !== undefined && pages.length + MIN_SAVED_BYTES < blob.sizeBytes
     return {
       index: {
         digest: written.digest,
@@ -145,12 +161,30 @@ async function publish(
       reused: false,
       startup: {
         plan,
-        packs: startup.packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
+        packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
+        ...(isWorthwhile && { pages }),
       },
     }
   } finally {
     await rm(path, { force: true })
   }
+}
+
+/**
+ * What a start looks at of the index at `path`. `undefined` where nobody recorded in which directories
+ * it looks, or where it looks at attributes, too.
+ */
+function startupPages(
+  path: string,
+  start: {
+    directories: readonly number[]
+    files: ReadonlyMap<number, Uint8Array>
+  },
+  hasXattrs: boolean,
+): Uint8Array | undefined {
+  if (hasXattrs || start.directories.length === 0) return undefined
+  const pages = startupPagesOf(path, start)
+  return pages.bytes.length > MAX_PAGES_BYTES ? undefined : bytesFromStartupPages(pages)
 }
 
 /** What the store has of an index is sent again where its bytes are wrong. */

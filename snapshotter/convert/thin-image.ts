@@ -9,6 +9,7 @@ import {
   GUESS_FILE_NAME,
   RECIPE_FILE_NAME,
   type Recipe,
+  STARTUP_PAGES_FILE_NAME,
   STARTUP_PLAN_FILE_NAME,
   bytesFromRecipe,
   digestOf,
@@ -46,15 +47,19 @@ export interface EmbeddedFiles {
   /** The merged index's blob. */
   readonly index?: Uint8Array | undefined
   readonly startupPlan?: Uint8Array | undefined
+  readonly startupPages?: Uint8Array | undefined
   /** A guessed profile. */
   readonly guess?: Uint8Array | undefined
 }
 
 export function thinLayer(recipe: Recipe, embedded: EmbeddedFiles): ThinLayer {
   const files = [{ name: RECIPE_FILE_NAME, bytes: bytesFromRecipe(recipe) }]
-  const { index, startupPlan, guess } = embedded
+  const { index, startupPlan, startupPages, guess } = embedded
   if (index !== undefined) files.push({ name: EMBEDDED_INDEX_FILE_NAME, bytes: index })
   if (startupPlan !== undefined) files.push({ name: STARTUP_PLAN_FILE_NAME, bytes: startupPlan })
+  if (startupPages !== undefined) {
+    files.push({ name: STARTUP_PAGES_FILE_NAME, bytes: startupPages })
+  }
   if (guess !== undefined) files.push({ name: GUESS_FILE_NAME, bytes: guess })
   const tar = ustarArchive(files)
   const bytes = gzipSync(tar, { level: 6 })

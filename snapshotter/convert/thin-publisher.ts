@@ -6,6 +6,7 @@ import {
   type IndexRef,
   type LayerFileRef,
   type Recipe,
+  STARTUP_PAGES_FILE_NAME,
   STARTUP_PLAN_FILE_NAME,
   type StartupRef,
   bytesFromRecipe,
@@ -58,11 +59,12 @@ export async function publishPlatform(
   modules: ThinPublisherModules,
 ): Promise<PublishedPlatform> {
   const { source, destination, store, signal } = modules
-  const embedded = await embeddedIndex(merged.index, store, signal)
+  const embedded = await embeddedIndex(merged, store, signal)
   const recipe = recipeOf(layers, merged, { source, store, embedded: embedded !== undefined })
   const layer = thinLayer(recipe, {
     index: embedded,
     startupPlan: merged.startup?.plan,
+    startupPages: merged.startup?.pages,
     guess: merged.guess?.bytes,
   })
   const config = thinConfig(image.config, layer, `configuration of ${source.name}`)
@@ -100,12 +102,14 @@ export async function publishPlatform(
   return { manifest, descriptor, result }
 }
 
-/** The index's blob, where it is small enough to travel in the thin layer. */
+/** The index's blob, where it is small enough to travel in the thin layer, and no startup pages do. */
 export async function embeddedIndex(
-  { blob, digest }: KnownIndex,
+  { index, startup }: Pick<MergedIndex, 'startup'> & { readonly index: KnownIndex },
   store: ContentStore,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
+  const { blob, digest } = index
+  if (startup?.pages !== undefined) return undefined
   if (blob.sizeBytes > MAX_EMBEDDED_BYTES) return undefined
   return boundedBody(store.read(blob, signal), blob.sizeBytes, `index ${digest} of ${store.name}`)
 }
@@ -151,8 +155,12 @@ export function recipeWith(
   return changed
 }
 
-function startupRef({ plan, packs }: PublishedStartup): StartupRef {
-  return { plan: fileRef(STARTUP_PLAN_FILE_NAME, plan), packs }
+function startupRef({ plan, packs, pages }: PublishedStartup): StartupRef {
+  return {
+    plan: fileRef(STARTUP_PLAN_FILE_NAME, plan),
+    packs,
+    ...(pages !== undefined && { pages: fileRef(STARTUP_PAGES_FILE_NAME, pages) }),
+  }
 }
 
 function fileRef(file: string, bytes: Uint8Array): LayerFileRef {

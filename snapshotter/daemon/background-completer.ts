@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ContentStore, Log, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
 import { Index, type PackTable } from '../../index-format/index.js'
+import type { PartialIndexes } from './partial-indexes.js'
 import type { BackgroundStatus } from './status.js'
 import type { StoreSources } from './store-sources.js'
 
@@ -22,6 +23,7 @@ export interface BackgroundCompleterModules {
   readonly content: ContentStore
   readonly sources: StoreSources
   readonly registry: TreeRegistry
+  readonly partialIndexes: PartialIndexes
   /** Whether starts are being brought in. */
   readonly isStarting: () => boolean
   readonly log: Log
@@ -160,8 +162,9 @@ export class BackgroundCompleter {
   }
 
   async #fetchPacks(tree: TreeRecord, signal: AbortSignal): Promise<Outcome | undefined> {
-    const { content, registry, sources } = this.#modules
+    const { content, partialIndexes, registry, sources } = this.#modules
     const source = sources.for(tree.stores)
+    await partialIndexes.complete(tree.indexDigest, signal)
     const index = Index.open(registry.indexPath(tree.indexDigest))
     try {
       for (const { key } of index.packs()) {

@@ -32,6 +32,7 @@ import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
 import { LearnedProfiles } from './learned-profiles.js'
 import { profileRoutes } from './profile-routes.js'
+import { PartialIndexes } from './partial-indexes.js'
 import { SharedProfiles } from './shared-profiles.js'
 import { StartLearner } from './start-learner.js'
 import { StartupPrefetcher } from './startup-prefetcher.js'
@@ -129,23 +130,27 @@ export class Daemon {
       registry.close()
     })
     const { sources, content } = await this.#openContent(config, { log })
-    const fuse = await this.#startFuse(options, modules, { treesDir, content, sources })
+    const indexes = new IndexCache((digest) => registry.indexPath(digest))
+    const partialIndexes = this.#openPartialIndexes({ registry, indexes, sources, log })
+    const fuse = await this.#startFuse(options, modules, {
+      ...{ treesDir, content, sources, registry, partialIndexes },
+    })
     const mountpoints = mountpointsUnder(config.root)
     const readAhead = new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log })
     const startup = new StartupPrefetcher(
       { mountpoints },
-      { content, sources, registry, fuse, readAhead, log },
+      { content, sources, registry, partialIndexes, fuse, readAhead, log },
     )
     this.#closers.push(() => startup.close())
     const profiles = await LearnedProfiles.open({ folder: join(config.root, 'profiles') }, { log })
     const unpublished = this.#unpublished(config, { profiles, startup, fuse, sources, log })
-    const background = this.#startCompleter(config, { content, sources, registry, startup, log })
+    const background = this.#startCompleter(config, {
+      ...{ content, sources, registry, partialIndexes, startup, log },
+    })
     const trees = new ThinTrees(
       { mountpoints },
       {
-        registry,
-        indexes: new IndexCache((digest) => registry.indexPath(digest)),
-        sources,
+        ...{ registry, indexes, partialIndexes, sources },
         hostDirectories: new HostDirectoryLayers(
           await HostDirectories.open(join(config.root, 'host')),
         ),
@@ -168,7 +173,7 @@ export class Daemon {
     const onRecord = (slot: number): void => {
       unpublished.drop(slot)
     }
-    const recorder = new Recorder({ registry, fuse, readAhead, onRecord })
+    const recorder = new Recorder({ registry, partialIndexes, fuse, readAhead, onRecord })
     this.#closers.push(() => recorder.close())
     const reporter = new StatusReporter(config, {
       store,
@@ -201,6 +206,18 @@ export class Daemon {
     const content = await ContentStore.open(contentOptions(config), { log, stats, decoder })
     this.#closers.push(() => content.close())
     return { sources, content }
+  }
+
+  /** FUSE is served before there are snapshots, and told when an index is whole. */
+  #openPartialIndexes(
+    modules: Omit<ConstructorParameters<typeof PartialIndexes>[0], 'onChanged'>,
+  ): PartialIndexes {
+    const partialIndexes = new PartialIndexes({
+      ...modules,
+      onChanged: async (removedSlots) => this.#fuse?.treesChanged(removedSlots),
+    })
+    this.#closers.push(() => partialIndexes.close())
+    return partialIndexes
   }
 
   /** Closed before FUSE is stopped: what was learned is kept. */
@@ -270,6 +287,7 @@ export class Daemon {
       content: ContentStore
       sources: StoreSources
       registry: TreeRegistry
+      partialIndexes: PartialIndexes
       startup: StartupPrefetcher
       log: Logger
     },
@@ -287,9 +305,16 @@ export class Daemon {
   async #startFuse(
     options: DaemonOptions,
     modules: DaemonModules,
-    parts: { treesDir: string; content: ContentStore; sources: StoreSources },
+    parts: {
+      treesDir: string
+      content: ContentStore
+      sources: StoreSources
+      registry: TreeRegistry
+      partialIndexes: PartialIndexes
+    },
   ): Promise<FuseServers> {
     const { config, inherited, trace } = options
+    const { content: store, sources, registry, partialIndexes } = parts
     const fuse = await FuseServers.start(
       {
         inherited,
@@ -300,7 +325,11 @@ export class Daemon {
         trace,
       },
       {
-        content: new TreeContent({ store: parts.content, sources: parts.sources }),
+        content: new TreeContent({ store, sources }),
+        completeIndex: async (slot, signal) => {
+          const digest = registry.bySlot(slot)?.indexDigest
+          if (digest !== undefined) await partialIndexes.complete(digest, signal)
+        },
         log: modules.log,
         onInit: modules.onInit,
       },

@@ -34,6 +34,8 @@ export interface FuseServersOptions {
 
 export interface FuseServersModules {
   readonly content: ContentReader
+  /** Brings the rest of a partial index; see `FuseServerModules`. */
+  readonly completeIndex: (slot: number, signal: AbortSignal) => Promise<void>
   readonly log: Log
   /** Keeps the outcome of an INIT with the descriptor. */
   readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>
@@ -124,7 +126,7 @@ async function startOne(
   modules: FuseServersModules,
 ): Promise<FuseServer> {
   const { class: treeClass, fd, negotiated } = inherited
-  const { content, log, onInit } = modules
+  const { content, completeIndex, log, onInit } = modules
   const mountpoint = options.mountpoints[treeClass]
   const server = await FuseServer.start(
     {
@@ -135,7 +137,7 @@ async function startOne(
       trace: options.trace,
       ...(negotiated !== undefined && { negotiated }),
     },
-    { content, log, onInit: (agreed) => onInit(treeClass, agreed) },
+    { content, completeIndex, log, onInit: (agreed) => onInit(treeClass, agreed) },
   )
   try {
     await setReadAhead(mountpoint, options.readAheadKib)

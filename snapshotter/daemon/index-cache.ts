@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { type BlobSource, FusefsError } from '../../fusefs/index.js'
 import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
+import { abortable } from '../snapshots/abortable.js'
 
 /** Where the compressed index may come from, in the order in which it is tried. */
 export interface IndexOrigins {
@@ -38,11 +39,11 @@ export class IndexCache {
       const running = this.#running.get(ref.digest)
       if (running === undefined) return this.#start(ref, origins, path, signal)
       try {
-        await running
+        await abortable(running, signal, `wait for index ${ref.digest}`)
       } catch (error) {
         // Whoever began it gave up; that is no reason for us to.
-        if (!(error instanceof SnapshotterError) || error.code !== 'cancelled') throw error
-        signal.throwIfAborted()
+        const isCancelled = error instanceof SnapshotterError && error.code === 'cancelled'
+        if (!isCancelled || signal.aborted) throw error
       }
     }
     return path

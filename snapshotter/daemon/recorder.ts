@@ -1,15 +1,23 @@
 /**
- * Records what is read of a tree: drops what the kernel has of its files, has it ask page by page
- * (no read-ahead), and writes down the order. For publishing: a start that is being recorded is slow.
+ * Records what is read of a tree, and in which directories something is looked for: drops what the
+ * kernel has of its names and files, has it ask page by page (no read-ahead), and writes down the order. For publishing: a start that is being recorded is slow.
  */
 import type { FuseServer, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import { AccessOrder, Index, isDigest, type Profile } from '../../index-format/index.js'
+import {
+  AccessOrder,
+  directoriesOf,
+  Index,
+  isDigest,
+  type Profile,
+} from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import type { FuseServers } from './fuse-servers.js'
+import type { PartialIndexes } from './partial-indexes.js'
 import type { ReadAhead } from './read-ahead.js'
 
 export interface RecorderModules {
   readonly registry: TreeRegistry
+  readonly partialIndexes: PartialIndexes
   readonly fuse: FuseServers
   readonly readAhead: ReadAhead
   /** Told the slot of a tree that is about to be recorded. */
@@ -19,7 +27,10 @@ export interface RecorderModules {
 interface Recording {
   readonly tree: TreeRecord
   readonly order: AccessOrder
+  readonly directories: Set<number>
   readonly stop: () => void
+  /** Set once it is seen where something is looked for. */
+  stopLooking: () => void
   /** Set once read-ahead is held. */
   release: () => Promise<void>
 }
@@ -59,21 +70,24 @@ export class Recorder {
     this.#modules.onRecord(slot)
     const server = this.#modules.fuse.server(tree.class)
     const order = new AccessOrder()
+    const directories = new Set<number>()
     let recordedBytes = 0
     const recording: Recording = {
-      tree,
-      order,
+      ...{ tree, order, directories },
       stop: server.recordReads(slot, (ino, offset, sizeBytes) => {
         if (recordedBytes >= MAX_RECORDED_BYTES) return
         recordedBytes += sizeBytes
         order.add(ino, offset, sizeBytes)
       }),
+      stopLooking: () => undefined,
       release: () => Promise.resolve(),
     }
     this.#recordings.set(slot, recording)
     try {
       const { release } = await this.#modules.readAhead.hold(tree.class)
       recording.release = release
+      await this.#modules.partialIndexes.complete(indexDigest, signal)
+      recording.stopLooking = await server.recordLooks(slot, (ino) => directories.add(ino))
       const droppedFiles = await this.#dropFiles(tree, server, signal)
       return { tree: tree.name, indexDigest, droppedFiles }
     } catch (error) {
@@ -90,7 +104,11 @@ export class Recorder {
       throw new SnapshotterError('not-found', `tree ${tree.name} is not being recorded`)
     }
     await this.#end(recording)
-    return { index: tree.indexDigest, commands, ranges: recording.order.ranges() }
+    const { order, directories } = recording
+    return {
+      ...{ index: tree.indexDigest, commands, ranges: order.ranges() },
+      ...directoriesOf([{ directories: [...directories] }]),
+    }
   }
 
   /** Ends every recording. Idempotent. */
@@ -100,6 +118,7 @@ export class Recorder {
 
   async #end(recording: Recording): Promise<void> {
     recording.stop()
+    recording.stopLooking()
     this.#recordings.delete(recording.tree.slot)
     await recording.release()
   }

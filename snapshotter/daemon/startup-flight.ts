@@ -5,7 +5,7 @@
  * may be shared with an image whose plan lies.
  */
 import type { BlobSource, ContentStore, KernelCache, Log, TreeRecord } from '../../fusefs/index.js'
-import { Index, type PackTable } from '../../index-format/index.js'
+import type { Index, PackTable } from '../../index-format/index.js'
 import type { FlightPlaces, FlightPlan } from './flight-plan.js'
 import { KnownInodes } from './known-inodes.js'
 
@@ -20,7 +20,7 @@ export interface StartupTarget {
   readonly tree: TreeRecord
   /** The tree's directory. */
   readonly directory: string
-  readonly indexPath: string
+  readonly openIndex: () => Index
   readonly kernelCache: KernelCache
 }
 
@@ -130,7 +130,7 @@ export class StartupFlight {
     if (target === undefined) return 0
     // Not in the turn in which the tree is registered: containerd waits for the answer to its Commit.
     await new Promise((resolve) => setImmediate(resolve))
-    const index = Index.open(target.indexPath)
+    const index = target.openIndex()
     const inodes = new KnownInodes(plan, index, target)
     const allMet = inodes.meetAll(this.#abort.signal)
     const storing: Promise<number>[] = []

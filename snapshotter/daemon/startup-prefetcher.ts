@@ -2,9 +2,10 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ContentStore, Log, TreeClass, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import type { Profile, ThinSection } from '../../index-format/index.js'
+import { Index, type Profile, type ThinSection } from '../../index-format/index.js'
 import { type FlightPlan, planOfImage, type ProfileOrigin } from './flight-plan.js'
 import type { FuseServers } from './fuse-servers.js'
+import type { PartialIndexes } from './partial-indexes.js'
 import type { ReadAhead } from './read-ahead.js'
 import { planOfProfile } from './profile-plan.js'
 import { StartupFlight } from './startup-flight.js'
@@ -17,6 +18,7 @@ export interface StartupPrefetcherModules {
   readonly content: ContentStore
   readonly sources: StoreSources
   readonly registry: TreeRegistry
+  readonly partialIndexes: PartialIndexes
   readonly fuse: FuseServers
   readonly readAhead: ReadAhead
   readonly log: Log
@@ -78,12 +80,13 @@ export class StartupPrefetcher {
     to: { tree: TreeRecord; stores: readonly string[]; origin: ProfileOrigin },
   ): void {
     const { tree, stores, origin } = to
-    const { content, log, registry, sources } = this.#modules
+    const { content, log, partialIndexes, registry, sources } = this.#modules
     try {
       const indexPath = registry.indexPath(tree.indexDigest)
       // Not in this turn: the caller, and containerd behind it, need not wait for the planning.
       const readPlan = async (): Promise<FlightPlan> => {
         await new Promise((resolve) => setImmediate(resolve))
+        await partialIndexes.complete(tree.indexDigest, new AbortController().signal)
         return planOfProfile(profile, { indexPath, origin })
       }
       const flight = new StartupFlight({ readPlan, source: sources.for(stores) }, { content, log })
@@ -125,7 +128,10 @@ export class StartupPrefetcher {
     flight.land({
       tree,
       directory: join(this.#mountpoints[tree.class], tree.name),
-      indexPath: registry.indexPath(tree.indexDigest),
+      openIndex: () => {
+        const { path, isPartial } = registry.indexFile(tree.indexDigest)
+        return Index.open(path, { isPartial })
+      },
       kernelCache: fuse.server(tree.class).kernelCache,
     })
   }

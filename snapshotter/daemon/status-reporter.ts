@@ -79,17 +79,19 @@ export class StatusReporter {
 
   #tree(record: TreeRecord): TreeStatus {
     const { registry, content, trees } = this.#modules
+    const { path: indexPath, isPartial } = registry.indexFile(record.indexDigest)
     const known = {
       slot: record.slot,
       class: record.class,
       path: join(mountpointsUnder(this.#config.root)[record.class], record.name),
       indexDigest: record.indexDigest,
+      isIndexPartial: isPartial,
       stores: record.stores,
       snapshots: trees.usesOf(record.slot),
     }
     let index: Index | undefined
     try {
-      index = Index.open(registry.indexPath(record.indexDigest))
+      index = Index.open(indexPath, { isPartial })
       const { files, sizeBytes } = index.meta
       const packs = index.packs()
       const packBytes = packs.reduce((sum, pack) => sum + pack.rawSizeBytes, 0)

@@ -8,6 +8,8 @@ export interface TreeStatus {
   /** Its directory: a lowerdir of containers. */
   readonly path: string
   readonly indexDigest: string
+  /** Whether only a part of the index is here yet: that which a start looks at. */
+  readonly isIndexPartial: boolean
   readonly stores: readonly string[]
   /** How many snapshots use it. */
   readonly snapshots: number

@@ -10,6 +10,7 @@ import type { ContentStore, TreeClass, TreeRegistry } from '../../fusefs/index.j
 import {
   Index,
   type IndexRef,
+  type LayerFileRef,
   type PackRef,
   type Recipe,
   type ThinSection,
@@ -25,6 +26,7 @@ import type {
   Usage,
 } from '../snapshots/thin-layers.js'
 import type { IndexCache } from './index-cache.js'
+import type { PartialIndexes } from './partial-indexes.js'
 import type { StartupPrefetcher } from './startup-prefetcher.js'
 import type { StoreSources } from './store-sources.js'
 import type { UnpublishedStarts } from './unpublished-starts.js'
@@ -37,6 +39,7 @@ export interface ThinTreesOptions {
 export interface ThinTreesModules {
   readonly registry: TreeRegistry
   readonly indexes: IndexCache
+  readonly partialIndexes: PartialIndexes
   readonly sources: StoreSources
   /** Layers of a recipe that are directories of the host. */
   readonly hostDirectories: HostDirectoryLayers
@@ -65,7 +68,8 @@ export class ThinTrees implements ThinLayers {
   async restore(layers: readonly ThinLayer[]): Promise<void> {
     for (const layer of layers) this.#count(layer, 1)
     const unused = this.#modules.registry.list().filter(({ slot }) => !this.#uses.has(slot))
-    this.#forget(unused.map(({ slot }) => slot))
+    await this.#forget(unused.map(({ slot }) => slot))
+    await this.#modules.partialIndexes.restore()
     await this.#modules.hostDirectories.restore(layers)
   }
 
@@ -99,10 +103,9 @@ export class ThinTrees implements ThinLayers {
     const { hostDirectories, registry } = this.#modules
     const slots = slotsOf(layer)
     const digests = slots.flatMap((slot) => registry.bySlot(slot)?.indexDigest ?? [])
-    await this.#lock.with(digests, new AbortController().signal, () => {
+    await this.#lock.with(digests, new AbortController().signal, async () => {
       this.#count(layer, -1)
-      this.#forget(slots.filter((slot) => !this.#uses.has(slot)))
-      return Promise.resolve()
+      await this.#forget(slots.filter((slot) => !this.#uses.has(slot)))
     })
     await hostDirectories.release(layer)
   }
@@ -153,11 +156,12 @@ export class ThinTrees implements ThinLayers {
     place: ThinLayerPlace,
     signal: AbortSignal,
   ): Promise<number> {
-    const { prepare, registry, startup, unpublished } = this.#modules
+    const { partialIndexes, prepare, registry, startup, unpublished } = this.#modules
     const flight = startup.begin(thin, place.fsDir)
     const pending = flight === undefined ? unpublished.begin(thin, place.fsDir) : undefined
     try {
-      const slot = await this.#tree(merged, thin.stores, place, signal)
+      const slot = await this.#tree(merged, thin.stores, place, signal, thin.startup?.pages)
+      partialIndexes.completeAfter(merged.digest, flight?.done ?? Promise.resolve())
       const tree = registry.bySlot(slot)
       // Both read names in the mount.
       if (flight !== undefined || pending !== undefined) await prepare(classOf(merged))
@@ -177,13 +181,17 @@ export class ThinTrees implements ThinLayers {
     stores: readonly string[],
     place: ThinLayerPlace,
     signal: AbortSignal,
+    pages?: LayerFileRef,
   ): Promise<number> {
-    const { indexes, prepare, registry, sources } = this.#modules
+    const { indexes, partialIndexes, prepare, registry, sources } = this.#modules
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
     // Whoever needs it waits for it, and hears when it fails.
     prepare(treeClass).catch(() => undefined)
-    await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
+    const origin = pages && { ref, pages, stores, folder: place.fsDir }
+    if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
+      await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
+    }
     return registry.register({
       indexDigest: ref.digest,
       class: treeClass,
@@ -201,7 +209,7 @@ export class ThinTrees implements ThinLayers {
         `tree ${slot} is not registered on this node; remove the image and pull it again`,
       )
     }
-    const path = registry.indexPath(record.indexDigest)
+    const { path } = registry.indexFile(record.indexDigest)
     try {
       await access(path)
     } catch (cause) {
@@ -219,8 +227,8 @@ export class ThinTrees implements ThinLayers {
     const { registry, content } = this.#modules
     const record = registry.bySlot(slot)
     if (record === undefined) return 0
-    const path = registry.indexPath(record.indexDigest)
-    const index = Index.open(path)
+    const { path, isPartial } = registry.indexFile(record.indexDigest)
+    const index = Index.open(path, { isPartial })
     try {
       return statSync(path).size + cachedBytesOf(index.packs(), content)
     } finally {
@@ -237,8 +245,8 @@ export class ThinTrees implements ThinLayers {
   }
 
   /** The index file goes with the last tree that is served from it. */
-  #forget(slots: readonly number[]): void {
-    const { registry, startup, unpublished, onRemoved } = this.#modules
+  async #forget(slots: readonly number[]): Promise<void> {
+    const { partialIndexes, registry, startup, unpublished, onRemoved } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
     startup.cancel(slots)
     unpublished.cancel(slots)
@@ -246,6 +254,7 @@ export class ThinTrees implements ThinLayers {
     if (removed.length > 0) onRemoved(removed.map(({ slot }) => slot))
     for (const { indexDigest } of removed) {
       if (registry.byIndex(indexDigest).length > 0) continue
+      await partialIndexes.forget(indexDigest)
       rmSync(registry.indexPath(indexDigest), { force: true })
     }
   }

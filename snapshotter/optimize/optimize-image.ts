@@ -305,14 +305,14 @@ async function publishOptimized(
     await fetchIndex(index, path, store, signal)
     layers.push({ index, packs: packsOf(path) })
   }
-  const embedded = await embeddedIndex(startup.index, store, signal)
+  const embedded = await embeddedIndex(startup, store, signal)
   const { layers: layerRefs, stores } = thin
   const changed = recipeWith(
     { ...recipe, thin: { version: 1, stores, layers: layerRefs } },
     { merged: startup, isEmbedded: embedded !== undefined },
   )
-  const startupPlan = startup.startup.plan
-  const layer = thinLayer(changed, { index: embedded, startupPlan })
+  const { plan: startupPlan, pages: startupPages } = startup.startup
+  const layer = thinLayer(changed, { index: embedded, startupPlan, startupPages })
   const rootfs = { type: 'layers', diff_ids: [layer.diffId] }
   const config = Buffer.from(JSON.stringify({ ...image.config.raw, rootfs }))
   const bytes = thinManifest(image.manifest, layer, config)

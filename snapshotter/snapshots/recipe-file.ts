@@ -1,6 +1,6 @@
 /**
  * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
- * perhaps the embedded index and what is known of a start beside it, and nothing else.
+ * perhaps the embedded index, or pages of it, and what is known of a start beside it, and nothing else.
  *
  * Synchronous: containerd has written these few bytes a moment ago, and ten turns of libuv's thread
  * pool took 4 ms of every pull for 0.1 ms of system calls.
@@ -23,6 +23,7 @@ import {
   RECIPE_FILE_NAME,
   type Recipe,
   recipeFromBytes,
+  STARTUP_PAGES_FILE_NAME,
   STARTUP_PLAN_FILE_NAME,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -52,6 +53,7 @@ export function readRecipe(fsDir: string, log: Logger): Recipe | undefined {
 const BESIDE_RECIPE: readonly string[] = [
   EMBEDDED_INDEX_FILE_NAME,
   STARTUP_PLAN_FILE_NAME,
+  STARTUP_PAGES_FILE_NAME,
   GUESS_FILE_NAME,
 ]
 

@@ -2,7 +2,7 @@
  * Verification of a thin image without its original: each index wherever it is stored, and each pack
  * that it names. What it cannot find is whether the image is the right one; `verify` does.
  */
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FusefsError } from '../../fusefs/index.js'
 import {
@@ -11,9 +11,11 @@ import {
   Index,
   IndexFormatError,
   type IndexRef,
+  startupPagesFromBytes,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import type { IndexOrigin, ThinImage } from '../inspect/thin-image.js'
+import { readLayerFile } from '../profiles/layer-file.js'
 import { packsFromStore } from './pack-files.js'
 import { StoredTree } from './stored-tree.js'
 
@@ -26,7 +28,7 @@ export interface CheckImageOptions {
 
 /** A finding, and the tree it is about. */
 export interface ImageFinding extends Omit<Finding, 'code'> {
-  readonly code: Finding['code'] | 'missing-index'
+  readonly code: Finding['code'] | 'missing-index' | 'wrong-startup-pages'
 }
 
 /** Everything that is wrong with the trees of a thin image. Throws when a store cannot be reached. */
@@ -52,8 +54,42 @@ export async function* checkImage(
       // The same index is checked once; that both are the same has been verified by digest.
       if (origin === 'store' && ref.embedded !== undefined) continue
       yield* prefixed(where, checkTree(index, options, checkedPacks, signal))
+      if (ref === merged) yield* checkStartupPages(thin, index)
     }
   }
+}
+
+/** What travels in the image instead of the merged index has to be its own. */
+async function* checkStartupPages(
+  { recipe, files }: ThinImage,
+  { path }: Index,
+): AsyncGenerator<ImageFinding> {
+  const pages = recipe.thin?.startup?.pages
+  if (pages === undefined) return
+  const where = `startup pages in the image, file ${pages.file}`
+  const code = 'wrong-startup-pages'
+  const file = files.get(pages.file)
+  if (file === undefined) {
+    yield { code, where, detail: 'the recipe names it, and it is not there' }
+    return
+  }
+  try {
+    const whole = await readFile(path)
+    const { numbers, bytes } = startupPagesFromBytes(await readLayerFile(pages, file), whole.length)
+    const pageBytes = bytes.length / numbers.length
+    for (const [at, number] of numbers.entries()) {
+      const page = bytes.subarray(at * pageBytes, (at + 1) * pageBytes)
+      if (whole.subarray((number - 1) * pageBytes, number * pageBytes).equals(page)) continue
+      yield { code, where: `${where}, page ${number}`, detail: 'is not the page of the index' }
+    }
+  } catch (error) {
+    if (!(error instanceof IndexFormatError) && !isInvalidContent(error)) throw error
+    yield { code, where, detail: error.message }
+  }
+}
+
+function isInvalidContent(error: unknown): error is SnapshotterError {
+  return error instanceof SnapshotterError && error.code === 'invalid-content'
 }
 
 async function* checkTree(

@@ -43,6 +43,8 @@ describe('thinctl optimize', function () {
     assert.equal(result.carriedOver, 0)
     const profile = profileFromBytes(readFileSync(file('json')))
     assert.deepEqual(profile.commands, [JSON_PROGRAM.join(' ')])
+    const { directories = [] } = profile
+    assert.ok(directories.includes(1) && directories.length > 10, directories.join())
     await thinctl(['verify', target, pair.ordinary])
     await thinctl(['check', target])
     await machine.containerd.pull(target, 'thin')

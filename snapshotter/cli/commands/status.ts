@@ -52,7 +52,8 @@ function statusText(status: DaemonStatus): string {
 function treeText(tree: TreeStatus): string {
   const share = tree.packBytes === 0 ? 100 : (100 * tree.cachedBytes) / tree.packBytes
   const content = `${tree.files} files, ${mib(tree.sizeBytes)}, ${share.toFixed(1)} % cached`
-  return `  ${tree.path}  ${tree.error ?? content}, ${tree.snapshots} snapshots`
+  const index = tree.isIndexPartial ? ', a part of its index' : ''
+  return `  ${tree.path}  ${tree.error ?? content}${index}, ${tree.snapshots} snapshots`
 }
 
 function backgroundText(background: BackgroundStatus): string {

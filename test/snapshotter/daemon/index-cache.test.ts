@@ -94,6 +94,17 @@ describe('IndexCache', () => {
     assert.deepEqual(readFileSync(await second), raw)
   })
 
+  it('lets go of one who waits for the fetch of another and gives up', async () => {
+    put(ref.blob.digest, blob)
+    const first = ensure(ref)
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    const given = new AbortController()
+    const second = cache.ensure(ref, { embeddedPath: undefined, source }, given.signal)
+    given.abort()
+    await assert.rejects(second, refused('cancelled', ref.digest))
+    assert.deepEqual(readFileSync(await first), raw)
+  })
+
   it('does not follow a link that an image put in the place of the embedded index', async () => {
     writeFileSync(join(folder, 'secret'), blob)
     symlinkSync(join(folder, 'secret'), join(folder, 'link'))

@@ -1,0 +1,318 @@
+/**
+ * Trees that are served before their whole index is here. The pages that a start looks at come with the
+ * image and are written into a file of the index's size; the rest is fetched when the start is over, or
+ * as soon as somebody asks for what is missing. The whole index takes the place of the partial one, once
+ * it is verified and every page that was served has turned out to be its own.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Log, TreeRegistry } from '../../fusefs/index.js'
+import {
+  digestFromString,
+  type Digest,
+  type IndexRef,
+  type LayerFileRef,
+  type StartupPages,
+  startupPagesFromBytes,
+} from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import { readLayerFile } from '../profiles/layer-file.js'
+import { JsonObject } from '../registry/index.js'
+import { abortable } from '../snapshots/abortable.js'
+import type { IndexCache } from './index-cache.js'
+import type { StoreSources } from './store-sources.js'
+
+export interface PartialIndexesModules {
+  readonly registry: TreeRegistry
+  readonly indexes: IndexCache
+  readonly sources: StoreSources
+  /** Called when a whole index has taken the place of a partial one, with the slots that were removed. */
+  readonly onChanged: (removedSlots: readonly number[]) => Promise<void>
+  readonly log: Log
+}
+
+/** What the image says of an index. */
+export interface PartialIndexOrigin {
+  readonly ref: IndexRef
+  /** The startup pages in `folder`. */
+  readonly pages: LayerFileRef
+  readonly folder: string
+  readonly stores: readonly string[]
+}
+
+interface Partial {
+  readonly ref: IndexRef
+  /** Of the startup pages that it was made of. */
+  readonly pages: Digest
+  readonly stores: readonly string[]
+  readonly abort: AbortController
+  /** The fetch of the whole, while it is under way. */
+  completing: Promise<void> | undefined
+}
+
+/** After the start is here, the program is left alone with network and processors for a while. */
+const QUIET_MS = 5_000
+const RETRY_MS = 60_000
+const PAGE_BYTES = 4096
+const CHUNK_BYTES = 1024 * 1024
+const NOTHING = Buffer.alloc(PAGE_BYTES)
+/** Beside each partial index, what is needed to fetch the whole. */
+const ORIGIN_SUFFIX = '.json'
+const MAX_INDEX_BYTES = Number.MAX_SAFE_INTEGER
+
+export class PartialIndexes {
+  readonly #modules: PartialIndexesModules
+  readonly #partials = new Map<Digest, Partial>()
+  readonly #loops = new Set<Promise<void>>()
+  readonly #isRestored: Promise<void>
+  #setRestored: () => void = () => undefined
+
+  constructor(modules: PartialIndexesModules) {
+    this.#modules = modules
+    this.#isRestored = new Promise((resolve) => {
+      this.#setRestored = resolve
+    })
+  }
+
+  /**
+   * Takes up what an earlier daemon left: partial indexes of registered trees are completed, others are
+   * deleted. Never throws. Whoever waits for an index waits for this first.
+   */
+  async restore(): Promise<void> {
+    const { registry, log } = this.#modules
+    const stores = new Map(registry.list().map((tree) => [tree.indexDigest, tree.stores]))
+    for (const digest of await this.#left()) {
+      const known = stores.get(digest)
+      try {
+        if (known === undefined) await this.#delete(digest)
+        else this.#complete(await this.#restored(digest, known), Promise.resolve())
+      } catch (error) {
+        log.warn({ err: error, index: digest }, 'a partial index cannot be completed')
+      }
+    }
+    this.#setRestored()
+  }
+
+  /**
+   * Makes the partial index of an image that brings startup pages. False where the whole is here
+   * already, or where the pages are no pages of such an index: then the whole is to be had as always.
+   * Where another image has brought other pages for the same index, the whole is waited for.
+   */
+  async begin(origin: PartialIndexOrigin, signal: AbortSignal): Promise<boolean> {
+    const { registry, log } = this.#modules
+    const { ref, pages, folder, stores } = origin
+    const known = this.#partials.get(ref.digest)
+    if (known?.pages === pages.digest) return true
+    if (known !== undefined) {
+      await this.complete(ref.digest, signal)
+      return false
+    }
+    const { path, isPartial } = registry.indexFile(ref.digest)
+    if (!isPartial && (await sizeOf(path)) !== undefined) return false
+    try {
+      const bytes = await readLayerFile(pages, join(folder, pages.file))
+      await this.#write(ref, startupPagesFromBytes(bytes, ref.sizeBytes), pages.digest)
+    } catch (error) {
+      log.warn({ err: error, index: ref.digest }, 'startup pages cannot be used')
+      return false
+    }
+    const abort = new AbortController()
+    const partial = { ref, pages: pages.digest, stores, abort, completing: undefined }
+    this.#partials.set(ref.digest, partial)
+    return true
+  }
+
+  /** Has the whole index fetched some time after `start` has settled, until it is here. */
+  completeAfter(digest: Digest, start: Promise<unknown>): void {
+    const partial = this.#partials.get(digest)
+    if (partial !== undefined) this.#complete(partial, start)
+  }
+
+  /**
+   * Resolves when the whole index is here, fetched at once if need be. Throws what `IndexCache.ensure`
+   * throws, and `invalid-content` where what was served is not part of it: its trees are then gone.
+   */
+  async complete(digest: Digest, signal: AbortSignal): Promise<void> {
+    const whole = this.#isRestored.then(() => {
+      const partial = this.#partials.get(digest)
+      return partial && this.#completed(partial)
+    })
+    await abortable(whole, signal, `wait for index ${digest}`)
+  }
+
+  /** Its trees are gone. */
+  async forget(digest: Digest): Promise<void> {
+    const partial = this.#partials.get(digest)
+    if (partial === undefined) return
+    this.#partials.delete(digest)
+    partial.abort.abort()
+    await this.#delete(digest)
+  }
+
+  /** Gives up what is under way; the next daemon goes on. Idempotent. */
+  async close(): Promise<void> {
+    for (const { abort } of this.#partials.values()) abort.abort()
+    await Promise.all(this.#loops)
+  }
+
+  #complete(partial: Partial, start: Promise<unknown>): void {
+    const loop = this.#tryUntilComplete(partial, start).finally(() => {
+      this.#loops.delete(loop)
+    })
+    this.#loops.add(loop)
+  }
+
+  async #tryUntilComplete(partial: Partial, start: Promise<unknown>): Promise<void> {
+    const { digest } = partial.ref
+    const { signal } = partial.abort
+    await Promise.race([Promise.allSettled([start]), aborted(signal)])
+    const isWanted = (): boolean => this.#partials.get(digest) === partial && !signal.aborted
+    for (let waitMs = QUIET_MS; isWanted(); waitMs = RETRY_MS) {
+      await delay(waitMs, undefined, { signal, ref: false }).catch(() => undefined)
+      if (!isWanted()) return
+      try {
+        await this.#completed(partial)
+      } catch (error) {
+        if (!isWanted()) return
+        this.#modules.log.warn({ err: error, index: digest }, 'the rest of an index cannot be had')
+      }
+    }
+  }
+
+  #completed(partial: Partial): Promise<void> {
+    partial.completing ??= this.#fetch(partial).finally(() => {
+      partial.completing = undefined
+    })
+    return partial.completing
+  }
+
+  async #fetch(partial: Partial): Promise<void> {
+    const { registry, indexes, sources, onChanged, log } = this.#modules
+    const { ref, stores, abort } = partial
+    const { digest } = ref
+    const origins = { embeddedPath: undefined, source: sources.for(stores) }
+    const path = await indexes.ensure(ref, origins, abort.signal)
+    const isGenuine = await isPartOf(registry.partialIndexPath(digest), path)
+    this.#partials.delete(digest)
+    await this.#delete(digest)
+    if (isGenuine) {
+      await onChanged([])
+      log.info({ index: digest }, 'the rest of an index is here')
+      return
+    }
+    const slots = registry.byIndex(digest).map(({ slot }) => slot)
+    for (const slot of slots) registry.remove(slot)
+    await onChanged(slots)
+    await rm(path, { force: true })
+    const message =
+      `the startup pages of index ${digest} are not its own: its trees are not served any more; ` +
+      'remove the image and publish it again'
+    throw new SnapshotterError('invalid-content', message)
+  }
+
+  async #write(ref: IndexRef, pages: StartupPages, digest: Digest): Promise<void> {
+    const path = this.#modules.registry.partialIndexPath(ref.digest)
+    const temporary = `${path}.${randomUUID()}.new`
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const { sizeBytes, blob, xattrs } = ref
+    const origin = JSON.stringify({ sizeBytes, blob, xattrs, pages: digest })
+    await writeFile(`${path}${ORIGIN_SUFFIX}`, origin, { mode: 0o600 })
+    const file = await open(temporary, 'wx', 0o600)
+    try {
+      await file.truncate(sizeBytes)
+      for (const { offset, bytes } of runsOf(pages))
+        await file.write(bytes, 0, bytes.length, offset)
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+  }
+
+  /** What was written beside a partial index. */
+  async #restored(digest: Digest, stores: readonly string[]): Promise<Partial> {
+    const path = `${this.#modules.registry.partialIndexPath(digest)}${ORIGIN_SUFFIX}`
+    const json = JsonObject.parse(await readFile(path), path)
+    const blob = json.object('blob')
+    const ref: IndexRef = {
+      digest,
+      sizeBytes: json.size('sizeBytes', MAX_INDEX_BYTES),
+      blob: { digest: blob.digest('digest'), sizeBytes: blob.size('sizeBytes', MAX_INDEX_BYTES) },
+      xattrs: json.raw['xattrs'] === true,
+    }
+    const abort = new AbortController()
+    const partial = { ref, pages: json.digest('pages'), stores, abort, completing: undefined }
+    this.#partials.set(digest, partial)
+    return partial
+  }
+
+  async #left(): Promise<Digest[]> {
+    const folder = dirname(this.#modules.registry.partialIndexPath(NO_DIGEST))
+    const names = await readdir(folder).catch(() => [])
+    return names
+      .filter((name) => /^[0-9a-f]{64}$/.test(name))
+      .map((name) => digestFromString(`sha256:${name}`, folder))
+  }
+
+  async #delete(digest: Digest): Promise<void> {
+    const path = this.#modules.registry.partialIndexPath(digest)
+    await rm(path, { force: true })
+    await rm(`${path}${ORIGIN_SUFFIX}`, { force: true })
+  }
+}
+
+const NO_DIGEST: Digest = `sha256:${'0'.repeat(64)}`
+
+/** Neighbouring pages are written with one call. */
+function* runsOf({
+  numbers,
+  bytes,
+}: StartupPages): Generator<{ offset: number; bytes: Uint8Array }> {
+  let from = 0
+  for (let at = 1; at <= numbers.length; at++) {
+    const first = numbers[from] ?? 0
+    if (numbers[at] === first + at - from) continue
+    const run = bytes.subarray(from * PAGE_BYTES, at * PAGE_BYTES)
+    yield { offset: (first - 1) * PAGE_BYTES, bytes: run }
+    from = at
+  }
+}
+
+/** Whether every page of a partial index that is there is the whole one's. */
+async function isPartOf(partialPath: string, path: string): Promise<boolean> {
+  const [partial, whole] = [await open(partialPath, 'r'), await open(path, 'r')]
+  try {
+    const [mine, theirs] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)]
+    for (let offset = 0; ; offset += CHUNK_BYTES) {
+      const { bytesRead } = await partial.read(mine, 0, CHUNK_BYTES, offset)
+      if (bytesRead === 0) return true
+      await whole.read(theirs, 0, CHUNK_BYTES, offset)
+      for (let at = 0; at < bytesRead; at += PAGE_BYTES) {
+        const page = mine.subarray(at, at + PAGE_BYTES)
+        if (!page.equals(theirs.subarray(at, at + PAGE_BYTES)) && !page.equals(NOTHING))
+          return false
+      }
+    }
+  } finally {
+    await partial.close()
+    await whole.close()
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (file === undefined) return undefined
+  try {
+    return (await file.stat()).size
+  } finally {
+    await file.close()
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise((resolve) => {
+    signal.addEventListener('abort', resolve, { once: true })
+  })
+}
