@@ -131,10 +131,7 @@ describe('optimizeImage of several platforms', function () {
     }
   }
 
-  async function openIndex(
-    tag: string,
-    architecture: string,
-  ): ReturnType<ThinReader['index']> {
+  async function openIndex(tag: string, architecture: string): ReturnType<ThinReader['index']> {
     const digest = (await manifestDigests(tag)).get(architecture) ?? assert.fail(architecture)
     const { thin: section } = await thin.recipe(await thin.manifest(digest))
     return thin.index(section?.merged ?? assert.fail(`${architecture} has no merged tree`), temp)
