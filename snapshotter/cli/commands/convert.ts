@@ -8,7 +8,8 @@ import { readProfile } from '../profile-file.js'
 import { openRegistryConnection } from '../registry-access.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
-import { wholeNumberBetween } from '../whole-number.js'
+import { collected, wholeNumberBetween } from '../option-values.js'
+import { mib } from '../mib.js'
 
 interface Options {
   readonly platform: readonly string[]
@@ -122,14 +123,6 @@ function summaryOf(result: ConvertResult): string {
   ].join('\n')
 }
 
-function mib(bytes: number): string {
-  return `${(bytes / 1024 / 1024).toFixed(1)} MiB`
-}
-
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`
-}
-
-function collected(value: string, before: readonly string[]): string[] {
-  return [...before, value]
 }

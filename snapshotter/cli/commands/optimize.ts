@@ -20,7 +20,8 @@ import { openRegistryConnection } from '../registry-access.js'
 import { splitWords } from '../split-words.js'
 import { statePath } from '../state-path.js'
 import { terminalProgress } from '../terminal-progress.js'
-import { wholeNumberBetween } from '../whole-number.js'
+import { collected, wholeNumberBetween } from '../option-values.js'
+import { mib } from '../mib.js'
 
 interface Options {
   readonly config?: string
@@ -246,14 +247,6 @@ function summaryOf(result: OptimizeResult): string {
 /** Registries of this machine speak plain HTTP unless told otherwise, to us and so to ctr. */
 function isLoopback(image: string): boolean {
   return /^(?:docker:\/\/)?(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?\//.test(image)
-}
-
-function mib(sizeBytes: number): string {
-  return `${(sizeBytes / 1024 ** 2).toFixed(1)} MiB`
-}
-
-function collected(value: string, before: readonly string[]): string[] {
-  return [...before, value]
 }
 
 function seconds(text: string): number {

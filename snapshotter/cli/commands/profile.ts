@@ -17,6 +17,7 @@ import { readProfile } from '../profile-file.js'
 import { type ShownProfile, shownProfile, textOfProfile } from '../profile-text.js'
 import { writeOut } from '../standard-output.js'
 import { type AccessOptions, addAccessOptions, withAccess } from '../tree-options.js'
+import { collected } from '../option-values.js'
 
 interface ImageOptions extends AccessOptions {
   readonly platform?: string
@@ -256,8 +257,4 @@ function listed(text: string): string {
 async function isFile(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
   return found?.isFile() === true
-}
-
-function collected(value: string, before: readonly string[]): string[] {
-  return [...before, value]
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { askDaemon } from '../../admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
 import type { CommandContext } from '../command-context.js'
+import { mib } from '../mib.js'
 import type { BackgroundStatus, DaemonStatus, TreeStatus } from '../../daemon/status.js'
 
 export function addStatusCommand(program: Command, { signal }: CommandContext): void {
@@ -61,8 +62,4 @@ function backgroundText(background: BackgroundStatus): string {
   if (state === 'off') return 'images are not completed (background.complete)'
   const problems = `${treesWithoutRoom} without room, ${failedTrees} failed`
   return `${state}; ${completeTrees} trees complete, ${problems}`
-}
-
-function mib(sizeBytes: number): string {
-  return `${(sizeBytes / 1024 ** 2).toFixed(1)} MiB`
 }

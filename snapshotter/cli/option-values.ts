@@ -1,4 +1,4 @@
-/** A whole number as the value of an option. */
+/** Values of options, as Commander parses them. */
 import { InvalidArgumentError } from 'commander'
 
 /** Parses one from `min` to `max`; Commander adds which option it was. */
@@ -8,4 +8,9 @@ export function wholeNumberBetween(min: number, max: number): (text: string) => 
     if (Number.isInteger(value) && value >= min && value <= max) return value
     throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`)
   }
+}
+
+/** For an option that may be given several times: its values in order. */
+export function collected(value: string, before: readonly string[]): string[] {
+  return [...before, value]
 }
