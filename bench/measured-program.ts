@@ -1,6 +1,6 @@
 /** Runs a program and watches its memory: the peak of its resident set, as the kernel keeps it. */
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { peakRssBytesOf } from './peak-memory.js'
 
 export interface MeasuredRun {
   readonly elapsedMs: number
@@ -20,7 +20,7 @@ export async function measureProgram(
   const { pid } = child
   let peakRssBytes = 0
   const sampling = setInterval(() => {
-    if (pid !== undefined) peakRssBytes = Math.max(peakRssBytes, peakRssOf(pid))
+    if (pid !== undefined) peakRssBytes = Math.max(peakRssBytes, peakRssBytesOf(pid))
   }, 20)
   const deadline = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
   let stdout = ''
@@ -39,15 +39,5 @@ export async function measureProgram(
   } finally {
     clearInterval(sampling)
     clearTimeout(deadline)
-  }
-}
-
-function peakRssOf(pid: number): number {
-  try {
-    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
-    return Number(kib ?? 0) * 1024
-  } catch {
-    // It has just ended.
-    return 0
   }
 }

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { peakRssBytesOf } from '../peak-memory.js'
 
 const INTERVAL_MS = 20
 /** sysconf(_SC_CLK_TCK): 100 on every Linux that Node.js runs on. */
@@ -94,9 +95,8 @@ export class ProcessWatch {
   }
 
   #lookAtMemory(name: string, pid: number): void {
-    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(textOf(`/proc/${pid}/status`) ?? '')?.[1]
     const key = `${name} ${pid}`
-    const bytes = Number(kib ?? 0) * 1024
+    const bytes = peakRssBytesOf(pid)
     this.#peakRssBytes.set(key, Math.max(this.#peakRssBytes.get(key) ?? 0, bytes))
   }
 }
