@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contender } from './contender.js'
 import { missingPrograms } from './foreign/missing-programs.js'
-import { startForeignMachine } from './foreign/foreign-machine.js'
+import { plainHttpRegistry, startForeignMachine } from './foreign/foreign-machine.js'
 import { runProgram } from '../../test/sandbox/program.js'
 
 const CONVERSION_TIMEOUT_MS = 1_800_000
@@ -39,14 +39,7 @@ export const SOCI: Contender = {
     const host = `127.0.0.1:${sandbox.proxy.port}`
     return startForeignMachine(sandbox, {
       name: 'soci',
-      files: () => ({
-        'config.toml': [
-          `[[resolver.host."${host}".mirrors]]`,
-          `  host = "${host}"`,
-          '  insecure = true',
-          '',
-        ].join('\n'),
-      }),
+      files: () => ({ 'config.toml': plainHttpRegistry(host) }),
       command: ({ directory, root, socket }) => [
         'soci-snapshotter-grpc',
         ...['--config', join(directory, 'config.toml'), '--address', socket, '--root', root],

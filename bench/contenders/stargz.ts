@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Contender, PublishedImage } from './contender.js'
 import { missingPrograms } from './foreign/missing-programs.js'
 import { QUIET } from './own-machine.js'
-import { startForeignMachine } from './foreign/foreign-machine.js'
+import { plainHttpRegistry, startForeignMachine } from './foreign/foreign-machine.js'
 import { withPublisher } from './foreign/publisher.js'
 import { runProgram } from '../../test/sandbox/program.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
@@ -79,14 +79,7 @@ function startMachine(sandbox: Sandbox): ReturnType<Contender['startMachine']> {
   const host = `127.0.0.1:${sandbox.proxy.port}`
   return startForeignMachine(sandbox, {
     name: 'stargz',
-    files: () => ({
-      'config.toml': [
-        `[[resolver.host."${host}".mirrors]]`,
-        `  host = "${host}"`,
-        '  insecure = true',
-        '',
-      ].join('\n'),
-    }),
+    files: () => ({ 'config.toml': plainHttpRegistry(host) }),
     command: ({ directory, root, socket }) => [
       'containerd-stargz-grpc',
       ...['--config', join(directory, 'config.toml')],

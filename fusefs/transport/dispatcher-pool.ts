@@ -18,6 +18,7 @@ import type { MissServer } from './miss-server.js'
 import { type CompleteIndex, ParkedRequests } from './parked-requests.js'
 import { openDispatcher } from './open-dispatcher.js'
 import { standIn } from './stand-in.js'
+import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
 
 export interface DispatcherPoolOptions {
   /** What all threads get. */
@@ -37,9 +38,6 @@ export interface DispatcherPoolModules {
   /** Told each READ, and where something is looked for, of a tree that is being recorded. */
   readonly onRecorded: (recorded: RecordedRead | RecordedLook) => void
 }
-
-/** A thread that breaks is replaced, but not for ever: something is wrong with the program then. */
-const MAX_REPLACEMENTS = 16
 
 export class DispatcherPool {
   /** Resolves when the last thread has ended, and who stands in for them. */
@@ -101,7 +99,7 @@ export class DispatcherPool {
 
   /** Whether nobody serves any more because threads kept breaking, not because they were to end. */
   get broken(): boolean {
-    return this.running === 0 && this.#replacements === MAX_REPLACEMENTS
+    return this.running === 0 && this.#replacements === MAX_THREAD_REPLACEMENTS
   }
 
   /** From now on a dispatcher that reads a wake-up ends. */
@@ -165,7 +163,7 @@ export class DispatcherPool {
     })
     thread.on('exit', () => {
       this.#threads.delete(thread)
-      if (failed && this.#replacements < MAX_REPLACEMENTS) this.#replace(row)
+      if (failed && this.#replacements < MAX_THREAD_REPLACEMENTS) this.#replace(row)
       this.#oneEnded()
     })
   }

@@ -10,6 +10,7 @@ import type { Log } from '../log.js'
 import { encodeNotifyInvalidateInode } from '../wire/notify.js'
 import { sendNotification, warnOfRefusal } from './notification.js'
 import type { StatsRow } from './server-stats.js'
+import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
 
 /**
  * Pages of one file. `offset` is a page's start, and the run ends at a page's end or at the file's: of
@@ -56,9 +57,6 @@ export interface KernelCacheReply {
   readonly refusal: unknown
 }
 
-/** A thread that breaks more often is not started again: what it was to put there will be read. */
-const MAX_REPLACEMENTS = 16
-
 const NOTHING_STORED: StoredPages = { storedBytes: 0, bytes: undefined }
 
 export class KernelCache {
@@ -80,7 +78,8 @@ export class KernelCache {
 
   /** Starts the thread, once, and does not wait for it. Else it starts with the first use. */
   start(): void {
-    if (this.#thread !== undefined || this.#isClosed || this.#breaks > MAX_REPLACEMENTS) return
+    if (this.#thread !== undefined || this.#isClosed || this.#breaks > MAX_THREAD_REPLACEMENTS)
+      return
     const workerData: KernelCacheData = { fd: this.#fd }
     const thread = new Worker(new URL('./kernel-cache-worker.js', import.meta.url), {
       workerData,

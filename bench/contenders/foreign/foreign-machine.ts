@@ -30,6 +30,12 @@ export interface ForeignSnapshotter {
   readonly pullArguments: (reference: string) => readonly string[]
 }
 
+/** How snapshotters that know containerd's resolver are told that a registry speaks plain HTTP: TOML. */
+export function plainHttpRegistry(host: string): string {
+  const lines = [`[[resolver.host."${host}".mirrors]]`, `  host = "${host}"`, '  insecure = true']
+  return `${lines.join('\n')}\n`
+}
+
 /** Starts both in a new folder of the sandbox; throws with their logs when they do not start. */
 export async function startForeignMachine(
   sandbox: Sandbox,

@@ -9,6 +9,7 @@ import { FusefsError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import { type FrameDecoder, inlineFrameDecoder } from '../frame-decoder.js'
 import type { DecodeReply, DecodeRequest } from './decoder-worker.js'
+import { MAX_THREAD_REPLACEMENTS } from '../../worker-threads.js'
 
 export interface ThreadFrameDecoderOptions {
   /** At least 1. */
@@ -34,8 +35,6 @@ const MAX_INLINE_RAW_BYTES = 16 * 1024
 const MIN_ASYNC_HASH_BYTES = 128 * 1024
 /** Beyond it frames wait here, where they can still be given to whichever thread is free first. */
 const MAX_JOBS_PER_THREAD = 2
-/** A thread that breaks is replaced, but not for ever: something is wrong with the program then. */
-const MAX_REPLACEMENTS = 16
 
 export class ThreadFrameDecoder implements FrameDecoder {
   readonly #log: Log
@@ -150,7 +149,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
       const message = `frame at ${frame.offset}: the thread that decoded it broke`
       reject(new FusefsError('fetch-failed', message, { cause }))
     }
-    if (this.#replacements++ < MAX_REPLACEMENTS) this.#startThread()
+    if (this.#replacements++ < MAX_THREAD_REPLACEMENTS) this.#startThread()
     const isAnyLeft = [...this.#threads].some(({ isReady }) => isReady)
     const stranded = isAnyLeft ? [] : this.#waiting.splice(0)
     for (const { frame, compressed, resolve, reject } of stranded) {
