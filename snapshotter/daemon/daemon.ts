@@ -158,6 +158,8 @@ export class Daemon {
         startup,
         unpublished,
         prepare: (treeClass) => fuse.prepare(treeClass),
+        // The kernel keeps the list of trees; containerd waits for the answer to its Commit.
+        onAdded: () => setImmediate(() => void fuse.treesChanged([])),
         onRemoved: (slots) => {
           background.cancel(slots)
           void fuse.treesChanged(slots)

@@ -48,7 +48,9 @@ export interface ThinTreesModules {
   readonly unpublished: UnpublishedStarts
   /** Makes ready for trees of a class; resolves when its mount may be used from here. */
   readonly prepare: (treeClass: TreeClass) => Promise<void>
-  /** Called after trees were removed from the registry. */
+  /** Called after a tree was added to the registry. */
+  readonly onAdded: () => void
+  /** Called after trees were removed from it. */
   readonly onRemoved: (slots: readonly number[]) => void
 }
 
@@ -183,7 +185,7 @@ export class ThinTrees implements ThinLayers {
     signal: AbortSignal,
     pages?: LayerFileRef,
   ): Promise<number> {
-    const { indexes, partialIndexes, prepare, registry, sources } = this.#modules
+    const { indexes, onAdded, partialIndexes, prepare, registry, sources } = this.#modules
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
     // Whoever needs it waits for it, and hears when it fails.
@@ -192,11 +194,10 @@ export class ThinTrees implements ThinLayers {
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
       await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
     }
-    return registry.register({
-      indexDigest: ref.digest,
-      class: treeClass,
-      stores,
-    }).slot
+    const isKnown = registry.byIndex(ref.digest).some((tree) => tree.class === treeClass)
+    const { slot } = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
+    if (!isKnown) onAdded()
+    return slot
   }
 
   /** The index is looked for here, where an error can say what is wrong, rather than at the first read. */

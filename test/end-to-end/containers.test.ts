@@ -1,5 +1,7 @@
 /** Containers of thin images, started by stock ctr, do what those of the original images do. */
 import assert from 'node:assert/strict'
+import { readdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunningContainer } from '../sandbox/containerd.js'
 import type { Machine } from '../sandbox/machine.js'
@@ -87,6 +89,28 @@ describe('a container of a thin image', function () {
     assert.ok(stdout.length > 100, stdout)
     assert.equal(stdout, expected.stdout)
     assert.equal(await containerd.remove(container), true)
+  })
+
+  it('is one of the trees that the mount lists, however many are there already', async () => {
+    const trees = async (): Promise<string[]> => {
+      const { stdout } = await thinctl(['status', '--json', '--config', machine.daemon.config])
+      const status = JSON.parse(stdout) as { trees: { path: string }[] }
+      return status.trees.map(({ path }) => path).sort()
+    }
+    const listed = async (): Promise<string[]> => {
+      const folders = [...new Set((await trees()).map((path) => dirname(path)))]
+      const names = await Promise.all(folders.map((folder) => readdir(folder)))
+      return names.flatMap((some, at) => some.map((name) => join(folders[at] ?? '', name))).sort()
+    }
+    const agree = async (): Promise<number> => {
+      const expected = await trees()
+      assert.deepEqual(await listed(), expected)
+      return expected.length
+    }
+    await pull('python')
+    const before = await eventually(agree)
+    await pull('whiteouts')
+    assert.ok((await eventually(agree)) > before)
   })
 
   it('goes on when the daemon is killed in the middle of a read', async () => {
