@@ -2,12 +2,11 @@
  * The whole of a running node: opens the parts in the order in which they lean on each other, and
  * closes them in the opposite one. The FUSE mounts belong to the keeper and stay.
  */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import {
   ContentStore,
-  type ContentStoreOptions,
   createContentStats,
   type NegotiatedInit,
   ThreadFrameDecoder,
@@ -27,6 +26,7 @@ import { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { dockerConfigPath } from '../registry/index.js'
 import { BackgroundCompleter } from './background-completer.js'
 import { backgroundRoutes } from './background-routes.js'
+import { contentOptions, storeOptions } from './content-options.js'
 import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
@@ -37,7 +37,7 @@ import { SharedProfiles } from './shared-profiles.js'
 import { StartLearner } from './start-learner.js'
 import { StartupPrefetcher } from './startup-prefetcher.js'
 import { StatusReporter } from './status-reporter.js'
-import { StoreSources, type StoreSourcesOptions } from './store-sources.js'
+import { StoreSources } from './store-sources.js'
 import { ThinTrees } from './thin-trees.js'
 import { TreeContent } from './tree-content.js'
 import { UnpublishedStarts } from './unpublished-starts.js'
@@ -398,37 +398,4 @@ export class Daemon {
     const server = await AdminServer.listen(address, routes)
     this.#closers.push(() => server.close())
   }
-}
-
-async function storeOptions(config: Config): Promise<StoreSourcesOptions> {
-  const files = [...config.registries.values()].flatMap(({ ca }) => ca ?? [])
-  return {
-    mirrors: config.mirrors,
-    limits: {
-      connectionsPerOrigin: config.fetch.connectionsPerOrigin,
-      connectTimeoutMs: config.fetch.connectTimeoutMs,
-      headersTimeoutMs: config.fetch.answerTimeoutMs,
-      bodyInactivityTimeoutMs: config.fetch.stallTimeoutMs,
-      rangeDeadlineMs: config.fetch.deadlineMs,
-      maxAttempts: config.fetch.attempts,
-    },
-    certificateAuthorities: await Promise.all(files.map((path) => readFile(path, 'utf8'))),
-  }
-}
-
-function contentOptions(config: Config): ContentStoreOptions {
-  return {
-    cacheDir: config.cache.directory,
-    maxBytes: config.cache.maxBytes,
-    memoryBytes: config.cache.memoryBytes,
-    maxConcurrentFetches: config.fetch.concurrency,
-    maxConcurrentPrefetches: config.prefetch.concurrency,
-    prefetchBytesPerSecond: rateFrom(config.prefetch.bytesPerSecond),
-    backgroundBytesPerSecond: rateFrom(config.background.bytesPerSecond),
-  }
-}
-
-/** The configuration says 0 for no limit. */
-function rateFrom(bytesPerSecond: number): number {
-  return bytesPerSecond === 0 ? Number.MAX_SAFE_INTEGER : bytesPerSecond
 }
