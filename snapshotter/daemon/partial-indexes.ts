@@ -153,8 +153,9 @@ export class PartialIndexes {
 
   /** Gives up what is under way; the next daemon goes on. Idempotent. */
   async close(): Promise<void> {
-    for (const { abort } of this.#partials.values()) abort.abort()
-    await Promise.all(this.#loops)
+    const partials = [...this.#partials.values()]
+    for (const { abort } of partials) abort.abort()
+    await Promise.allSettled([...this.#loops, ...partials.map(({ completing }) => completing)])
   }
 
   #complete(partial: Partial, start: Promise<unknown>): void {
