@@ -42,7 +42,7 @@ export interface PartialIndexOrigin {
   readonly stores: readonly string[]
 }
 
-interface Partial {
+interface PartialIndex {
   readonly ref: IndexRef
   /** Of the startup pages that it was made of. */
   readonly pages: Digest
@@ -64,7 +64,7 @@ const MAX_INDEX_BYTES = Number.MAX_SAFE_INTEGER
 
 export class PartialIndexes {
   readonly #modules: PartialIndexesModules
-  readonly #partials = new Map<Digest, Partial>()
+  readonly #partials = new Map<Digest, PartialIndex>()
   readonly #loops = new Set<Promise<void>>()
   readonly #isRestored: Promise<void>
   #setRestored: () => void = () => undefined
@@ -158,14 +158,14 @@ export class PartialIndexes {
     await Promise.allSettled([...this.#loops, ...partials.map(({ completing }) => completing)])
   }
 
-  #complete(partial: Partial, start: Promise<unknown>): void {
+  #complete(partial: PartialIndex, start: Promise<unknown>): void {
     const loop = this.#tryUntilComplete(partial, start).finally(() => {
       this.#loops.delete(loop)
     })
     this.#loops.add(loop)
   }
 
-  async #tryUntilComplete(partial: Partial, start: Promise<unknown>): Promise<void> {
+  async #tryUntilComplete(partial: PartialIndex, start: Promise<unknown>): Promise<void> {
     const { digest } = partial.ref
     const { signal } = partial.abort
     await Promise.race([Promise.allSettled([start]), aborted(signal)])
@@ -182,14 +182,14 @@ export class PartialIndexes {
     }
   }
 
-  #completed(partial: Partial): Promise<void> {
+  #completed(partial: PartialIndex): Promise<void> {
     partial.completing ??= this.#fetch(partial).finally(() => {
       partial.completing = undefined
     })
     return partial.completing
   }
 
-  async #fetch(partial: Partial): Promise<void> {
+  async #fetch(partial: PartialIndex): Promise<void> {
     const { registry, indexes, sources, onChanged, log } = this.#modules
     const { ref, stores, abort } = partial
     const { digest } = ref
@@ -232,7 +232,7 @@ export class PartialIndexes {
   }
 
   /** What was written beside a partial index. */
-  async #restored(digest: Digest, stores: readonly string[]): Promise<Partial> {
+  async #restored(digest: Digest, stores: readonly string[]): Promise<PartialIndex> {
     const path = `${this.#modules.registry.partialIndexPath(digest)}${ORIGIN_SUFFIX}`
     const json = JsonObject.parse(await readFile(path), path)
     const blob = json.object('blob')
