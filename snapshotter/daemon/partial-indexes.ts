@@ -5,6 +5,7 @@
  * it is verified and every page that was served has turned out to be its own.
  */
 import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -109,8 +110,7 @@ export class PartialIndexes {
       await this.complete(ref.digest, signal)
       return false
     }
-    const { path, isPartial } = registry.indexFile(ref.digest)
-    if (!isPartial && (await sizeOf(path)) !== undefined) return false
+    if (existsSync(registry.indexPath(ref.digest))) return false
     try {
       const bytes = await readLayerFile(pages, join(folder, pages.file))
       await this.#write(ref, startupPagesFromBytes(bytes, ref.sizeBytes), pages.digest)
@@ -191,8 +191,11 @@ export class PartialIndexes {
 
   async #fetch(partial: PartialIndex): Promise<void> {
     const { registry, indexes, sources, onChanged, log } = this.#modules
-    const { ref, stores, abort } = partial
+    const { ref, abort } = partial
     const { digest } = ref
+    // Another image with the same tree may have brought further stores since.
+    const further = registry.byIndex(digest).flatMap((tree) => tree.stores)
+    const stores = [...new Set([...partial.stores, ...further])]
     const origins = { embeddedPath: undefined, source: sources.for(stores) }
     const path = await indexes.ensure(ref, origins, abort.signal)
     const isGenuine = await isPartOf(registry.partialIndexPath(digest), path)
@@ -298,16 +301,6 @@ async function isPartOf(partialPath: string, path: string): Promise<boolean> {
   } finally {
     await partial.close()
     await whole.close()
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  const file = await open(path, 'r').catch(() => undefined)
-  if (file === undefined) return undefined
-  try {
-    return (await file.stat()).size
-  } finally {
-    await file.close()
   }
 }
 
