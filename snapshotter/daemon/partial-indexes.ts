@@ -90,7 +90,10 @@ export class PartialIndexes {
         if (known === undefined) await this.#delete(digest)
         else this.#complete(await this.#restored(digest, known), Promise.resolve())
       } catch (error) {
-        log.warn({ err: error, index: digest }, 'a partial index cannot be completed')
+        // A power failure took what was written beside it: the image has to be pulled again, and who
+        // wants to use it is told so where the index is missing.
+        log.error({ err: error, index: digest }, 'a partial index cannot be completed')
+        await this.#delete(digest).catch(() => undefined)
       }
     }
     this.#setRestored()

@@ -188,6 +188,18 @@ describe('PartialIndexes', () => {
     assert.deepEqual(readdirSync(join(folder, 'trees', 'indexes', 'partial')), [])
   })
 
+  it('are deleted, too, where a power failure took what completes them', async () => {
+    await partials.restore()
+    assert.equal(await begin(pages), true)
+    register()
+    await partials.close()
+    writeFileSync(`${registry.partialIndexPath(published.ref.digest)}.json`, '')
+    partials = start()
+    await partials.restore()
+    assert.deepEqual(readdirSync(join(folder, 'trees', 'indexes', 'partial')), [])
+    assert.equal(await begin(pages), true, 'the next pull brings them again')
+  })
+
   it('go with their tree', async () => {
     await partials.restore()
     assert.equal(await begin(pages), true)
