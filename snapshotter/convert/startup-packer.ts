@@ -75,7 +75,9 @@ export async function addStartup(
       pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
-    const { directories = [] } = directoriesOf(profiles)
+    // Where one start has not said in which directories it looks, nobody knows what it needs.
+    const areAllKnown = profiles.every(({ directories }) => directories !== undefined)
+    const { directories = [] } = areAllKnown ? directoriesOf(profiles) : {}
     return publish(index, content, { ...startup, starts, directories }, modules)
   })
 }
@@ -171,7 +173,7 @@ async function publish(
 }
 
 /**
- * What a start looks at of the index at `path`. `undefined` where nobody recorded in which directories
+ * What a start looks at of the index at `path`. `undefined` where nobody knows in which directories
  * it looks, or where it looks at attributes, too.
  */
 function startupPages(
