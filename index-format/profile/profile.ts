@@ -85,12 +85,15 @@ export function jsonFromDirectories({ directories }: Pick<Profile, 'directories'
   return directories === undefined ? {} : { directories }
 }
 
-/** The directories of all these profiles; absent where none of them names any. Those over the bound are left out. */
+/**
+ * The directories of all these profiles; absent where one of them names none: nobody knows then in
+ * which directories that one looks. Those over the bound are left out.
+ */
 export function directoriesOf(
   profiles: readonly Pick<Profile, 'directories'>[],
 ): Pick<Profile, 'directories'> {
+  if (profiles.some(({ directories = [] }) => directories.length === 0)) return {}
   const inos = new Set(profiles.flatMap(({ directories = [] }) => directories))
-  if (inos.size === 0) return {}
   const sorted = [...inos].sort((a, b) => a - b)
   return { directories: sorted.slice(0, MAX_PROFILE_DIRECTORIES) }
 }

@@ -75,9 +75,7 @@ export async function addStartup(
       pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
-    // Where one start has not said in which directories it looks, nobody knows what it needs.
-    const areAllKnown = profiles.every(({ directories }) => directories !== undefined)
-    const { directories = [] } = areAllKnown ? directoriesOf(profiles) : {}
+    const { directories = [] } = directoriesOf(profiles)
     return publish(index, content, { ...startup, starts, directories }, modules)
   })
 }

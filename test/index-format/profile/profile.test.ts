@@ -72,6 +72,11 @@ describe('a profile', () => {
       'invalid-profile',
       '$.ranges[0]',
     ],
+    'a directory that is no inode': [
+      { version: 1, index, commands: [], ranges: [], directories: [1, 0] },
+      'invalid-profile',
+      '$.directories[1]',
+    ],
     'a negative offset': [
       { version: 1, index, commands: [], ranges: [[1, -4096, 4096]] },
       'invalid-profile',
@@ -92,6 +97,15 @@ describe('a profile', () => {
       )
     })
   }
+})
+
+describe('the directories of a profile', () => {
+  it('come back in ascending order, each once', () => {
+    const json = { version: 1, index, commands: [], ranges: [], directories: [9, 1, 9] }
+    const profile = profileFromBytes(Buffer.from(JSON.stringify(json)))
+    assert.deepEqual(profile.directories, [1, 9])
+    assert.deepEqual(profileFromBytes(bytesFromProfile(profile)), profile)
+  })
 })
 
 describe('AccessOrder', () => {
@@ -125,6 +139,13 @@ describe('AccessOrder', () => {
 })
 
 describe('mergedProfile', () => {
+  it('looks into the directories of all starts, or nobody knows into which', () => {
+    const first = { ...profileOf([2, 0, 4096]), directories: [1, 9] }
+    const second = { ...profileOf([3, 0, 4096]), directories: [4, 9] }
+    assert.deepEqual(mergedProfile(first, second).directories, [1, 4, 9])
+    assert.equal(mergedProfile(first, profileOf([3, 0, 4096])).directories, undefined)
+  })
+
   it('keeps the first start as it was and adds what further ones read beside it', () => {
     const first = profileOf([2, 0, 8192], [3, 0, 4096])
     const second = {
