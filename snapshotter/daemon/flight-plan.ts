@@ -51,8 +51,8 @@ export interface FlightPlan {
  * The plan that the recipe of the layer in `folder` refers to. Throws `invalid-content` where it is
  * not the recipe's, and what `startupPlanFromBytes` throws.
  */
-export async function planOfImage(ref: StartupRef, folder: string): Promise<FlightPlan> {
-  const plan = await readPlan(ref, folder)
+export function planOfImage(ref: StartupRef, folder: string): FlightPlan {
+  const plan = readPlan(ref, folder)
   const { packs, runs, paths } = plan
   return {
     origin: 'image',
@@ -64,9 +64,9 @@ export async function planOfImage(ref: StartupRef, folder: string): Promise<Flig
   }
 }
 
-async function readPlan(ref: StartupRef, folder: string): Promise<StartupPlan> {
+function readPlan(ref: StartupRef, folder: string): StartupPlan {
   const path = join(folder, ref.plan.file)
-  const bytes = await readLayerFile(ref.plan, path)
+  const bytes = readLayerFile(ref.plan, path)
   const plan = startupPlanFromBytes(bytes)
   const named = ref.packs.map((pack) => pack.digest).join(' ')
   if (plan.packs.map((pack) => pack.digest).join(' ') !== named) {

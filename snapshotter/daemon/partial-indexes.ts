@@ -5,8 +5,17 @@
  * it is verified and every page that was served has turned out to be its own.
  */
 import { randomUUID } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { open, readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Log, TreeRegistry } from '../../fusefs/index.js'
@@ -115,8 +124,8 @@ export class PartialIndexes {
     }
     if (existsSync(registry.indexPath(ref.digest))) return false
     try {
-      const bytes = await readLayerFile(pages, join(folder, pages.file))
-      await this.#write(ref, startupPagesFromBytes(bytes, ref.sizeBytes), pages.digest)
+      const bytes = readLayerFile(pages, join(folder, pages.file))
+      this.#write(ref, startupPagesFromBytes(bytes, ref.sizeBytes), pages.digest)
     } catch (error) {
       log.warn({ err: error, index: ref.digest }, 'startup pages cannot be used')
       return false
@@ -219,22 +228,22 @@ export class PartialIndexes {
     throw new SnapshotterError('invalid-content', message)
   }
 
-  async #write(ref: IndexRef, pages: StartupPages, digest: Digest): Promise<void> {
+  /** Synchronous, as `readLayerFile` is: containerd waits, and this is a millisecond. */
+  #write(ref: IndexRef, pages: StartupPages, digest: Digest): void {
     const path = this.#modules.registry.partialIndexPath(ref.digest)
     const temporary = `${path}.${randomUUID()}.new`
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     const { sizeBytes, blob, xattrs } = ref
     const origin = JSON.stringify({ sizeBytes, blob, xattrs, pages: digest })
-    await writeFile(`${path}${ORIGIN_SUFFIX}`, origin, { mode: 0o600 })
-    const file = await open(temporary, 'wx', 0o600)
+    writeFileSync(`${path}${ORIGIN_SUFFIX}`, origin, { mode: 0o600 })
+    const file = openSync(temporary, 'wx', 0o600)
     try {
-      await file.truncate(sizeBytes)
-      for (const { offset, bytes } of runsOf(pages))
-        await file.write(bytes, 0, bytes.length, offset)
+      ftruncateSync(file, sizeBytes)
+      for (const { offset, bytes } of runsOf(pages)) writeWhole(file, bytes, offset)
     } finally {
-      await file.close()
+      closeSync(file)
     }
-    await rename(temporary, path)
+    renameSync(temporary, path)
   }
 
   /** What was written beside a partial index. */
@@ -283,6 +292,12 @@ function* runsOf({
     const run = bytes.subarray(from * PAGE_BYTES, at * PAGE_BYTES)
     yield { offset: (first - 1) * PAGE_BYTES, bytes: run }
     from = at
+  }
+}
+
+function writeWhole(file: number, bytes: Uint8Array, offset: number): void {
+  for (let at = 0; at < bytes.length;) {
+    at += writeSync(file, bytes, at, bytes.length - at, offset + at)
   }
 }
 

@@ -11,7 +11,7 @@ import { KnownInodes } from './known-inodes.js'
 
 export interface StartupFlightOptions {
   /** Called once, at once. */
-  readonly readPlan: () => Promise<FlightPlan>
+  readonly readPlan: () => FlightPlan | Promise<FlightPlan>
   readonly source: BlobSource
 }
 

@@ -49,7 +49,7 @@ export class StartupPrefetcher {
     const { content, log, sources } = this.#modules
     try {
       const source = sources.for(thin.stores)
-      const readPlan = (): Promise<FlightPlan> => planOfImage(startup, folder)
+      const readPlan = (): FlightPlan => planOfImage(startup, folder)
       return new StartupFlight({ readPlan, source }, { content, log })
     } catch (error) {
       log.warn({ err: error }, 'the start of an image cannot be fetched ahead')

@@ -34,8 +34,8 @@ export interface UnpublishedStartsModules {
 
 /** What is known of the start of a tree that is not registered yet. */
 export interface PendingStart {
-  /** None of these rejects. */
-  readonly guess: Promise<Profile | undefined>
+  readonly guess: Profile | undefined
+  /** Neither of these rejects. */
   readonly learned: Promise<Profile | undefined>
   /** Asked for at once where nothing was learned. */
   readonly shared: Promise<Profile | undefined>
@@ -69,7 +69,8 @@ export class UnpublishedStarts {
   /** The tree is registered, and nobody has used it before. Resolves when it may be used. */
   async land(pending: PendingStart, tree: TreeRecord, stores: readonly string[]): Promise<void> {
     const { learner, startup } = this.#modules
-    const [guess, learned] = await Promise.all([pending.guess, pending.learned])
+    const { guess } = pending
+    const learned = await pending.learned
     if (learned !== undefined) {
       // What had been guessed was in the page cache already when the rest was learned.
       const profile = guess === undefined ? learned : mergedProfile(guess, learned)
@@ -108,10 +109,10 @@ export class UnpublishedStarts {
     this.#modules.learner?.close()
   }
 
-  async #guess({ guess }: ThinSection, folder: string): Promise<Profile | undefined> {
+  #guess({ guess }: ThinSection, folder: string): Profile | undefined {
     if (guess === undefined) return undefined
     try {
-      return profileFromBytes(await readLayerFile(guess, join(folder, guess.file)))
+      return profileFromBytes(readLayerFile(guess, join(folder, guess.file)))
     } catch (error) {
       this.#modules.log.warn({ err: error }, 'what a start is guessed to read is not known')
       return undefined

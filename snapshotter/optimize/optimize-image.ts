@@ -181,7 +181,7 @@ async function readPlatforms(
   const platforms: PlatformStart[] = []
   for (const image of images) {
     const { recipe, files } = await readRecipe(source, image, workspace, signal)
-    const published = await publishedProfiles(recipe.thin, files)
+    const published = publishedProfiles(recipe.thin, files)
     platforms.push({ image, recipe, published, profiles: [] })
   }
   return platforms

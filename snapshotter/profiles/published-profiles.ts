@@ -14,25 +14,25 @@ import { readLayerFile } from './layer-file.js'
  * Those that were recorded. `files`: paths of the thin layer's files. Throws `invalid-content` where
  * the plan is not the recipe's.
  */
-export async function publishedProfiles(
+export function publishedProfiles(
   thin: ThinSection,
   files: ReadonlyMap<string, string>,
-): Promise<Profile[]> {
+): Profile[] {
   const { merged, startup } = thin
   if (startup === undefined || merged === undefined) return []
-  const bytes = await fileOf(startup.plan, files)
+  const bytes = fileOf(startup.plan, files)
   return profilesOfPlan(startupPlanFromBytes(bytes), merged.digest)
 }
 
 /** The one that was guessed. Throws `invalid-content` where it is not the recipe's. */
-export async function publishedGuess(
+export function publishedGuess(
   { guess }: ThinSection,
   files: ReadonlyMap<string, string>,
-): Promise<Profile | undefined> {
-  return guess && profileFromBytes(await fileOf(guess, files))
+): Profile | undefined {
+  return guess && profileFromBytes(fileOf(guess, files))
 }
 
-async function fileOf(ref: LayerFileRef, files: ReadonlyMap<string, string>): Promise<Uint8Array> {
+function fileOf(ref: LayerFileRef, files: ReadonlyMap<string, string>): Uint8Array {
   const path = files.get(ref.file)
   if (path !== undefined) return readLayerFile(ref, path)
   const message = `the thin layer has no ${ref.file}, which its recipe names`

@@ -76,13 +76,13 @@ export class ThinProfiles {
   }
 
   /** Those that were recorded and that the image was published with. */
-  async published(): Promise<Profile[]> {
+  published(): Profile[] {
     const { thin } = this.#thin.recipe
     return thin === undefined ? [] : publishedProfiles(thin, this.#thin.files)
   }
 
   /** What the image was published with where nobody recorded anything. */
-  async guess(): Promise<Profile | undefined> {
+  guess(): Profile | undefined {
     const { thin } = this.#thin.recipe
     return thin && publishedGuess(thin, this.#thin.files)
   }

@@ -75,7 +75,7 @@ async function* checkStartupPages(
   }
   try {
     const whole = await readFile(path)
-    const { numbers, bytes } = startupPagesFromBytes(await readLayerFile(pages, file), whole.length)
+    const { numbers, bytes } = startupPagesFromBytes(readLayerFile(pages, file), whole.length)
     const pageBytes = bytes.length / numbers.length
     for (const [at, number] of numbers.entries()) {
       const page = bytes.subarray(at * pageBytes, (at + 1) * pageBytes)

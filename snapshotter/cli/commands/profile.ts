@@ -191,7 +191,7 @@ async function learned(
   const path = `/v1/profile?index=${profiles.merged.digest}`
   const text = await askDaemon(adminAddress, 'GET', path, context.signal)
   const own = profileFromBytes(Buffer.from(text))
-  const guess = await profiles.guess()
+  const guess = profiles.guess()
   return guess === undefined ? own : mergedProfile(guess, own)
 }
 
@@ -221,8 +221,8 @@ async function known(
   profiles: ThinProfiles,
   { signal }: CommandContext,
 ): Promise<{ origin: Origin; profile: Profile }[]> {
-  const published = await profiles.published()
-  const guess = await profiles.guess()
+  const published = profiles.published()
+  const guess = profiles.guess()
   const shared = await profiles.shared(signal)
   return [
     ...published.map((profile) => ({ origin: 'image' as const, profile })),
