@@ -60,7 +60,10 @@ export interface RecordedLook {
 /** A request that cannot be answered before the whole index is here. The server answers it. */
 export interface ParkedRequest {
   readonly kind: 'parked'
+  readonly unique: Unique
   readonly slot: number
+  /** The thread that asks, 0 when not visible. */
+  readonly pid: number
   /** As the kernel wrote it. */
   readonly request: Uint8Array
 }

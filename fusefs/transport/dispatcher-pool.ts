@@ -223,6 +223,7 @@ export class DispatcherPool {
         return
       case 'interrupt':
         misses.interrupt(message.unique)
+        this.#parked.interrupt(message.unique)
         return
       case 'fault':
         log.error({ err: message.error, request: message.request }, 'a request was answered EIO')

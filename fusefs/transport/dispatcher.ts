@@ -174,16 +174,17 @@ export class Dispatcher {
     const request = this.#request
     request.load(lengthBytes)
     const { offset, size } = readRange(request)
-    const unique = { low: request.uniqueLow, high: request.uniqueHigh }
     const { slot, ino, pid } = request
     this.#stats.countMiss()
-    this.#post({ kind: 'miss', unique, slot, ino, offset, size, pid })
+    this.#post({ kind: 'miss', unique: uniqueOf(request), slot, ino, offset, size, pid })
   }
 
   #postParked(lengthBytes: number): void {
-    const { buffer, slot } = this.#request
+    const { buffer, pid, slot } = this.#request
+    const unique = uniqueOf(this.#request)
+    const request = Uint8Array.from(buffer.subarray(0, lengthBytes))
     this.#stats.countMiss()
-    this.#post({ kind: 'parked', slot, request: Uint8Array.from(buffer.subarray(0, lengthBytes)) })
+    this.#post({ kind: 'parked', unique, slot, pid, request })
   }
 
   /** Says what is asked of a tree that is being recorded. */
@@ -246,6 +247,11 @@ export function isUnmounted(error: unknown): boolean {
   throw error
 }
 
+function uniqueOf({ uniqueHigh: high, uniqueLow: low }: Request): Unique {
+  return { low, high }
+}
+
+/** Of the request that an INTERRUPT is about. */
 function readUnique(request: Request): Unique {
   return { low: request.readUint32(), high: request.readUint32() }
 }

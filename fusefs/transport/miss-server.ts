@@ -3,11 +3,9 @@
  * reply to /dev/fuse itself. Bounded: so many at a time, the others wait in order.
  */
 import { writeSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
 import type { MirrorShared } from '../content/mirror-view.js'
-import { FusefsError } from '../errors.js'
 import { errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
 import type { Log } from '../log.js'
@@ -15,12 +13,12 @@ import { PackTables } from '../trees/pack-tables.js'
 import { OUT_HEADER_BYTES } from '../wire/reply.js'
 import type { ContentReader } from './content-reader.js'
 import type { MirrorMessage, Miss, Unique } from './dispatcher-messages.js'
+import { KilledWaiters } from './killed-waiters.js'
 import type { CompleteIndex } from './parked-requests.js'
 import type { StatsRow } from './server-stats.js'
 
 /** Buffers are up to 1 MiB each. */
 const MAX_CONCURRENT = 64
-const KILLED_POLL_MS = 250
 
 export interface MissServerModules {
   readonly filesystem: Filesystem
@@ -35,13 +33,13 @@ export interface MissServerModules {
 interface Running {
   readonly miss: Miss
   readonly abort: AbortController
-  watched: boolean
 }
 
 export class MissServer {
   readonly #fd: number
   readonly #modules: MissServerModules
-  readonly #running = new Map<bigint, Running>()
+  readonly #running = new Set<Running>()
+  readonly #killed = new KilledWaiters()
   readonly #waiting: Miss[] = []
   readonly #tables = new PackTables()
   readonly #announced = new LRUCache<string, MirrorShared>({ max: 16_384 })
@@ -65,15 +63,9 @@ export class MissServer {
     else this.#waiting.push(miss)
   }
 
-  /**
-   * A signal hit the reader. Only death ends the wait: a program does not expect EINTR from a file,
-   * and a page fault would turn it into SIGBUS.
-   */
+  /** A signal hit a reader; see `KilledWaiters`. */
   interrupt(unique: Unique): void {
-    const running = this.#running.get(keyOf(unique))
-    if (running === undefined || running.watched) return
-    running.watched = true
-    void this.#abortWhenKilled(running)
+    this.#killed.interrupt(unique)
   }
 
   /** Resolves once nothing is pending. */
@@ -88,7 +80,7 @@ export class MissServer {
   abandon(): void {
     this.#abandoned = true
     this.#waiting.length = 0
-    for (const { abort } of this.#running.values()) abort.abort()
+    for (const { abort } of this.#running) abort.abort()
   }
 
   /** Forgets which mirrors the dispatchers know: a new one knows none. */
@@ -97,11 +89,12 @@ export class MissServer {
   }
 
   #start(miss: Miss): void {
-    const key = keyOf(miss.unique)
-    const running: Running = { miss, abort: new AbortController(), watched: false }
-    this.#running.set(key, running)
+    const running: Running = { miss, abort: new AbortController() }
+    this.#running.add(running)
+    this.#killed.add(miss.unique, { pid: miss.pid, abort: running.abort })
     void this.#serve(running).finally(() => {
-      this.#running.delete(key)
+      this.#running.delete(running)
+      this.#killed.remove(miss.unique)
       const next = this.#waiting.shift()
       if (next !== undefined) this.#start(next)
       if (this.pending > 0) return
@@ -180,33 +173,4 @@ export class MissServer {
       this.#modules.log.error({ err: error, ino: miss.ino }, 'the kernel refused an answer')
     }
   }
-
-  async #abortWhenKilled({ miss, abort }: Running): Promise<void> {
-    while (this.#running.has(keyOf(miss.unique)) && !abort.signal.aborted) {
-      if (await isBeingKilled(miss.pid)) {
-        abort.abort(new FusefsError('aborted', `thread ${miss.pid} was killed while it read`))
-        return
-      }
-      await new Promise((resolve) => setTimeout(resolve, KILLED_POLL_MS).unref())
-    }
-  }
-}
-
-/** Whether SIGKILL is pending for a thread (proc_pid_status(5), SigPnd and ShdPnd). */
-async function isBeingKilled(pid: number): Promise<boolean> {
-  if (pid === 0) return false
-  try {
-    const status = await readFile(`/proc/${pid}/status`, 'latin1')
-    const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)]
-    return pending.some((match) => (BigInt(`0x${match[1] ?? '0'}`) & SIGKILL_BIT) !== 0n)
-  } catch {
-    // No such thread: it is dead already, and nobody waits.
-    return true
-  }
-}
-
-const SIGKILL_BIT = 1n << 8n
-
-function keyOf(unique: Unique): bigint {
-  return (BigInt(unique.high) << 32n) | BigInt(unique.low)
 }

@@ -4,9 +4,11 @@
  */
 import { LRUCache } from 'lru-cache'
 import { FusefsError } from '../errors.js'
+import { isFault } from '../filesystem/errno.js'
 import type { Log } from '../log.js'
 import type { Dispatcher } from './dispatcher.js'
-import type { ParkedRequest } from './dispatcher-messages.js'
+import type { ParkedRequest, Unique } from './dispatcher-messages.js'
+import { KilledWaiters } from './killed-waiters.js'
 
 /** Brings the rest of a tree's index; resolves when the whole of it is here. Throws where it cannot be had. */
 export type CompleteIndex = (slot: number, signal: AbortSignal) => Promise<void>
@@ -25,10 +27,12 @@ const MAX_LOGGED = 1_024
 
 export class ParkedRequests {
   readonly #modules: ParkedRequestsModules
-  readonly #abort = new AbortController()
+  /** One for each request that waits. */
+  readonly #aborts = new Set<AbortController>()
+  readonly #killed = new KilledWaiters()
   readonly #logged = new LRUCache<number, true>({ max: MAX_LOGGED })
   #dispatcher: Dispatcher | undefined
-  #pending = 0
+  #isAbandoned = false
 
   constructor(modules: ParkedRequestsModules) {
     this.#modules = modules
@@ -36,23 +40,30 @@ export class ParkedRequests {
 
   /** Requests that wait. */
   get pending(): number {
-    return this.#pending
+    return this.#aborts.size
   }
 
   /** Takes over a request. Never throws; whoever asks gets an answer, an errno if need be. */
   take(parked: ParkedRequest): void {
-    if (this.#abort.signal.aborted) return
-    if (this.#pending >= MAX_PARKED) {
-      this.#refuse(
-        parked,
-        new FusefsError('tree-unavailable', `${MAX_PARKED} requests wait already`),
-      )
+    if (this.#isAbandoned) return
+    if (this.pending >= MAX_PARKED) {
+      const message = `${MAX_PARKED} requests wait for an index already`
+      this.#refuse(parked, new FusefsError('tree-unavailable', message))
       return
     }
-    this.#pending++
-    void this.#answer(parked).finally(() => {
-      this.#pending--
+    const { pid, unique } = parked
+    const abort = new AbortController()
+    this.#aborts.add(abort)
+    this.#killed.add(unique, { pid, abort })
+    void this.#answer(parked, abort.signal).finally(() => {
+      this.#aborts.delete(abort)
+      this.#killed.remove(unique)
     })
+  }
+
+  /** A signal hit whoever waits; see `KilledWaiters`. */
+  interrupt(unique: Unique): void {
+    this.#killed.interrupt(unique)
   }
 
   /** Answers a request that was answered once, and could not be even then. */
@@ -62,25 +73,26 @@ export class ParkedRequests {
 
   /** Stops without answering what is left: the next server will ask the kernel for it again. */
   abandon(): void {
-    this.#abort.abort()
+    this.#isAbandoned = true
+    for (const abort of this.#aborts) abort.abort()
   }
 
-  async #answer(parked: ParkedRequest): Promise<void> {
-    const { signal } = this.#abort
+  async #answer(parked: ParkedRequest, signal: AbortSignal): Promise<void> {
     try {
       await this.#modules.completeIndex(parked.slot, signal)
     } catch (error) {
-      if (!signal.aborted) this.#refuse(parked, error)
+      // Whoever was killed waits for any answer.
+      if (!this.#isAbandoned) this.#refuse(parked, signal.aborted ? signal.reason : error)
       return
     }
-    if (signal.aborted) return
+    if (this.#isAbandoned) return
     this.#logged.delete(parked.slot)
     this.#load(parked).serve(parked.request.length)
   }
 
   #refuse(parked: ParkedRequest, cause: unknown): void {
     const { slot, request } = parked
-    if (!this.#logged.has(slot)) {
+    if (isFault(cause) && !this.#logged.has(slot)) {
       this.#logged.set(slot, true)
       this.#modules.log.error({ err: cause, slot }, 'requests wait for an index that cannot be had')
     }

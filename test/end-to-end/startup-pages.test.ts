@@ -130,6 +130,25 @@ describe('an image with startup pages', function () {
     assert.equal(said?.length, 1)
   })
 
+  it('lets a program be killed while it waits for the rest', async () => {
+    const { containerd } = machine
+    await containerd.pull(optimized, 'thin')
+    const container = await containerd.start(optimized, IDLE, thin)
+    sandbox.registry.kill('SIGSTOP')
+    try {
+      const waiting = containerd.exec(container, ['sh', '-c', 'cd /usr/share/doc/base-files'])
+      const ended = waiting.catch(() => undefined)
+      await sleep(1_500)
+      const startedMs = performance.now()
+      await containerd.ctr(['task', 'kill', '--all', '--signal', 'SIGKILL', container.id])
+      await ended
+      assert.ok(performance.now() - startedMs < 10_000)
+    } finally {
+      sandbox.registry.kill('SIGCONT')
+    }
+    await containerd.remove(container)
+  })
+
   it('is completed by the next daemon when one is killed', async () => {
     const { containerd, daemon } = machine
     await containerd.pull(optimized, 'thin')
