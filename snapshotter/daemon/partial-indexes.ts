@@ -5,17 +5,8 @@
  * it is verified and every page that was served has turned out to be its own.
  */
 import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { open, readdir, readFile, rm } from 'node:fs/promises'
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Log, TreeRegistry } from '../../fusefs/index.js'
@@ -32,6 +23,7 @@ import { readLayerFile } from '../profiles/layer-file.js'
 import { JsonObject } from '../registry/index.js'
 import { abortable } from '../snapshots/abortable.js'
 import type { IndexCache } from './index-cache.js'
+import { isPartOf, writePartialIndex } from './partial-index-file.js'
 import type { StoreSources } from './store-sources.js'
 
 export interface PartialIndexesModules {
@@ -65,9 +57,6 @@ interface PartialIndex {
 /** After the start is here, the program is left alone with network and processors for a while. */
 const QUIET_MS = 5_000
 const RETRY_MS = 60_000
-const PAGE_BYTES = 4096
-const CHUNK_BYTES = 1024 * 1024
-const NOTHING = Buffer.alloc(PAGE_BYTES)
 /** Beside each partial index, what is needed to fetch the whole. */
 const ORIGIN_SUFFIX = '.json'
 const MAX_INDEX_BYTES = Number.MAX_SAFE_INTEGER
@@ -236,13 +225,7 @@ export class PartialIndexes {
     const { sizeBytes, blob, xattrs } = ref
     const origin = JSON.stringify({ sizeBytes, blob, xattrs, pages: digest })
     writeFileSync(`${path}${ORIGIN_SUFFIX}`, origin, { mode: 0o600 })
-    const file = openSync(temporary, 'wx', 0o600)
-    try {
-      ftruncateSync(file, sizeBytes)
-      for (const { offset, bytes } of runsOf(pages)) writeWhole(file, bytes, offset)
-    } finally {
-      closeSync(file)
-    }
+    writePartialIndex(temporary, sizeBytes, pages)
     renameSync(temporary, path)
   }
 
@@ -279,48 +262,6 @@ export class PartialIndexes {
 }
 
 const NO_DIGEST: Digest = `sha256:${'0'.repeat(64)}`
-
-/** Neighbouring pages are written with one call. */
-function* runsOf({
-  numbers,
-  bytes,
-}: StartupPages): Generator<{ offset: number; bytes: Uint8Array }> {
-  let from = 0
-  for (let at = 1; at <= numbers.length; at++) {
-    const first = numbers[from] ?? 0
-    if (numbers[at] === first + at - from) continue
-    const run = bytes.subarray(from * PAGE_BYTES, at * PAGE_BYTES)
-    yield { offset: (first - 1) * PAGE_BYTES, bytes: run }
-    from = at
-  }
-}
-
-function writeWhole(file: number, bytes: Uint8Array, offset: number): void {
-  for (let at = 0; at < bytes.length;) {
-    at += writeSync(file, bytes, at, bytes.length - at, offset + at)
-  }
-}
-
-/** Whether every page of a partial index that is there is the whole one's. */
-async function isPartOf(partialPath: string, path: string): Promise<boolean> {
-  const [partial, whole] = [await open(partialPath, 'r'), await open(path, 'r')]
-  try {
-    const [mine, theirs] = [Buffer.alloc(CHUNK_BYTES), Buffer.alloc(CHUNK_BYTES)]
-    for (let offset = 0; ; offset += CHUNK_BYTES) {
-      const { bytesRead } = await partial.read(mine, 0, CHUNK_BYTES, offset)
-      if (bytesRead === 0) return true
-      await whole.read(theirs, 0, CHUNK_BYTES, offset)
-      for (let at = 0; at < bytesRead; at += PAGE_BYTES) {
-        const page = mine.subarray(at, at + PAGE_BYTES)
-        if (!page.equals(theirs.subarray(at, at + PAGE_BYTES)) && !page.equals(NOTHING))
-          return false
-      }
-    }
-  } finally {
-    await partial.close()
-    await whole.close()
-  }
-}
 
 async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
