@@ -32,12 +32,12 @@ export { sourceFromUrl } from './content/source-from-url.js'
 export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
 export type { Log } from './log.js'
+export type { CompleteIndex } from './transport/parked-requests.js'
 export type { ContentReader } from './transport/content-reader.js'
 export {
   FuseServer,
   type FuseServerModules,
   type FuseServerOptions,
-  type LookListener,
   type ReadListener,
   type StopOptions,
 } from './transport/fuse-server.js'

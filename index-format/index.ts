@@ -22,6 +22,7 @@ export { Index, type IndexOptions } from './index/index-file.js'
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
+export { PAGE_BYTES as INDEX_PAGE_BYTES } from './index/schema.js'
 export {
   bytesFromStartupPages,
   type StartupPages,
@@ -42,6 +43,7 @@ export {
   MAX_FRAME_BYTES,
   MAX_FRAME_RAW_BYTES,
   MAX_FRAMES_PER_PACK,
+  MAX_INDEX_BYTES,
   MAX_RECIPE_BYTES,
 } from './limits.js'
 export { MergedTree, type MergedTreeOptions, type Origin } from './merge/merged-tree.js'

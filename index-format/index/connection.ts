@@ -38,6 +38,17 @@ export function readMeta(connection: Connection): IndexMeta {
   )
 }
 
+/** The root page of each table, by its name. */
+export type RootPages = ReadonlyMap<string, number>
+
+export function rootPages(connection: Connection): RootPages {
+  const rows = connection
+    .prepare<[], [string, number]>('SELECT name,rootpage FROM sqlite_schema LIMIT 100')
+    .raw()
+    .all()
+  return new Map(rows)
+}
+
 /** SQLite reads the missing end of a last page as zeroes; here it counts as damage. */
 function refuseOddSize(connection: Connection, fileBytes: number): void {
   const pages = connection.pragma('page_count', { simple: true })

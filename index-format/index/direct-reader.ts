@@ -8,6 +8,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import type { Database as Connection } from 'better-sqlite3'
 import { MAX_INO } from '../limits.js'
 import type { DirEntryPlus, Inode } from '../tree/tree.js'
+import { rootPages } from './connection.js'
 import { EntryTree } from './entry-tree.js'
 import { InodeTree } from './inode-tree.js'
 import type { PageCache } from './page-cache.js'
@@ -38,8 +39,9 @@ export class DirectReader {
    */
   static open(path: string, connection: Connection, cache: PageCache): DirectReader | undefined {
     const roots = rootPages(connection)
-    if (roots === undefined || !hasWholePages(path)) return undefined
-    return new DirectReader(PageFile.open(path, cache), roots)
+    const [entry, inode] = [roots.get('entry'), roots.get('inode')]
+    if (entry === undefined || inode === undefined || !hasWholePages(path)) return undefined
+    return new DirectReader(PageFile.open(path, cache), { entry, inode })
   }
 
   /** Throws `invalid-index`, as all others here, or `OddPage`. */
@@ -83,18 +85,6 @@ export class DirectReader {
     if (inode !== undefined) return inode
     throw invalidRow('entry', parent, `names inode ${ino}, which is not there`)
   }
-}
-
-function rootPages(connection: Connection): { entry: number; inode: number } | undefined {
-  const rows = connection
-    .prepare<[], unknown[]>(
-      "SELECT name,rootpage FROM sqlite_schema WHERE name IN('entry','inode') ORDER BY name LIMIT 3",
-    )
-    .raw()
-    .all()
-  const [entry, inode] = rows.map(([, rootPage]) => rootPage)
-  if (rows.length !== 2 || typeof entry !== 'number' || typeof inode !== 'number') return undefined
-  return { entry, inode }
 }
 
 function hasWholePages(path: string): boolean {

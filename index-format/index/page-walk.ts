@@ -2,14 +2,12 @@
  * Finds which pages of an index file answer certain questions, by walking its B-trees as a reader
  * would: names of directories, rows of inodes, and rows of the tables whose first column is a number.
  */
+import type { RootPages } from './connection.js'
 import { EntryTree } from './entry-tree.js'
 import { InodeTree, MAX_DEPTH } from './inode-tree.js'
 import { OddPage } from './odd-page.js'
 import type { PageSource } from './page-file.js'
 import { integerBytes, type TreeKind, type TreePage } from './tree-page.js'
-
-/** The root page of each table, by its name. */
-export type RootPages = ReadonlyMap<string, number>
 
 export class PageWalk {
   readonly #seen = new Set<number>()

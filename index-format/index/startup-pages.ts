@@ -8,12 +8,12 @@ import { IndexFormatError } from '../errors.js'
 import { MAX_STARTUP_PAGES_BYTES } from '../limits.js'
 import { FrameEncoder } from '../pack/frame-codec.js'
 import { ROOT_INO } from '../tree/tree.js'
-import { openConnection } from './connection.js'
+import { openConnection, rootPages } from './connection.js'
 import { Index } from './index-file.js'
 import { OddPage } from './odd-page.js'
 import { PageCache } from './page-cache.js'
 import { PageFile } from './page-file.js'
-import { PageWalk, type RootPages } from './page-walk.js'
+import { PageWalk } from './page-walk.js'
 import { PAGE_BYTES } from './schema.js'
 
 /** What a start asks an index. */
@@ -39,9 +39,10 @@ const LIMIT = { maxBytes: MAX_STARTUP_PAGES_BYTES, what: 'startup pages' }
 /** What `questions` need of the index at `path`, which must have no attributes. Throws `invalid-index`. */
 export function startupPagesOf(path: string, questions: StartupQuestions): StartupPages {
   const index = Index.open(path)
+  const connection = openConnection(path, 0)
   const file = PageFile.open(path, new PageCache({ maxPages: CACHE_PAGES }))
   try {
-    const walk = new PageWalk({ roots: rootPages(path) }, { pages: file })
+    const walk = new PageWalk({ roots: rootPages(connection) }, { pages: file })
     walk.table('meta', 'index')
     walk.table('pack', 'table')
     const directories = new Set([ROOT_INO, ...questions.directories])
@@ -52,7 +53,7 @@ export function startupPagesOf(path: string, questions: StartupQuestions): Start
     const packs = new Set(inos.flatMap((ino) => index.extents(ino).map(({ pack }) => pack)))
     walk.rows('frame', packs)
     // The first page has the schema, and is no page of a tree like the others.
-    const numbers = [...new Set([1, ...walk.seen])].sort((a, b) => a - b)
+    const numbers = [1, ...walk.seen]
     return { numbers, bytes: Buffer.concat(numbers.map((number) => file.bytes(number))) }
   } catch (cause) {
     if (!(cause instanceof OddPage)) throw cause
@@ -60,6 +61,7 @@ export function startupPagesOf(path: string, questions: StartupQuestions): Start
     throw new IndexFormatError('invalid-index', message, { cause })
   } finally {
     file.close()
+    connection.close()
     index.close()
   }
 }
@@ -102,19 +104,6 @@ export function startupPagesFromBytes(compressed: Uint8Array, indexBytes: number
 
 function refused(why: string): IndexFormatError {
   return new IndexFormatError('invalid-index', `startup pages: ${why}`)
-}
-
-function rootPages(path: string): RootPages {
-  const connection = openConnection(path, 0)
-  try {
-    const rows = connection
-      .prepare<[], [string, number]>('SELECT name,rootpage FROM sqlite_schema')
-      .raw()
-      .all()
-    return new Map(rows)
-  } finally {
-    connection.close()
-  }
 }
 
 /** The directories that lead to a file. */

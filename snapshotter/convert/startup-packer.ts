@@ -75,8 +75,8 @@ export async function addStartup(
       pack(content, { index, read }, modules),
     )
     const starts = profiles.map(({ commands }) => ({ commands }))
-    const { directories = [] } = directoriesOf(profiles)
-    return publish(index, content, { ...startup, starts, directories }, modules)
+    const looks = directoriesOf(profiles)
+    return publish(index, content, { ...startup, starts, ...looks }, modules)
   })
 }
 
@@ -120,7 +120,7 @@ async function pack(
 async function publish(
   index: Index,
   content: StartupContent,
-  startup: StartupPacks & Required<Pick<StartupPlan, 'starts' | 'directories'>>,
+  startup: StartupPacks & Pick<StartupPlan, 'starts' | 'directories'>,
   modules: StartupModules,
 ): Promise<StartupIndex> {
   const { publisher, workspace, signal } = modules
@@ -143,13 +143,10 @@ async function publish(
       index,
       runs.map(({ ino }) => ino),
     )
-    const { packs, starts, directories } = startup
-    const plan = bytesFromStartupPlan({
-      ...{ packs, runs, paths, starts },
-      ...directoriesOf([{ directories }]),
-    })
-    const pages = startupPages(path, { directories, files: paths }, written.meta.xattrs)
-    const isWorthwhile = pages !== undefined && pages.length + MIN_SAVED_BYTES < blob.sizeBytes
+    const { directories, packs } = startup
+    const plan = bytesFromStartupPlan({ ...startup, runs, paths })
+    const isAsked = directories !== undefined && !written.meta.xattrs
+    const pages = isAsked ? startupPages(path, { directories, files: paths }, blob) : undefined
     return {
       index: {
         digest: written.digest,
@@ -162,7 +159,7 @@ async function publish(
       startup: {
         plan,
         packs: packs.map(({ digest, sizeBytes }) => ({ digest, sizeBytes })),
-        ...(isWorthwhile && { pages }),
+        ...(pages !== undefined && { pages }),
       },
     }
   } finally {
@@ -170,21 +167,16 @@ async function publish(
   }
 }
 
-/**
- * What a start looks at of the index at `path`. `undefined` where nobody knows in which directories
- * it looks, or where it looks at attributes, too.
- */
+/** What a start looks at of the index at `path`; `undefined` where that is hardly less than its blob. */
 function startupPages(
   path: string,
-  start: {
-    directories: readonly number[]
-    files: ReadonlyMap<number, Uint8Array>
-  },
-  hasXattrs: boolean,
+  start: Parameters<typeof startupPagesOf>[1],
+  blob: { readonly sizeBytes: number },
 ): Uint8Array | undefined {
-  if (hasXattrs || start.directories.length === 0) return undefined
   const pages = startupPagesOf(path, start)
-  return pages.bytes.length > MAX_PAGES_BYTES ? undefined : bytesFromStartupPages(pages)
+  if (pages.bytes.length > MAX_PAGES_BYTES) return undefined
+  const bytes = bytesFromStartupPages(pages)
+  return bytes.length + MIN_SAVED_BYTES < blob.sizeBytes ? bytes : undefined
 }
 
 /** What the store has of an index is sent again where its bytes are wrong. */

@@ -3,6 +3,7 @@
  * keeper holds.
  */
 import {
+  type CompleteIndex,
   type ContentReader,
   FuseServer,
   FusefsError,
@@ -35,7 +36,7 @@ export interface FuseServersOptions {
 export interface FuseServersModules {
   readonly content: ContentReader
   /** Brings the rest of a partial index; see `FuseServerModules`. */
-  readonly completeIndex: (slot: number, signal: AbortSignal) => Promise<void>
+  readonly completeIndex: CompleteIndex
   readonly log: Log
   /** Keeps the outcome of an INIT with the descriptor. */
   readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>

@@ -1,9 +1,8 @@
 /** The file of a partial index: of the whole one's size, zeroes where a page is missing. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
-import type { StartupPages } from '../../index-format/index.js'
+import { INDEX_PAGE_BYTES as PAGE_BYTES, type StartupPages } from '../../index-format/index.js'
 
-const PAGE_BYTES = 4096
 const CHUNK_BYTES = 1024 * 1024
 const NOTHING = Buffer.alloc(PAGE_BYTES)
 

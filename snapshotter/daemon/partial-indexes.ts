@@ -15,6 +15,7 @@ import {
   type Digest,
   type IndexRef,
   type LayerFileRef,
+  MAX_INDEX_BYTES,
   type StartupPages,
   startupPagesFromBytes,
 } from '../../index-format/index.js'
@@ -59,7 +60,6 @@ const QUIET_MS = 5_000
 const RETRY_MS = 60_000
 /** Beside each partial index, what is needed to fetch the whole. */
 const ORIGIN_SUFFIX = '.json'
-const MAX_INDEX_BYTES = Number.MAX_SAFE_INTEGER
 
 export class PartialIndexes {
   readonly #modules: PartialIndexesModules

@@ -2,9 +2,10 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ContentStore, Log, TreeClass, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import { Index, type Profile, type ThinSection } from '../../index-format/index.js'
+import type { Profile, ThinSection } from '../../index-format/index.js'
 import { type FlightPlan, planOfImage, type ProfileOrigin } from './flight-plan.js'
 import type { FuseServers } from './fuse-servers.js'
+import { openTreeIndex } from './open-tree-index.js'
 import type { PartialIndexes } from './partial-indexes.js'
 import type { ReadAhead } from './read-ahead.js'
 import { planOfProfile } from './profile-plan.js'
@@ -128,10 +129,7 @@ export class StartupPrefetcher {
     flight.land({
       tree,
       directory: join(this.#mountpoints[tree.class], tree.name),
-      openIndex: () => {
-        const { path, isPartial } = registry.indexFile(tree.indexDigest)
-        return Index.open(path, { isPartial })
-      },
+      openIndex: () => openTreeIndex(registry, tree.indexDigest),
       kernelCache: fuse.server(tree.class).kernelCache,
     })
   }

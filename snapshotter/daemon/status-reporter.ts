@@ -1,13 +1,14 @@
 /** Puts together what `thinctl status` and Prometheus show from the parts that know it. */
 import { join } from 'node:path'
 import type { ContentStore, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import { Index } from '../../index-format/index.js'
+import type { Index } from '../../index-format/index.js'
 import type { Config } from '../config/index.js'
 import type { MetricSources } from '../metrics/daemon-metrics.js'
 import type { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { VERSION } from '../version.js'
 import type { BackgroundCompleter } from './background-completer.js'
 import type { FuseServers } from './fuse-servers.js'
+import { openTreeIndex } from './open-tree-index.js'
 import { mountpointsUnder } from './mountpoints.js'
 import type { CacheStatus, DaemonStatus, TreeStatus } from './status.js'
 import { cachedBytesOf, type ThinTrees } from './thin-trees.js'
@@ -79,19 +80,18 @@ export class StatusReporter {
 
   #tree(record: TreeRecord): TreeStatus {
     const { registry, content, trees } = this.#modules
-    const { path: indexPath, isPartial } = registry.indexFile(record.indexDigest)
     const known = {
       slot: record.slot,
       class: record.class,
       path: join(mountpointsUnder(this.#config.root)[record.class], record.name),
       indexDigest: record.indexDigest,
-      isIndexPartial: isPartial,
+      isIndexPartial: registry.indexFile(record.indexDigest).isPartial,
       stores: record.stores,
       snapshots: trees.usesOf(record.slot),
     }
     let index: Index | undefined
     try {
-      index = Index.open(indexPath, { isPartial })
+      index = openTreeIndex(registry, record.indexDigest)
       const { files, sizeBytes } = index.meta
       const packs = index.packs()
       const packBytes = packs.reduce((sum, pack) => sum + pack.rawSizeBytes, 0)

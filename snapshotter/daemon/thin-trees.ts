@@ -7,13 +7,12 @@ import { rmSync, statSync } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContentStore, TreeClass, TreeRegistry } from '../../fusefs/index.js'
-import {
-  Index,
-  type IndexRef,
-  type LayerFileRef,
-  type PackRef,
-  type Recipe,
-  type ThinSection,
+import type {
+  IndexRef,
+  LayerFileRef,
+  PackRef,
+  Recipe,
+  ThinSection,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { KeyedLock } from '../snapshots/keyed-lock.js'
@@ -26,6 +25,7 @@ import type {
   Usage,
 } from '../snapshots/thin-layers.js'
 import type { IndexCache } from './index-cache.js'
+import { openTreeIndex } from './open-tree-index.js'
 import type { PartialIndexes } from './partial-indexes.js'
 import type { StartupPrefetcher } from './startup-prefetcher.js'
 import type { StoreSources } from './store-sources.js'
@@ -228,10 +228,9 @@ export class ThinTrees implements ThinLayers {
     const { registry, content } = this.#modules
     const record = registry.bySlot(slot)
     if (record === undefined) return 0
-    const { path, isPartial } = registry.indexFile(record.indexDigest)
-    const index = Index.open(path, { isPartial })
+    const index = openTreeIndex(registry, record.indexDigest)
     try {
-      return statSync(path).size + cachedBytesOf(index.packs(), content)
+      return statSync(index.path).size + cachedBytesOf(index.packs(), content)
     } finally {
       index.close()
     }

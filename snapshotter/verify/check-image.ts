@@ -9,6 +9,7 @@ import {
   checkIndex,
   type Finding,
   Index,
+  INDEX_PAGE_BYTES,
   IndexFormatError,
   type IndexRef,
   startupPagesFromBytes,
@@ -76,10 +77,10 @@ async function* checkStartupPages(
   try {
     const whole = await readFile(path)
     const { numbers, bytes } = startupPagesFromBytes(readLayerFile(pages, file), whole.length)
-    const pageBytes = bytes.length / numbers.length
     for (const [at, number] of numbers.entries()) {
-      const page = bytes.subarray(at * pageBytes, (at + 1) * pageBytes)
-      if (whole.subarray((number - 1) * pageBytes, number * pageBytes).equals(page)) continue
+      const page = bytes.subarray(at * INDEX_PAGE_BYTES, (at + 1) * INDEX_PAGE_BYTES)
+      if (whole.subarray((number - 1) * INDEX_PAGE_BYTES, number * INDEX_PAGE_BYTES).equals(page))
+        continue
       yield { code, where: `${where}, page ${number}`, detail: 'is not the page of the index' }
     }
   } catch (error) {
