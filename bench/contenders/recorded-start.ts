@@ -1,5 +1,5 @@
 /** `thinctl optimize` of a workload, which ends its recording when the program is ready. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answerOf } from '../cold-start/started-task.js'
 import type { Workload } from '../workloads/workload.js'
@@ -15,7 +15,7 @@ export interface RecordedStartOptions {
   readonly containerdAddress: string
   /** As `ctr` takes them. */
   readonly mounts: readonly string[]
-  /** How often the workload is run; a workload that is asked over HTTP once. */
+  /** How often the workload is run. */
   readonly runs: number
 }
 
@@ -54,8 +54,7 @@ export async function recordedStart(options: RecordedStartOptions): Promise<numb
     child.once('close', resolve)
   })
   if (ready.kind === 'http') {
-    while (child.exitCode === null && (await answerOf(ready.url)) === undefined) await sleep(10)
-    child.kill('SIGINT')
+    for (let run = 1; run <= runs; run++) await endWhenAnswered(child, ready.url)
   }
   try {
     const status = await ended
@@ -67,4 +66,13 @@ export async function recordedStart(options: RecordedStartOptions): Promise<numb
   } finally {
     clearTimeout(deadline)
   }
+}
+
+/** Says that the program is ready as soon as it answers, and waits until it has gone. */
+async function endWhenAnswered(child: ChildProcess, url: string): Promise<void> {
+  const isWanted = async (answers: boolean): Promise<boolean> =>
+    child.exitCode !== null || ((await answerOf(url)) !== undefined) === answers
+  while (!(await isWanted(true))) await sleep(10)
+  child.kill('SIGINT')
+  while (!(await isWanted(false))) await sleep(10)
 }

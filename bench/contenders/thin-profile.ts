@@ -41,10 +41,7 @@ export async function optimizedImage(
       mounts: sourceMounts(workload, join(machine.directory, 'sources')),
     }
     const startupBytes = await recordedStart({ ...recording, runs: 1 })
-    // It waits for a signal, of which there is one.
-    if (workload.ready.kind !== 'http') {
-      await recordedStart({ ...recording, runs: RUNS })
-    }
+    await recordedStart({ ...recording, runs: RUNS })
     return { reference, startupBytes }
   } finally {
     await sandbox.closeMachine(machine)

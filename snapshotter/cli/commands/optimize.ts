@@ -14,6 +14,7 @@ import { mergedIndexOf, optimizeImage, type OptimizeResult } from '../../optimiz
 import { recordStart } from '../../optimize/record-start.js'
 import type { RegistryConnection } from '../../registry/index.js'
 import type { CommandContext } from '../command-context.js'
+import { Interrupts } from '../interrupts.js'
 import { readProfile } from '../profile-file.js'
 import { formatPlatform } from '../../registry/index.js'
 import { openRegistryConnection } from '../registry-access.js'
@@ -99,7 +100,7 @@ export function addOptimizeCommand(program: Command, context: CommandContext): v
       1,
     )
     .option('--wait-for-line <text>', 'record until a line with this is printed')
-    .option('--wait-on-signal', 'record until SIGINT (Ctrl-C)', false)
+    .option('--wait-on-signal', 'record until SIGINT (Ctrl-C), each run until one', false)
     .option(
       '--profile <file>',
       'a profile recorded before, to be merged (again for more)',
@@ -130,12 +131,14 @@ async function optimize(what: What, options: Options, context: CommandContext): 
   const given = await Promise.all(options.profile.map(readProfile))
   const connection = openRegistryConnection(options)
   const progress = terminalProgress()
-  // With --wait-on-signal the first signal is what is waited for; a second one kills.
+  // With --wait-on-signal signals are what is waited for, until all is recorded; then one kills.
   const signal = options.waitOnSignal ? new AbortController().signal : context.signal
+  const interrupts = options.waitOnSignal ? Interrupts.listen() : undefined
   try {
     const recorded = options.run
-      ? await recordAll(what, options, { connection, signal, context })
+      ? await recordAll(what, options, { connection, signal, interrupts })
       : []
+    interrupts?.close()
     const profiles = [...recorded, ...given]
     const result = await optimizeImage(
       {
@@ -152,26 +155,29 @@ async function optimize(what: What, options: Options, context: CommandContext): 
     progress.stop()
     process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : summaryOf(result))
   } finally {
+    interrupts?.close()
     progress.stop()
     await connection.close()
   }
 }
 
-function refuseContradictions({ profile, run, runs, stdin, waitOnSignal }: Options): void {
+function refuseContradictions({ profile, run, runs, stdin }: Options): void {
   if (!run && profile.length === 0) {
     throw new SnapshotterError('invalid-argument', '--no-run: needs a --profile')
   }
-  if (runs === 1 || !(stdin || waitOnSignal)) return
-  const option = stdin ? '--stdin' : '--wait-on-signal'
-  throw new SnapshotterError('invalid-argument', `--runs ${runs}: ${option} is there for one run`)
+  if (runs === 1 || !stdin) return
+  throw new SnapshotterError('invalid-argument', `--runs ${runs}: --stdin is there for one run`)
+}
+
+interface RecordModules {
+  readonly connection: RegistryConnection
+  readonly signal: AbortSignal
+  /** Where each recording ends with one. */
+  readonly interrupts: Interrupts | undefined
 }
 
 /** The command after the image, and those of `--command`; the image's own where there is none. */
-async function recordAll(
-  what: What,
-  options: Options,
-  use: { connection: RegistryConnection; signal: AbortSignal; context: CommandContext },
-): Promise<Profile[]> {
+async function recordAll(what: What, options: Options, use: RecordModules): Promise<Profile[]> {
   const isOwn = what.command.length === 0 && options.command.length > 0
   const profiles: Profile[] = []
   for (const command of [...(isOwn ? [] : [what.command]), ...options.command]) {
@@ -192,9 +198,9 @@ async function recordAll(
 async function record(
   { image, command }: What,
   options: Options,
-  use: { connection: RegistryConnection; signal: AbortSignal; context: CommandContext },
+  use: RecordModules,
 ): Promise<Profile> {
-  const { connection, signal, context } = use
+  const { connection, signal, interrupts } = use
   const { adminAddress } = await loadConfig(options.config)
   const index = await mergedIndexOf(image, { tempFolder: options.temp }, { connection }, signal)
   const { namespace, snapshotter, containerdAddress: address, terminal, stdin } = options
@@ -214,7 +220,7 @@ async function record(
     },
     {
       onOutput: (bytes) => process.stderr.write(bytes),
-      ready: options.waitOnSignal ? context.signal : new AbortController().signal,
+      ready: interrupts?.next() ?? new AbortController().signal,
     },
     signal,
   )
