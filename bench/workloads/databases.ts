@@ -39,7 +39,7 @@ export const POSTGRESQL: Workload = debianWorkload(
     command: [ENTRYPOINT_NAME, 'postgres'],
   },
   {
-    command: [ENTRYPOINT_NAME, 'postgres', '-p', '47084', '-c', 'listen_addresses=127.0.0.1'],
+    command: [ENTRYPOINT_NAME, 'postgres', '-p', '27084', '-c', 'listen_addresses=127.0.0.1'],
     env: [
       ...['LANG=en_US.utf8', 'PGDATA=/var/lib/postgresql/data', 'POSTGRES_PASSWORD=abc'],
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/15/bin',
@@ -73,7 +73,7 @@ export const MARIADB: Workload = debianWorkload(
     command: [ENTRYPOINT_NAME, 'mariadbd'],
   },
   {
-    command: [ENTRYPOINT_NAME, 'mariadbd', '--bind-address=127.0.0.1', '--port=47085'],
+    command: [ENTRYPOINT_NAME, 'mariadbd', '--bind-address=127.0.0.1', '--port=27085'],
     hostNetwork: true,
     ready: { kind: 'line', text: 'ready for connections' },
   },

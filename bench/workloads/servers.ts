@@ -3,7 +3,8 @@ import { BUILDPACK_IMAGE } from './buildpack-images.js'
 import { debianWorkload } from './debian-workload.js'
 import type { Workload } from './workload.js'
 
-const PORTS = { node: 47_080, nginx: 47_081, apache: 47_082, redis: 47_083 }
+/** Below those that Linux gives to connections: one of them would be in a server's way now and then. */
+const PORTS = { node: 27_080, nginx: 27_081, apache: 27_082, redis: 27_083 }
 
 function urlOf(port: number): string {
   return `http://127.0.0.1:${port}/`
