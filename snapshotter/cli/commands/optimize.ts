@@ -131,15 +131,12 @@ async function optimize(what: What, options: Options, context: CommandContext): 
   const given = await Promise.all(options.profile.map(readProfile))
   const connection = openRegistryConnection(options)
   const progress = terminalProgress()
-  // With --wait-on-signal signals are what is waited for, until all is recorded; then one kills.
-  const signal = options.waitOnSignal ? new AbortController().signal : context.signal
-  const interrupts = options.waitOnSignal ? Interrupts.listen() : undefined
   try {
-    const recorded = options.run
-      ? await recordAll(what, options, { connection, signal, interrupts })
-      : []
-    interrupts?.close()
+    const recorded = options.run ? await recordProfiles(what, options, connection, context) : []
     const profiles = [...recorded, ...given]
+    // A signal that has ended a recording does not end what comes after it; the next one kills.
+    const wasAnswer = options.waitOnSignal && context.signal.aborted
+    const signal = wasAnswer ? new AbortController().signal : context.signal
     const result = await optimizeImage(
       {
         image: what.image,
@@ -155,7 +152,6 @@ async function optimize(what: What, options: Options, context: CommandContext): 
     progress.stop()
     process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : summaryOf(result))
   } finally {
-    interrupts?.close()
     progress.stop()
     await connection.close()
   }
@@ -167,6 +163,25 @@ function refuseContradictions({ profile, run, runs, stdin }: Options): void {
   }
   if (runs === 1 || !stdin) return
   throw new SnapshotterError('invalid-argument', `--runs ${runs}: --stdin is there for one run`)
+}
+
+/** With --wait-on-signal signals are what is waited for; else one gives up. */
+async function recordProfiles(
+  what: What,
+  options: Options,
+  connection: RegistryConnection,
+  { signal }: CommandContext,
+): Promise<Profile[]> {
+  if (!options.waitOnSignal) {
+    return recordAll(what, options, { connection, signal, interrupts: undefined })
+  }
+  const interrupts = Interrupts.listen()
+  try {
+    const never = new AbortController().signal
+    return await recordAll(what, options, { connection, signal: never, interrupts })
+  } finally {
+    interrupts.close()
+  }
 }
 
 interface RecordModules {
