@@ -32,7 +32,6 @@ export { sourceFromUrl } from './content/source-from-url.js'
 export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
 export type { Log } from './log.js'
-export type { CompleteIndex } from './transport/parked-requests.js'
 export type { ContentReader } from './transport/content-reader.js'
 export {
   FuseServer,
@@ -56,6 +55,7 @@ export {
   type MountTreeOptions,
   type TransportName,
 } from './transport/mount-tree.js'
+export type { CompleteIndex } from './transport/parked-requests.js'
 export type { ServerCounts } from './transport/server-stats.js'
 export type { TreeSourceSpec } from './trees/source-spec.js'
 export { type TreeClass, type TreeRecord, TreeRegistry } from './trees/tree-registry.js'

@@ -21,6 +21,7 @@ export interface RecordedStartOptions {
 
 const TIMEOUT_MS = 900_000
 const PERIOD_SEC = 600
+const POLL_MS = 10
 
 /** What `thinctl optimize --json` prints, as far as it is used here. */
 interface OptimizeSummary {
@@ -70,9 +71,9 @@ export async function recordedStart(options: RecordedStartOptions): Promise<numb
 
 /** Says that the program is ready as soon as it answers, and waits until it has gone. */
 async function endWhenAnswered(child: ChildProcess, url: string): Promise<void> {
-  const isWanted = async (answers: boolean): Promise<boolean> =>
-    child.exitCode !== null || ((await answerOf(url)) !== undefined) === answers
-  while (!(await isWanted(true))) await sleep(10)
+  // One that was killed has no exit code.
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
+  while (isRunning() && (await answerOf(url)) === undefined) await sleep(POLL_MS)
   child.kill('SIGINT')
-  while (!(await isWanted(false))) await sleep(10)
+  while (isRunning() && (await answerOf(url)) !== undefined) await sleep(POLL_MS)
 }

@@ -1,4 +1,4 @@
-/** The thin image with a startup pack of what one recorded start has read. */
+/** The thin image with a startup pack of what recorded starts have read. */
 import { join } from 'node:path'
 import type { Contender, PublishedImage } from './contender.js'
 import { convertedImage } from './converted-image.js'
