@@ -58,10 +58,10 @@ const CONTENT_COUNTERS: Readonly<
 export class DaemonMetrics {
   readonly registry = new Registry()
   readonly #calls: Histogram<'method' | 'code'>
+  #isProcessObserved = false
 
   /** Makes the metrics; nothing runs until they are scraped. */
   constructor(sources: MetricSources) {
-    collectDefaultMetrics({ register: this.registry, prefix: 'thin_' })
     this.#addContent(sources)
     this.#addFuse(sources)
     this.#addCache(sources)
@@ -79,8 +79,16 @@ export class DaemonMetrics {
     this.#calls.observe({ method: call.method, code: call.code }, call.durationSec)
   }
 
-  /** All metrics in the text exposition format. */
+  /**
+   * All metrics in the text exposition format. Those of the process, which prom-client makes, begin
+   * with the first scrape: to watch the event loop it wakes the process a hundred times a second,
+   * also on a node where nobody looks.
+   */
   async text(): Promise<string> {
+    if (!this.#isProcessObserved) {
+      this.#isProcessObserved = true
+      collectDefaultMetrics({ register: this.registry, prefix: 'thin_' })
+    }
     return this.registry.metrics()
   }
 

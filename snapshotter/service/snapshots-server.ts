@@ -16,8 +16,12 @@ export interface SnapshotsServerOptions {
 export type SnapshotsServerModules = SnapshotsServiceModules
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 5000
-/** Calls at once on one connection; containerd makes a few dozen. */
-const MAX_CONCURRENT_STREAMS = 1024
+const SERVER_OPTIONS = {
+  /** Calls at once on one connection; containerd makes a few dozen. */
+  'grpc.max_concurrent_streams': 1024,
+  /** Nobody could ask for its statistics, which are kept for each call. */
+  'grpc.enable_channelz': 0,
+}
 
 export class SnapshotsServer {
   readonly #server: Server
@@ -39,7 +43,7 @@ export class SnapshotsServer {
     options: SnapshotsServerOptions,
     modules: SnapshotsServerModules,
   ): Promise<SnapshotsServer> {
-    const server = new Server({ 'grpc.max_concurrent_streams': MAX_CONCURRENT_STREAMS })
+    const server = new Server(SERVER_OPTIONS)
     server.addService(loadSnapshotsService(), snapshotsService(modules))
     try {
       const socket = await UnixSocket.create({ path: options.address, mode: 0o600 }, (path) =>

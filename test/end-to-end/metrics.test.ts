@@ -46,6 +46,7 @@ describe('a daemon that has run a container', function () {
       assert.equal(value(/^thin_content_verify_failures_total (.*)/m), 0)
       assert.ok(value(/^thin_cache_usage_bytes (.*)/m) > 100_000)
       assert.equal(value(/^thin_trees (.*)/m), 1)
+      assert.ok(value(/^thin_process_resident_memory_bytes (.*)/m) > 10_000_000)
 
       const { stdout } = await thinctl(['status', '--config', machine.daemon.config])
       assert.match(stdout, /1 committed \(1 thin\)/)
