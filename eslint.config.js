@@ -20,7 +20,7 @@ const LAYERS = {
  * exports needs few of the layer's modules.
  */
 const SMALL_DOORS = {
-  'index-format': ['./reading.ts', './decoding.ts'],
+  'index-format': ['./reading.ts', './decoding.ts', './system-error.ts'],
   fusefs: ['./mounting.ts'],
 }
 

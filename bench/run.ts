@@ -15,7 +15,7 @@ import { releasesBenchmark } from './releases.bench.js'
 import { sizeBenchmark } from './size.bench.js'
 import { smallFilesBenchmark } from './small-files.bench.js'
 import { warmStartBenchmark } from './warm-start.bench.js'
-import { wholeNumber } from './whole-number.js'
+import { wholeNumberBetween } from '../snapshotter/cli/option-values.js'
 
 const BENCHMARKS: readonly Benchmark[] = [
   convertBenchmark,
@@ -44,7 +44,7 @@ program.enablePositionalOptions()
 addColdStartCommands(program)
 await program
   .argument('[words...]', 'what to measure; default all of these words')
-  .option('--runs <n>', 'measurements of each contender', wholeNumber, 5)
+  .option('--runs <n>', 'measurements of each contender', wholeNumberBetween(1, 1000), 5)
   .option('--json', 'every single measurement, for scripts')
   .addHelpText('after', `\nWords:\n${words.join('\n')}`)
   .action(async (chosen: string[], { runs, json }: Options) => {

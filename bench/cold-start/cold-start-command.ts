@@ -14,7 +14,7 @@ import { progressLine } from '../progress-line.js'
 import { isMet, textOfClaim } from '../report.js'
 import { markdownOf } from '../report/markdown.js'
 import { writeReport } from '../report/write-report.js'
-import { wholeNumber } from '../whole-number.js'
+import { wholeNumberBetween } from '../../snapshotter/cli/option-values.js'
 import { WORKLOADS } from '../workloads/workloads.js'
 
 interface Options {
@@ -38,8 +38,8 @@ export function addColdStartCommands(program: Command): void {
     .option('--images <names>', 'what is started', commaSeparated)
     .option('--contenders <names>', 'what starts it', commaSeparated)
     .option('--networks <names>', 'what lies between', commaSeparated)
-    .option('--runs <n>', 'starts of each', wholeNumber, 5)
-    .option('--seed <n>', 'decides the order of the contenders', wholeNumber)
+    .option('--runs <n>', 'starts of each', wholeNumberBetween(1, 1000), 5)
+    .option('--seed <n>', 'decides the order of the contenders', wholeNumberBetween(1, 0xffff_ffff))
     .option('--out <folder>', 'where every start and the report go; what is there is added to')
     .addHelpText('after', wordsOf())
     .action(measure)

@@ -1,6 +1,7 @@
 /** A store in a local folder: `<dir>/blobs/sha256/<hex>`. Links are not followed at the last step. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { FusefsError } from '../errors.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import { FILE_PIECE_BYTES } from './limits.js'
@@ -69,7 +70,7 @@ export class FileBlobSource implements BlobSource {
       const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
       file = await open(path, flags)
     } catch (cause) {
-      const absent = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+      const absent = systemErrorCode(cause) === 'ENOENT'
       const code = absent ? 'blob-not-found' : 'fetch-failed'
       throw new FusefsError(code, `store ${this.name}: cannot open ${path}`, { cause })
     }

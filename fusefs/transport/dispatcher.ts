@@ -4,6 +4,7 @@
  */
 import { readSync, writeSync } from 'node:fs'
 import { ROOT_INO } from '../../index-format/reading.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { ERRNO, errnoOf } from '../filesystem/errno.js'
 import { ROOT_SLOT } from '../filesystem/node-id.js'
 import { MAX_READ_BYTES } from '../wire/init.js'
@@ -204,7 +205,7 @@ export class Dispatcher {
       writeSync(this.#fd, this.#reply.buffer, 0, this.#reply.lengthBytes)
     } catch (error) {
       // ENOENT: nobody waits for this answer any more. ENODEV: the next read will see it, too.
-      const code = errorCode(error)
+      const code = systemErrorCode(error)
       if (code !== 'ENOENT' && code !== 'ENODEV') throw error
     }
   }
@@ -240,7 +241,7 @@ export class Dispatcher {
 
 /** What a failed read of /dev/fuse says: gone, or to be tried again. Throws where it says neither. */
 export function isUnmounted(error: unknown): boolean {
-  const code = errorCode(error)
+  const code = systemErrorCode(error)
   // ENOENT: a request was withdrawn while we read it. The others: a signal, or nothing there.
   if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') return false
   if (code === 'ENODEV') return true
@@ -254,8 +255,4 @@ function uniqueOf({ uniqueHigh: high, uniqueLow: low }: Request): Unique {
 /** Of the request that an INTERRUPT is about. */
 function readUnique(request: Request): Unique {
   return { low: request.readUint32(), high: request.readUint32() }
-}
-
-function errorCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }

@@ -5,6 +5,7 @@
 import { writeSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import type { MirrorShared } from '../content/mirror-view.js'
 import { errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
@@ -166,7 +167,7 @@ export class MissServer {
     try {
       writeSync(this.#fd, reply)
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      const code = systemErrorCode(error)
       // ENOENT: the reader is gone. ENODEV: the mount is.
       if (code === 'ENOENT' || code === 'ENODEV') return
       this.#modules.stats.countFault()

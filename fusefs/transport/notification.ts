@@ -1,12 +1,13 @@
 /** Sends the kernel what it has not asked for, and tells its refusals apart. */
 import { write as writeCallback } from 'node:fs'
 import { promisify } from 'node:util'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import type { Log } from '../log.js'
 
 const write = promisify(writeCallback)
 
 /** ENOENT: the kernel does not have what is meant. ENODEV, ENOTCONN: nor the mount. */
-const EXPECTED: readonly unknown[] = ['ENOENT', 'ENODEV', 'ENOTCONN']
+const EXPECTED: readonly (string | undefined)[] = ['ENOENT', 'ENODEV', 'ENOTCONN']
 
 /** False where the kernel refuses; `fd` is /dev/fuse, mounted. Never throws. */
 export async function sendNotification(
@@ -25,18 +26,14 @@ export async function sendNotification(
 
 /** Whether a notification was refused for a reason that is no fault of ours. */
 export function isExpectedRefusal(error: unknown): boolean {
-  return EXPECTED.includes(codeOf(error))
+  return EXPECTED.includes(systemErrorCode(error))
 }
 
 /** Whether there is no room for what was to be stored. */
 export function isOutOfMemory(error: unknown): boolean {
-  return codeOf(error) === 'ENOMEM'
+  return systemErrorCode(error) === 'ENOMEM'
 }
 
 export function warnOfRefusal(error: unknown, log: Log): void {
   log.warn({ err: error }, 'the kernel refused a notification')
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

@@ -1,5 +1,6 @@
 /** Standard output as a sink that waits for a slow reader and does not mind one that leaves. */
 import { pipeline } from 'node:stream/promises'
+import { systemErrorCode } from '../../index-format/system-error.js'
 
 /** Writes everything. A reader that went away (`| head`) ends it without an error. */
 export async function writeOut(
@@ -9,6 +10,6 @@ export async function writeOut(
   try {
     await pipeline(chunks, process.stdout, { end: false, signal })
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPIPE')) throw error
+    if (systemErrorCode(error) !== 'EPIPE') throw error
   }
 }

@@ -1,5 +1,6 @@
 /** Finds and reads the configuration file. */
 import { open } from 'node:fs/promises'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import type { Config } from './config.js'
 import { configFromToml } from './parse-config.js'
@@ -21,7 +22,7 @@ export async function loadConfig(path: string | undefined): Promise<Config> {
   try {
     text = await readBounded(where)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+    if (systemErrorCode(error) === 'ENOENT') {
       if (path === undefined) return configFromToml('', where)
       throw new SnapshotterError('not-found', `read the configuration ${where}: no such file`, {
         cause: error,

@@ -13,6 +13,7 @@ import {
   type Profile,
   profileFromBytes,
 } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 
 export interface LearnedProfilesOptions {
   readonly folder: string
@@ -64,8 +65,8 @@ export class LearnedProfiles {
       await utimes(path, now, now)
       return profile?.index === index ? profile : undefined
     } catch (error) {
-      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      if (!isMissing) this.#log.warn({ err: error, path }, 'a learned profile cannot be read')
+      if (systemErrorCode(error) !== 'ENOENT')
+        this.#log.warn({ err: error, path }, 'a learned profile cannot be read')
       return undefined
     }
   }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, chmod, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { systemErrorCode } from '../../index-format/system-error.js'
 
 /** Writes `path` with what `fill` puts into the file. An existing file is replaced. */
 export async function writeDurably(
@@ -40,7 +41,7 @@ export async function moveDurably(from: string, path: string): Promise<boolean> 
   try {
     await rename(from, path)
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'EXDEV') return false
+    if (systemErrorCode(cause) === 'EXDEV') return false
     throw cause
   }
   await chmod(path, 0o644)

@@ -5,6 +5,7 @@
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, digestOf, hexOf } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import {
   type Descriptor,
@@ -93,7 +94,7 @@ async function readIndex(path: string): Promise<ImageIndex> {
   try {
     bytes = await readFile(path)
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
+    if (systemErrorCode(cause) === 'ENOENT') {
       return { kind: 'index', mediaType: OCI_INDEX, manifests: [] }
     }
     throw new SnapshotterError('internal', `read ${path}`, { cause })

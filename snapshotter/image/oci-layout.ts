@@ -3,6 +3,7 @@
  * Both have `oci-layout`, `index.json` and `blobs/sha256/<hex>`.
  */
 import { hexOf } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import {
   type Descriptor,
@@ -105,8 +106,7 @@ async function readFile(files: FileSet, path: string, maxBytes: number): Promise
     return await boundedBody(bytes, maxBytes, `${path} of ${files.name}`)
   } catch (cause) {
     if (cause instanceof SnapshotterError) throw cause
-    const absent = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
-    if (absent) throw missing(path, files.name)
+    if (systemErrorCode(cause) === 'ENOENT') throw missing(path, files.name)
     throw new SnapshotterError('internal', `read ${path} of ${files.name}`, { cause })
   }
 }

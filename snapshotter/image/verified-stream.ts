@@ -1,5 +1,6 @@
 /** Bytes that are known to be the right ones when they end without an error. */
 import { createHash } from 'node:crypto'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import type { Descriptor } from '../registry/index.js'
 
@@ -37,7 +38,7 @@ async function* readable(
     yield* bytes
   } catch (cause) {
     if (cause instanceof SnapshotterError) throw cause
-    const absent = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+    const absent = systemErrorCode(cause) === 'ENOENT'
     throw new SnapshotterError(
       absent ? 'not-found' : 'internal',
       `${descriptor.digest} of ${from}: ${absent ? 'there is no such blob' : 'cannot be read'}`,

@@ -117,7 +117,8 @@ async function endOf(
 }
 
 async function endContainer(ctr: Ctr, child: ChildProcess, id: string): Promise<void> {
-  const gone = child.exitCode !== null ? Promise.resolve() : once(child, 'close')
+  const isGone = child.exitCode !== null || child.signalCode !== null
+  const gone = isGone ? Promise.resolve() : once(child, 'close')
   for (const name of ['SIGTERM', 'SIGKILL'] as const) {
     await ctr.kill(id, name, cleanUpSignal())
     const left = await Promise.race([gone.then(() => false), delay(GRACE_MS, true, { ref: false })])

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import { JsonObject } from './json-object.js'
 import { MAX_ANSWER_BYTES } from './limits.js'
@@ -76,7 +77,7 @@ export class DockerConfigCredentials implements CredentialSource {
     try {
       bytes = await readFile(this.#path)
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
+      if (systemErrorCode(cause) === 'ENOENT') return undefined
       throw new SnapshotterError('internal', `read registry credentials ${this.#path}`, { cause })
     }
     return JsonObject.parse(bytes, this.#path)

@@ -5,6 +5,7 @@
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Digest, hexOf } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import { CONTAINERD_IMAGE_NAME, REF_NAME } from '../image/index.js'
 import {
@@ -134,6 +135,6 @@ function mediaTypeOf(bytes: Uint8Array, digest: Digest): string {
 }
 
 function isAbsence(cause: unknown): boolean {
-  if (!(cause instanceof Error) || !('code' in cause)) return false
-  return cause.code === 'ENOENT' || cause.code === 'ENOTDIR'
+  const code = systemErrorCode(cause)
+  return code === 'ENOENT' || code === 'ENOTDIR'
 }

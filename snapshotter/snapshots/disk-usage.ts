@@ -3,6 +3,7 @@
  * Asynchronous and with few calls under way, so that a large container does not stop the daemon.
  */
 import { lstat, readdir } from 'node:fs/promises'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import type { Usage } from './thin-layers.js'
 
@@ -70,7 +71,7 @@ async function existing<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    const code = systemErrorCode(error)
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw error
   }

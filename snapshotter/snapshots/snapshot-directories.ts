@@ -11,8 +11,9 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { removeTree } from './remove-tree.js'
 import type { Kind } from './snapshot.js'
 
 const TEMPORARY_PREFIX = 'new-'
@@ -82,7 +83,7 @@ export class SnapshotDirectories {
   }
 
   async removeOrphan(name: string): Promise<void> {
-    await rm(join(this.#directory, name), { recursive: true, force: true })
+    await removeTree(join(this.#directory, name))
   }
 
   /** Names of directories that belong to none of `ids` and to no request under way. */

@@ -6,6 +6,7 @@ import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlobSource, FusefsError, storeUrlFromString } from '../../fusefs/index.js'
 import { type Digest, hexOf, type Index } from '../../index-format/index.js'
+import { systemErrorCode } from '../../index-format/system-error.js'
 import { FileAccess } from '../inspect/file-access.js'
 
 /** Opens packs by digest, one at a time: opening one closes the one before. */
@@ -83,7 +84,7 @@ function openIfThere(path: string): FileAccess | undefined {
   try {
     return FileAccess.open(path)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (systemErrorCode(error) === 'ENOENT') return undefined
     throw error
   }
 }
