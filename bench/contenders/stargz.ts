@@ -2,7 +2,7 @@
  * stargz-snapshotter with eStargz images: as converted, and as optimized for the workload, which is
  * its counterpart of a recorded profile. Configuration and commands as its 0.12 has them.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Contender, PublishedImage } from './contender.js'
 import { missingPrograms } from './foreign/missing-programs.js'
@@ -23,7 +23,7 @@ export const STARGZ: Contender = {
   name: 'stargz',
   unavailable: () => Promise.resolve(missingPrograms(PROGRAMS)),
   publish: (sandbox, workload, ordinary) =>
-    publish(sandbox, ordinary, `${workload.name}:1-estargz`, () => ['convert', '--estargz']),
+    publish(sandbox, ordinary, `${workload.name}:1-estargz`, () => Promise.resolve([])),
   startMachine,
 }
 
@@ -31,24 +31,34 @@ export const STARGZ_OPTIMIZED: Contender = {
   name: 'stargz-optimized',
   unavailable: () => Promise.resolve(missingPrograms(PROGRAMS)),
   publish: (sandbox, workload, ordinary) =>
-    publish(sandbox, ordinary, `${workload.name}:1-estargz-optimized`, (directory) =>
-      optimizing(workload, directory),
-    ),
+    publish(sandbox, ordinary, `${workload.name}:1-estargz-optimized`, async (publisher) => [
+      '--estargz-record-in',
+      await recordOf(workload, ordinary, publisher),
+    ]),
   startMachine,
 }
 
-/** `conversion` gets a folder for its files and returns the words after `ctr-remote images`. */
+/** A containerd with the ordinary image. */
+interface Publisher {
+  /** `ctr-remote images`, with its address. */
+  readonly images: readonly string[]
+  /** For files. */
+  readonly directory: string
+}
+
+/** `more` is what the conversion gets to know beyond the image. */
 async function publish(
   sandbox: Sandbox,
   ordinary: string,
   target: string,
-  conversion: (directory: string) => readonly string[],
+  more: (publisher: Publisher) => Promise<readonly string[]>,
 ): Promise<PublishedImage> {
   const reference = sandbox.reference(target)
   await withPublisher(sandbox, async (containerd, directory) => {
     await containerd.pull(ordinary, 'overlayfs')
     const images = ['ctr-remote', '--address', containerd.address, 'images']
-    const convert = [...images, ...conversion(directory), '--oci', ordinary, reference]
+    const options = ['--oci', '--estargz', ...(await more({ images, directory }))]
+    const convert = [...images, 'convert', ...options, ordinary, reference]
     await runProgram(convert, { timeoutMs: CONVERSION_TIMEOUT_MS })
     await containerd.ctr(['images', 'push', '--plain-http', reference], {
       timeoutMs: CONVERSION_TIMEOUT_MS,
@@ -57,7 +67,28 @@ async function publish(
   return { reference }
 }
 
-/** Runs the workload and puts the files that it opens first. */
+/**
+ * Runs the workload and writes down the files that it opens, which the conversion then puts first.
+ * `optimize` would convert as well, but refuses images in which a layer does not name the directories
+ * above its files; it has written its record by then.
+ */
+async function recordOf(
+  workload: Workload,
+  ordinary: string,
+  { images, directory }: Publisher,
+): Promise<string> {
+  const record = join(directory, 'record')
+  const words = [...optimizing(workload, directory), '--record-out', record]
+  try {
+    await runProgram([...images, ...words, '--oci', ordinary, `${ordinary}-recorded`], {
+      timeoutMs: CONVERSION_TIMEOUT_MS,
+    })
+  } catch (error) {
+    if (!existsSync(record) || statSync(record).size === 0) throw error
+  }
+  return record
+}
+
 function optimizing(workload: Workload, directory: string): string[] {
   const [program = '', ...args] = workload.command
   const words = ['optimize', '--period', String(WATCH_SECONDS)]
