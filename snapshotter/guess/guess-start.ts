@@ -42,6 +42,8 @@ const MAX_WHOLE_BYTES = 8 * 1024 * 1024
 const ALWAYS_READ = ['/etc/passwd', '/etc/group', '/etc/nsswitch.conf']
 const MAX_FILES = 256
 const MAX_SHEBANG_BYTES = 256
+const MAX_ARGUMENT_WORDS = 64
+const MAX_PATH_FOLDERS = 64
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 /** Where loaders look when nothing else says where (ld.so(8)), those of Debian included. */
 const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf']
@@ -72,8 +74,7 @@ class Guess {
   async run(): Promise<void> {
     const [name, ...args] = this.#options.argv
     if (name === undefined) return
-    // A script that is run by a shell or an interpreter, and a program that an entrypoint ends in.
-    const programs = [name, ...args.filter((word) => word.startsWith('/'))]
+    const programs = [name, ...args.flatMap((argument) => this.#programsIn(argument))]
     if (programs.every((program) => this.#findProgram(program) === undefined)) return
     // First what is read first: the runtime waits for it before there is a program.
     for (const path of ALWAYS_READ) this.#addPath(path)
@@ -119,11 +120,28 @@ class Guess {
     }
   }
 
+  /**
+   * What an argument may run: it is the script of an interpreter, or the program in which an entrypoint
+   * ends (`docker-entrypoint.sh postgres`), or the text of a shell that names some, as the shell form of
+   * CMD is stored (`sh -c "exec postgres"`).
+   */
+  #programsIn(argument: string): string[] {
+    if (argument.startsWith('/') && this.#fileAt(argument) !== undefined) return [argument]
+    const words = wordsOf(argument).slice(0, MAX_ARGUMENT_WORDS)
+    return words.filter((word) => this.#isExecutable(word))
+  }
+
+  /** By its path or by a name on the PATH. What other paths begin from is a matter of the script. */
+  #isExecutable(word: string): boolean {
+    if (word.startsWith('-') || (word.includes('/') && !word.startsWith('/'))) return false
+    return ((this.#findProgram(word)?.inode.mode ?? 0) & 0o111) !== 0
+  }
+
   #findProgram(name: string): { path: string; inode: Inode } | undefined {
     if (name.startsWith('/')) return this.#findIn(name.slice(1), [''])
     if (name.includes('/')) return this.#findIn(name, [this.#options.workingDirectory])
     const path = this.#options.env.find((pair) => pair.startsWith('PATH='))?.slice('PATH='.length)
-    return this.#findIn(name, (path ?? DEFAULT_PATH).split(':'))
+    return this.#findIn(name, (path ?? DEFAULT_PATH).split(':', MAX_PATH_FOLDERS))
   }
 
   #findIn(name: string, folders: readonly string[]): { path: string; inode: Inode } | undefined {
@@ -174,6 +192,11 @@ class Guess {
       return this.#options.readFile(ino, offset, end - offset)
     }
   }
+}
+
+/** What a shell would take for words. */
+function wordsOf(text: string): string[] {
+  return text.split(/[\s;&|()<>"'`]+/).filter((word) => word !== '')
 }
 
 /** The interpreter of a script and, after env(1), the program it looks for. */

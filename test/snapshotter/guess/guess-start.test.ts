@@ -8,6 +8,7 @@ import { runProgram } from '../../sandbox/program.js'
 
 const PROGRAM = '/usr/bin/find'
 const SCRIPT = Buffer.from('#! /usr/bin/env -S find -x\nrest\n')
+const ENTRYPOINT = Buffer.from('#!/usr/bin/sh\nexec "$@"\n')
 
 describe('guessStart', () => {
   let tree: SampleTree
@@ -26,6 +27,9 @@ describe('guessStart', () => {
       ['/etc/ld.so.cache', Buffer.from('cache')],
       ['/etc/passwd', Buffer.from('root:x:0:0::/:/bin/sh')],
       ['/srv/script', SCRIPT],
+      ['/srv/entrypoint', ENTRYPOINT],
+      ['/usr/bin/sh', readFileSync('/usr/bin/env')],
+      ['/usr/bin/find.txt', Buffer.from('no program')],
       ['/srv/broken', Buffer.from('\x7fELF\x02\x01 and no more')],
       ...libraries.map((path) => [path, readFileSync(path)] as const),
     ])
@@ -52,6 +56,19 @@ describe('guessStart', () => {
     const found = await guessed(['/srv/script'])
     for (const path of ['/srv/script', '/usr/bin/env', PROGRAM]) assert.ok(found.includes(path))
     assert.ok(!found.includes('/usr/bin/other'))
+  })
+
+  it('goes on to the program in which an entrypoint or the text for a shell ends', async () => {
+    const entrypoint = await guessed(['/srv/entrypoint', 'find', '-x'])
+    const named = ['/srv/entrypoint', '/usr/bin/sh', PROGRAM, ...libraries]
+    for (const path of named) assert.ok(entrypoint.includes(path), path)
+    const text = await guessed(['/usr/bin/sh', '-c', 'cd /srv; exec find "$@"'])
+    for (const path of ['/usr/bin/sh', PROGRAM]) assert.ok(text.includes(path), path)
+  })
+
+  it('takes an argument for a program only where it can be run', async () => {
+    const found = await guessed(['/usr/bin/other', 'find.txt', '-find', 'bin/find'])
+    for (const path of ['/usr/bin/find.txt', PROGRAM]) assert.ok(!found.includes(path), path)
   })
 
   it('finds a program that is named from the working directory', async () => {
@@ -123,7 +140,8 @@ function treeOf(
   }
   for (const [path, content] of files) {
     addFolders(path)
-    members.set(path.slice(1), { path: path.slice(1), mode: 0o100755, content: [content] })
+    const mode = path.endsWith('.txt') ? 0o100644 : 0o100755
+    members.set(path.slice(1), { path: path.slice(1), mode, content: [content] })
   }
   for (const [path, target] of links) {
     if (members.has(path.slice(1))) continue
