@@ -11,9 +11,8 @@ import {
   rmSync,
   statSync,
 } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { removeTree } from './remove-tree.js'
 import type { Kind } from './snapshot.js'
 
 const TEMPORARY_PREFIX = 'new-'
@@ -83,7 +82,7 @@ export class SnapshotDirectories {
   }
 
   async removeOrphan(name: string): Promise<void> {
-    await removeTree(join(this.#directory, name))
+    await rm(join(this.#directory, name), { recursive: true, force: true })
   }
 
   /** Names of directories that belong to none of `ids` and to no request under way. */
