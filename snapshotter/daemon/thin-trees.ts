@@ -201,7 +201,7 @@ export class ThinTrees implements ThinLayers {
 
   /**
    * The index is looked for here, where an error can say what is wrong, rather than at the first read;
-   * with one system call in this thread, as a container's start waits for it.
+   * without a turn of libuv's pool, as a container's start waits for it.
    */
   #treePath(slot: number): string {
     const { registry } = this.#modules

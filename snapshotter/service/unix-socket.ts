@@ -113,7 +113,8 @@ async function isListenedOn(path: string): Promise<boolean> {
       answer(true)
     })
     socket.once('error', (error) => {
-      answer(!('code' in error) || (error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'))
+      const code = systemErrorCode(error)
+      answer(code !== 'ECONNREFUSED' && code !== 'ENOENT')
     })
   })
 }

@@ -2,6 +2,7 @@
  * What went wrong with one HTTP request, and whether sending it again can help: the one place
  * where status codes, undici's and the system's error codes are judged.
  */
+import { systemErrorCode } from '../../../index-format/system-error.js'
 import { FusefsError, type FusefsErrorCode } from '../../errors.js'
 
 /** Why one request brought no bytes, or not all. Stays inside this folder. */
@@ -80,8 +81,7 @@ function isFinal(code: string): boolean {
 
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return codeOf(error.errors[0])
-  if (!(error instanceof Error) || !('code' in error)) return ''
-  return typeof error.code === 'string' ? error.code : ''
+  return systemErrorCode(error) ?? ''
 }
 
 /** RFC 9110, 10.2.3: seconds, or a date. Anything else counts as not said. */
