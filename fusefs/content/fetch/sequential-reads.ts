@@ -17,6 +17,8 @@ export interface FrameRun {
 interface Sequence {
   /** The frame it began with. */
   readonly start: number
+  /** How often it was read on. */
+  steps: number
   /** The newest frame that was read. */
   position: number
   /** The first frame that has not been asked for. */
@@ -26,7 +28,10 @@ interface Sequence {
 /** Packs whose readers are remembered, and readers of each. */
 const MAX_PACKS = 1024
 const MAX_SEQUENCES = 4
-/** Steps from frame to frame before a reader counts as one that reads on. */
+/**
+ * How often a reader has read on before it counts as one that will. One step alone is often a program that jumps about
+ * in a large file, of which the kernel reads a MiB around each page.
+ */
 const MIN_STEPS = 2
 
 export class SequentialReads {
@@ -48,13 +53,14 @@ export class SequentialReads {
     const sequence = known.find(({ start, ahead }) => first >= start && first <= ahead)
     if (sequence === undefined) {
       if (known.length >= MAX_SEQUENCES) known.shift()
-      known.push({ start: first, position: last, ahead: last + 1 })
+      known.push({ start: first, steps: 0, position: last, ahead: last + 1 })
       return undefined
     }
     if (last <= sequence.position) return undefined
     sequence.position = last
     sequence.ahead = Math.max(sequence.ahead, last + 1)
-    if (last - sequence.start < MIN_STEPS) return undefined
+    sequence.steps++
+    if (sequence.steps < MIN_STEPS) return undefined
     return this.#extended(table, sequence)
   }
 

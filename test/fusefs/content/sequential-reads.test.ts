@@ -12,6 +12,13 @@ describe('SequentialReads', () => {
     }
   })
 
+  it('takes one step for no sequence, however much was read with it', () => {
+    const reads = new SequentialReads({ maxAheadBytes: 2 ** 20 })
+    assert.equal(reads.note('a', table, 0, 9), undefined)
+    assert.equal(reads.note('a', table, 10, 19), undefined)
+    assert.notEqual(reads.note('a', table, 20, 29), undefined)
+  })
+
   it('goes at most as far ahead as was read in sequence, in growing steps', () => {
     const reads = new SequentialReads({ maxAheadBytes: 2 ** 20 })
     let asked = 0
