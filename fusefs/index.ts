@@ -40,6 +40,7 @@ export {
   type ReadListener,
   type StopOptions,
 } from './transport/fuse-server.js'
+export type { HeadListener } from './transport/miss-server.js'
 export type { KernelCache, PageRun } from './transport/kernel-cache.js'
 export {
   type KernelMount,

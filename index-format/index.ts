@@ -61,7 +61,7 @@ export {
 } from './pack/pack-files.js'
 export { packInputsOf } from './pack/pack-inputs.js'
 export { PackReader } from './pack/pack-reader.js'
-export type { Frame, PackTable } from './pack/pack-table.js'
+export { type Frame, frameIndexAt, type PackTable } from './pack/pack-table.js'
 export { readPackTable } from './pack/pack-tail.js'
 export { type PackSink, PackWriter, type PackWriterOptions } from './pack/pack-writer.js'
 export { ThreadCompressor } from './pack/thread-compressor.js'

@@ -4,7 +4,7 @@
  * before it.
  */
 import { LRUCache } from 'lru-cache'
-import type { Digest, PackTable } from '../../index-format/index.js'
+import { type Digest, frameIndexAt, type PackTable } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import type { Log } from '../log.js'
 import { abortable } from './abortable.js'
@@ -19,7 +19,7 @@ import { type FrameRun, SequentialReads } from './fetch/sequential-reads.js'
 import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './limits.js'
 import type { MirrorShared } from './mirror-view.js'
-import { createPackEntry, frameIndexAt, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
+import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
 import { ScopedSignal } from './scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {

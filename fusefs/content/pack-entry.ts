@@ -46,18 +46,6 @@ export function createPackEntry(id: string, table: PackTable): PackEntry {
   }
 }
 
-/** The frame that covers `rawOffset`; the caller has checked that there is one. */
-export function frameIndexAt(table: PackTable, rawOffset: number): number {
-  let low = 0
-  let high = table.frames.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1
-    if (frameOf(table, middle).rawOffset <= rawOffset) low = middle
-    else high = middle - 1
-  }
-  return low
-}
-
 /** Throws `invalid-argument` for an index that the pack does not have. */
 export function frameOf(table: PackTable, frameIndex: number): Frame {
   const frame = table.frames[frameIndex]

@@ -36,7 +36,7 @@ import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
 import { KernelCache } from './kernel-cache.js'
 import type { CompleteIndex } from './parked-requests.js'
-import { MissServer } from './miss-server.js'
+import { type HeadListener, MissServer } from './miss-server.js'
 import { sendNotification } from './notification.js'
 import { RecordedSlots } from './recorded-slots.js'
 import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
@@ -62,6 +62,7 @@ export interface FuseServerModules {
    * descriptor: a server that takes over needs it.
    */
   readonly onInit?: (negotiated: NegotiatedInit) => void | Promise<void>
+  readonly onHead?: HeadListener
   /** Needed where trees may be registered before their whole index is here. */
   readonly completeIndex?: CompleteIndex
 }
@@ -116,7 +117,7 @@ export class FuseServer {
     },
   ) {
     const { fd, mountpoint, trees: spec, trace = false } = options
-    const { content, log, completeIndex = noPartialIndex } = modules
+    const { content, log, completeIndex = noPartialIndex, onHead } = modules
     const count = options.dispatchers ?? DEFAULT_DISPATCHERS
     this.#fd = fd
     this.#mountpoint = mountpoint
@@ -132,7 +133,7 @@ export class FuseServer {
       { fd },
       {
         filesystem: new Filesystem({ root }, { trees: parts.trees }),
-        ...{ content, completeIndex },
+        ...{ content, completeIndex, onHead },
         stats: own,
         log,
         announce: (message) => {

@@ -25,11 +25,18 @@ export interface MissServerModules {
   readonly filesystem: Filesystem
   readonly content: ContentReader
   readonly completeIndex: CompleteIndex
+  readonly onHead: HeadListener | undefined
   readonly stats: StatsRow
   readonly log: Log
   /** Tells every dispatcher of a mirror. */
   readonly announce: (message: MirrorMessage) => void
 }
+
+/**
+ * Told the first bytes of a file whose reader had to wait for them, as many as it has asked for, after it has its answer.
+ * They are lent for the call. Must return at once, and not throw.
+ */
+export type HeadListener = (file: { slot: number; ino: number }, head: Uint8Array) => void
 
 interface Running {
   readonly miss: Miss
@@ -119,7 +126,10 @@ export class MissServer {
       reply = new Uint8Array(OUT_HEADER_BYTES)
       new DataView(reply.buffer).setInt32(4, -errnoOf(error), true)
     }
-    if (!this.#abandoned) this.#write(miss, reply)
+    if (this.#abandoned) return
+    this.#write(miss, reply)
+    const head = reply.subarray(OUT_HEADER_BYTES)
+    if (miss.offset === 0 && head.length > 0) this.#modules.onHead?.(miss, head)
   }
 
   /** The table of a pack may be in a part of the index that is not here yet. */

@@ -29,3 +29,15 @@ export interface PackTable {
   /** In order of `rawOffset`, which is also the order of `offset`. */
   readonly frames: readonly Frame[]
 }
+
+/** Which frame covers `rawOffset` of the pack's uncompressed bytes; the caller has checked that there is one. */
+export function frameIndexAt({ frames }: PackTable, rawOffset: number): number {
+  let low = 0
+  let high = frames.length - 1
+  while (low < high) {
+    const middle = (low + high + 1) >>> 1
+    if ((frames[middle]?.rawOffset ?? 0) <= rawOffset) low = middle
+    else high = middle - 1
+  }
+  return low
+}

@@ -65,6 +65,8 @@ export interface PrefetchConfig {
   readonly concurrency: number
   /** Compressed bytes; 0: as much as the network gives. */
   readonly bytesPerSecond: number
+  /** What a library needs is fetched when a program waits for the library. */
+  readonly libraries: boolean
 }
 
 /** What is fetched so that images need their store no longer. */

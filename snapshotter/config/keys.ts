@@ -81,6 +81,7 @@ export const KEYS = {
   fetchDecoders: countKey({ path: 'fetch.decoders', fallback: 1, min: 1, max: 64 }),
   prefetchConcurrency: countKey({ path: 'prefetch.concurrency', fallback: 4, min: 1, max: 256 }),
   prefetchBandwidth: sizeKey({ path: 'prefetch.bandwidth', fallback: '0B', min: 0, max: TIB }),
+  prefetchLibraries: switchKey({ path: 'prefetch.libraries', fallback: true }),
   backgroundComplete: choiceKey({
     path: 'background.complete',
     fallback: 'none',

@@ -64,6 +64,7 @@ function configFrom(reader: TableReader): Config {
     prefetch: {
       concurrency: reader.get(KEYS.prefetchConcurrency),
       bytesPerSecond: reader.get(KEYS.prefetchBandwidth),
+      libraries: reader.get(KEYS.prefetchLibraries),
     },
     background: {
       complete: reader.get(KEYS.backgroundComplete),

@@ -2,16 +2,12 @@
  * What a start of an image is guessed to read, as a profile that travels in the thin layer: nodes bring
  * it in from the ordinary packs, so that nothing is stored, and nothing compressed, a second time.
  */
-import { bytesFromProfile, type Index } from '../../index-format/index.js'
+import { bytesFromProfile } from '../../index-format/index.js'
 import { guessStart } from '../guess/guess-start.js'
+import { readRun } from '../guess/read-run.js'
 import { JsonObject } from '../registry/index.js'
 import type { MergedIndex } from './image-merger.js'
-import {
-  type ReadPack,
-  type StartupModules,
-  withStoredFrames,
-  withStoredIndex,
-} from './stored-frames.js'
+import { type StartupModules, withStoredFrames, withStoredIndex } from './stored-frames.js'
 
 export interface GuessedStart {
   /** The profile. */
@@ -59,22 +55,4 @@ function processOf(config: Uint8Array): {
     env: texts('Env'),
     workingDirectory: typeof folder === 'string' ? folder : '/',
   }
-}
-
-/** Holes are zeros. */
-async function readRun(
-  tree: Index,
-  run: { ino: number; offset: number; length: number },
-  read: ReadPack,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(run.length)
-  const end = run.offset + run.length
-  for (const extent of tree.extents(run.ino)) {
-    const from = Math.max(run.offset, extent.offset)
-    const to = Math.min(end, extent.offset + extent.length)
-    if (from >= to) continue
-    const target = bytes.subarray(from - run.offset, to - run.offset)
-    await read(tree.packTable(extent.pack), extent.rawOffset + from - extent.offset, target)
-  }
-  return bytes
 }

@@ -26,16 +26,12 @@ import {
   writeIndex,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
+import type { ReadPack } from '../guess/read-run.js'
 import type { MergedIndex } from './image-merger.js'
 import { compressStartupIndex, fetchIndex } from './index-blob.js'
 import { packsOf } from './layer-converter.js'
 import { PackSpool } from './pack-spool.js'
-import {
-  type ReadPack,
-  type StartupModules,
-  withStoredFrames,
-  withStoredIndex,
-} from './stored-frames.js'
+import { type StartupModules, withStoredFrames, withStoredIndex } from './stored-frames.js'
 
 /** What the thin layer and its recipe say about a start. */
 export interface PublishedStartup {

@@ -8,7 +8,8 @@ import {
   type Log,
   sourceFromUrl,
 } from '../../fusefs/index.js'
-import { Index, type PackTable } from '../../index-format/index.js'
+import { Index } from '../../index-format/index.js'
+import type { ReadPack } from '../guess/read-run.js'
 import type { RegistryConnection } from '../registry/index.js'
 import { fetchIndex } from './index-blob.js'
 import type { LayerConverterModules } from './layer-converter.js'
@@ -17,9 +18,6 @@ import type { KnownIndex } from './publish-database.js'
 export interface StartupModules extends LayerConverterModules {
   readonly connection: RegistryConnection
 }
-
-/** Fills `target` from a pack's uncompressed bytes. */
-export type ReadPack = (pack: PackTable, rawOffset: number, target: Uint8Array) => Promise<void>
 
 /** Reads out of the packs in the store, each frame verified; what is fetched stays for a while. */
 export async function withStoredFrames<T>(

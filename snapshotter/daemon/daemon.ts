@@ -31,6 +31,7 @@ import { ConfiguredCredentials } from './configured-credentials.js'
 import { FuseServers, type InheritedFuse } from './fuse-servers.js'
 import { IndexCache } from './index-cache.js'
 import { LearnedProfiles } from './learned-profiles.js'
+import { NeededLibraries } from './needed-libraries.js'
 import { profileRoutes } from './profile-routes.js'
 import { PartialIndexes } from './partial-indexes.js'
 import { SharedProfiles } from './shared-profiles.js'
@@ -132,8 +133,10 @@ export class Daemon {
     const { sources, content } = await this.#openContent(config, { log })
     const indexes = new IndexCache((digest) => registry.indexPath(digest))
     const partialIndexes = this.#openPartialIndexes({ registry, indexes, sources, log })
+    const libraries = new NeededLibraries({}, { registry, content, sources, log })
+    this.#closers.push(() => libraries.close())
     const fuse = await this.#startFuse(options, modules, {
-      ...{ treesDir, content, sources, registry, partialIndexes },
+      ...{ treesDir, content, sources, registry, partialIndexes, libraries },
     })
     const mountpoints = mountpointsUnder(config.root)
     const readAhead = new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log })
@@ -162,6 +165,7 @@ export class Daemon {
         onAdded: () => setImmediate(() => void fuse.treesChanged([])),
         onRemoved: (slots) => {
           background.cancel(slots)
+          libraries.cancel(slots)
           void fuse.treesChanged(slots)
         },
       },
@@ -313,10 +317,11 @@ export class Daemon {
       sources: StoreSources
       registry: TreeRegistry
       partialIndexes: PartialIndexes
+      libraries: NeededLibraries
     },
   ): Promise<FuseServers> {
     const { config, inherited, trace } = options
-    const { content: store, sources, registry, partialIndexes } = parts
+    const { content: store, sources, registry, partialIndexes, libraries } = parts
     const fuse = await FuseServers.start(
       {
         inherited,
@@ -331,6 +336,9 @@ export class Daemon {
         completeIndex: async (slot, signal) => {
           const digest = registry.bySlot(slot)?.indexDigest
           if (digest !== undefined) await partialIndexes.complete(digest, signal)
+        },
+        onHead: (file, head) => {
+          if (config.prefetch.libraries) libraries.onHead(file, head)
         },
         log: modules.log,
         onInit: modules.onInit,

@@ -7,6 +7,7 @@ import {
   type ContentReader,
   FuseServer,
   FusefsError,
+  type HeadListener,
   type Log,
   type NegotiatedInit,
   type ServerCounts,
@@ -37,6 +38,7 @@ export interface FuseServersModules {
   readonly content: ContentReader
   /** Brings the rest of a partial index; see `FuseServerModules`. */
   readonly completeIndex: CompleteIndex
+  readonly onHead: HeadListener
   readonly log: Log
   /** Keeps the outcome of an INIT with the descriptor. */
   readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>
@@ -127,7 +129,7 @@ async function startOne(
   modules: FuseServersModules,
 ): Promise<FuseServer> {
   const { class: treeClass, fd, negotiated } = inherited
-  const { content, completeIndex, log, onInit } = modules
+  const { content, completeIndex, onHead, log, onInit } = modules
   const mountpoint = options.mountpoints[treeClass]
   const server = await FuseServer.start(
     {
@@ -138,7 +140,7 @@ async function startOne(
       trace: options.trace,
       ...(negotiated !== undefined && { negotiated }),
     },
-    { content, completeIndex, log, onInit: (agreed) => onInit(treeClass, agreed) },
+    { content, completeIndex, onHead, log, onInit: (agreed) => onInit(treeClass, agreed) },
   )
   try {
     await setReadAhead(mountpoint, options.readAheadKib)

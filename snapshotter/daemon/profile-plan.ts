@@ -7,6 +7,7 @@
 import type { PageRun } from '../../fusefs/index.js'
 import {
   type Extent,
+  frameIndexAt,
   Index,
   type PackTable,
   pathsOf,
@@ -86,7 +87,7 @@ class Planner {
     const { frames } = pack.table
     /** From a place in the pack to one in the file. */
     const shift = extent.offset - extent.rawOffset
-    for (let at = frameAt(pack.table, from - shift); at < frames.length; at++) {
+    for (let at = frameIndexAt(pack.table, from - shift); at < frames.length; at++) {
       const frame = frames[at]
       if (frame === undefined || frame.rawOffset + shift >= to) return
       const planned = this.#frame(pack, at, frame.rawSizeBytes)
@@ -155,18 +156,6 @@ function stepOf(packs: readonly PlannedPack[]): PlannedFrames[] {
   return runs
     .sort((a, b) => a.rank - b.rank)
     .map(({ pack, first, count }) => ({ pack, first, count }))
-}
-
-/** The frame in which a place of the pack lies. */
-function frameAt({ frames }: PackTable, rawOffset: number): number {
-  let low = 0
-  let high = frames.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >>> 1
-    if ((frames[middle]?.rawOffset ?? 0) <= rawOffset) low = middle
-    else high = middle - 1
-  }
-  return low
 }
 
 function pageUp(offset: number): number {

@@ -46,16 +46,25 @@ const DT_STRSZ = 10
 const DT_RPATH = 15
 const DT_RUNPATH = 29
 const MAX_SEGMENTS = 256
+/** File header and program headers, nearly always. */
+const HEADER_BYTES = 4096
 const MAX_PATH_BYTES = 4096
 const MAX_DYNAMIC_BYTES = 64 * 1024
-const MAX_STRINGS_BYTES = 4 * 1024 * 1024
+/** Libraries that one file needs by name. */
+const MAX_NAMES = 1024
 /** Code and constants of at most this size are near enough to being read whole. */
 const MAX_WHOLE_BYTES = 1024 * 1024
 
+/** Whether a file that begins with `head` may be one. */
+export function isElf(head: Uint8Array): boolean {
+  return head.length >= 4 && viewOf(head).getUint32(0, true) === ELF_MAGIC
+}
+
 /** `undefined` for a file that is no ELF file of 32 or 64 bits, little-endian. */
 export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> {
-  const head = viewOf(await read(0, 64))
-  if (head.byteLength < 52 || head.getUint32(0, true) !== ELF_MAGIC) return undefined
+  const bytes = await read(0, 64)
+  if (bytes.length < 52 || !isElf(bytes)) return undefined
+  const head = viewOf(bytes)
   const is64 = head.getUint8(4) === 2
   if (head.getUint8(5) !== 1 || (is64 && head.byteLength < 64)) return undefined
   const segments = await readSegments(head, is64, read)
@@ -71,14 +80,15 @@ export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> 
 function loadedRuns(segments: readonly Segment[]): FileRun[] {
   const loads = segments.filter(({ type, sizeBytes }) => type === PT_LOAD && sizeBytes > 0)
   const code = loads.findIndex(({ flags }) => (flags & PF_X) !== 0)
-  return loads
+  const runs = loads
     .filter(({ flags, sizeBytes }, at) => {
-      // Linkers put the loader's tables in front of the code, and constants behind it.
-      const isTables = at < code || code < 0
-      return isTables || (flags & PF_W) !== 0 || sizeBytes <= MAX_WHOLE_BYTES
+      // Linkers put the loader's tables in front of the code, and constants behind it; a file
+      // without code is all constants.
+      return at < code || (flags & PF_W) !== 0 || sizeBytes <= MAX_WHOLE_BYTES
     })
     .map(({ offset, sizeBytes }) => ({ offset, sizeBytes }))
     .sort((a, b) => a.offset - b.offset)
+  return runs[0]?.offset === 0 ? runs : [{ offset: 0, sizeBytes: HEADER_BYTES }, ...runs]
 }
 
 async function readSegments(head: DataView, is64: boolean, read: ReadAt): Promise<Segment[]> {
@@ -123,12 +133,25 @@ async function readDynamic(
     return segment.type === PT_LOAD && isInside
   })
   if (home === undefined) return { needed: [], runPath: [] }
-  const sizeBytes = Math.min(values.get(DT_STRSZ)?.[0] ?? 0, MAX_STRINGS_BYTES)
-  const strings = await read(home.offset + address - home.address, sizeBytes)
-  const texts = (tag: number): string[] => (values.get(tag) ?? []).map((at) => textAt(strings, at))
-  const [runPath = texts(DT_RPATH)[0] ?? ''] = texts(DT_RUNPATH)
+  const start = home.offset + address - home.address
+  const endPlace = values.get(DT_STRSZ)?.[0] ?? 0
+  // One by one: they stand among the names of symbols, of which there may be megabytes.
+  const texts = async (tag: number): Promise<string[]> => {
+    const places = (values.get(tag) ?? []).filter((place) => place < endPlace)
+    return Promise.all(
+      places.slice(0, MAX_NAMES).map(async (place) => {
+        return textAt(await read(start + place, Math.min(MAX_PATH_BYTES, endPlace - place)), 0)
+      }),
+    )
+  }
+  const [needed, runPaths, oldPaths] = await Promise.all([
+    texts(DT_NEEDED),
+    texts(DT_RUNPATH),
+    texts(DT_RPATH),
+  ])
+  const [runPath = oldPaths[0] ?? ''] = runPaths
   return {
-    needed: texts(DT_NEEDED).filter((name) => name !== ''),
+    needed: needed.filter((name) => name !== ''),
     runPath: runPath.split(':').filter((directory) => directory !== ''),
   }
 }

@@ -11,8 +11,8 @@ import {
   type ProfileRange,
   type Tree,
 } from '../../index-format/index.js'
-import { resolvePath } from '../inspect/resolve-path.js'
 import { type ElfNeeds, type FileRun, type ReadAt, readElfNeeds } from './elf-file.js'
+import { fileAt, findIn, type FoundFile, librariesOf } from './library-search.js'
 
 export interface GuessOptions {
   readonly index: Profile['index']
@@ -29,10 +29,10 @@ export interface GuessOptions {
 }
 
 /**
- * A guess is not worth more: it competes for the network with what the program really waits for.
- * Compressed it is a third.
+ * Compressed it is a third. The loader reads most of it before there is a program, so that little of it competes for the
+ * network with what that waits for; where a program and its libraries have more, the rest is read as needed.
  */
-const MAX_GUESSED_BYTES = 16 * 1024 * 1024
+const MAX_GUESSED_BYTES = 48 * 1024 * 1024
 /**
  * Smaller files are taken whole: the kernel reads so far ahead that nearly all of them is asked for
  * anyway. Taking only what loading reads of all files costs more bytes and requests, measured.
@@ -45,10 +45,6 @@ const MAX_SHEBANG_BYTES = 256
 const MAX_ARGUMENT_WORDS = 64
 const MAX_PATH_FOLDERS = 64
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-/** Where loaders look when nothing else says where (ld.so(8)), those of Debian included. */
-const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf']
-  .flatMap((triplet) => [`/lib/${triplet}`, `/usr/lib/${triplet}`])
-  .concat('/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib')
 
 /** A profile without ranges where the program cannot be found or is of no kind we know. */
 export async function guessStart(options: GuessOptions): Promise<Profile> {
@@ -100,7 +96,7 @@ class Guess {
 
   /** The dynamic loader: an ELF file that needs nothing. */
   async #interpreter(path: string): Promise<void> {
-    const inode = this.#fileAt(path)
+    const inode = fileAt(this.#options.tree, path)
     if (inode === undefined || this.#seen.has(inode.ino)) return
     this.#add(inode, (await readElfNeeds(this.#readerOf(inode)))?.loaded)
   }
@@ -108,11 +104,8 @@ class Guess {
   async #libraries(first: ElfNeeds, firstPath: string): Promise<void> {
     const queue = [{ needs: first, path: firstPath }]
     for (const { needs, path } of queue) {
-      const origin = path.slice(0, path.lastIndexOf('/'))
-      const own = needs.runPath.map((text) => text.replace(/\$ORIGIN|\$\{ORIGIN\}/g, origin))
-      for (const name of needs.needed) {
-        const library = this.#findIn(name, [...own, ...LIBRARY_FOLDERS])
-        if (library === undefined || this.#seen.has(library.inode.ino)) continue
+      for (const library of librariesOf(this.#options.tree, needs, path)) {
+        if (this.#seen.has(library.inode.ino)) continue
         const more = await readElfNeeds(this.#readerOf(library.inode))
         this.#add(library.inode, more?.loaded)
         if (more !== undefined) queue.push({ needs: more, path: library.path })
@@ -126,7 +119,8 @@ class Guess {
    * CMD is stored (`sh -c "exec postgres"`).
    */
   #programsIn(argument: string): string[] {
-    if (argument.startsWith('/') && this.#fileAt(argument) !== undefined) return [argument]
+    if (argument.startsWith('/') && fileAt(this.#options.tree, argument) !== undefined)
+      return [argument]
     const words = wordsOf(argument).slice(0, MAX_ARGUMENT_WORDS)
     return words.filter((word) => this.#isExecutable(word))
   }
@@ -137,35 +131,16 @@ class Guess {
     return ((this.#findProgram(word)?.inode.mode ?? 0) & 0o111) !== 0
   }
 
-  #findProgram(name: string): { path: string; inode: Inode } | undefined {
-    if (name.startsWith('/')) return this.#findIn(name.slice(1), [''])
-    if (name.includes('/')) return this.#findIn(name, [this.#options.workingDirectory])
-    const path = this.#options.env.find((pair) => pair.startsWith('PATH='))?.slice('PATH='.length)
-    return this.#findIn(name, (path ?? DEFAULT_PATH).split(':', MAX_PATH_FOLDERS))
-  }
-
-  #findIn(name: string, folders: readonly string[]): { path: string; inode: Inode } | undefined {
-    for (const folder of folders) {
-      const path = name.startsWith('/') ? name : `${folder}/${name}`
-      const inode = this.#fileAt(path)
-      if (inode !== undefined) return { path, inode }
-    }
-    return undefined
-  }
-
-  #fileAt(path: string): Inode | undefined {
-    try {
-      const { tree } = this.#options
-      const inode = resolvePath(tree, Buffer.from(path, 'latin1'), { followLast: true })
-      return (inode.mode & 0o170000) === 0o100000 ? inode : undefined
-    } catch {
-      // Not there, or not to be reached: then this is not what will be opened.
-      return undefined
-    }
+  #findProgram(name: string): FoundFile | undefined {
+    const { env, tree, workingDirectory } = this.#options
+    if (name.startsWith('/')) return findIn(tree, name, [''])
+    if (name.includes('/')) return findIn(tree, name, [workingDirectory])
+    const path = env.find((pair) => pair.startsWith('PATH='))?.slice('PATH='.length)
+    return findIn(tree, name, (path ?? DEFAULT_PATH).split(':', MAX_PATH_FOLDERS))
   }
 
   #addPath(path: string): void {
-    const inode = this.#fileAt(path)
+    const inode = fileAt(this.#options.tree, path)
     if (inode !== undefined) this.#add(inode, undefined)
   }
 

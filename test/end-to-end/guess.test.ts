@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ConvertResult } from '../../snapshotter/convert/index.js'
+import type { DaemonStatus } from '../../snapshotter/daemon/status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
@@ -76,10 +77,22 @@ describe('an image with a guessed start', function () {
     })
   })
 
+  it('has what its libraries need fetched where nobody guessed it, unless that is switched off', async () => {
+    const prefetched = async (machine: Machine): Promise<number> => {
+      await requestsOf(machine, pair.thin)
+      const { daemon } = machine
+      const { stdout } = await thinctl(['status', '--json', '--config', daemon.config])
+      return (JSON.parse(stdout) as DaemonStatus).content.framesPrefetched
+    }
+    assert.ok((await onEmptyMachine(prefetched)) > 0)
+    assert.equal(await onEmptyMachine(prefetched, ['[prefetch]', 'libraries = false']), 0)
+  })
+
   async function onEmptyMachine<Result>(
     use: (machine: Machine) => Promise<Result>,
+    daemonConfig: readonly string[] = [],
   ): Promise<Result> {
-    const machine = await sandbox.startMachine()
+    const machine = await sandbox.startMachine({ daemonConfig })
     const found = await use(machine)
     await sandbox.closeMachine(machine)
     return found

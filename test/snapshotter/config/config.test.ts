@@ -55,6 +55,7 @@ describe('configFromToml', () => {
         deadline = "1h"
         decoders = 3
         [prefetch]
+        libraries = false
         concurrency = 2
         bandwidth = "5MB"
         [background]
@@ -101,7 +102,7 @@ describe('configFromToml', () => {
         deadlineMs: 3_600_000,
         decoders: 3,
       },
-      prefetch: { concurrency: 2, bytesPerSecond: 5_000_000 },
+      prefetch: { concurrency: 2, bytesPerSecond: 5_000_000, libraries: false },
       background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
