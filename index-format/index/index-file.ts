@@ -18,7 +18,15 @@ import {
   MAX_XATTRS_PER_INODE,
 } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
-import type { DirEntry, DirEntryPlus, Extent, Inode, Tree, Xattr } from '../tree/tree.js'
+import {
+  type DirEntry,
+  type DirEntryPlus,
+  type Extent,
+  type Inode,
+  ROOT_INO,
+  type Tree,
+  type Xattr,
+} from '../tree/tree.js'
 import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
 import { openConnection, readMeta, refusal } from './connection.js'
 import { DirectReader } from './direct-reader.js'
@@ -122,6 +130,26 @@ export class Index implements Tree {
         return row && joinedInode(row, 0, parent)
       },
     )
+  }
+
+  /**
+   * An inode's directory, and its name there; of several names it is any. Children have consecutive numbers, in the order
+   * of their directories, so that no walk is needed. Undefined for the root, for what is not there, and where hard links
+   * hide the place.
+   */
+  placeOf(ino: number): { parent: number; name: Uint8Array } | undefined {
+    let parent = ROOT_INO
+    for (let high = ino - 1; parent < high;) {
+      const middle = Math.ceil((parent + high) / 2)
+      const row = this.#get('entryFrom', middle)
+      const found = row && integerFromRow(row[0], middle, MAX_INO, 'entry', middle, 'parent')
+      const first = row && integerFromRow(row[1], 1, MAX_INO, 'entry', middle, 'ino')
+      if (found === undefined || found > high || first === undefined || first > ino)
+        high = middle - 1
+      else parent = found
+    }
+    const row = this.#get('nameOf', parent, ino)
+    return row && { parent, name: nameFromRow(row[0], parent) }
   }
 
   readdir(parent: number, cookie: number, limit: number): DirEntry[] {

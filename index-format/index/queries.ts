@@ -36,6 +36,8 @@ export const QUERIES = {
   readdirPlus:
     `SELECT ${NAME},e.ino,${INODE} FROM entry e LEFT JOIN inode i ON i.ino=e.ino ` +
     'WHERE e.parent=? AND e.name>? ORDER BY e.name LIMIT ?',
+  entryFrom: 'SELECT parent,ino FROM entry WHERE parent>=? ORDER BY parent,name LIMIT 1',
+  nameOf: `SELECT ${NAME} FROM entry e WHERE parent=? AND ino=? LIMIT 1`,
   nameAt: `SELECT ${NAME} FROM entry e WHERE parent=? ORDER BY name LIMIT 1 OFFSET ?`,
   readlink: `SELECT mode,size,${TARGET} FROM inode WHERE ino=?`,
   xattrs: `SELECT ${XATTR_NAME},${XATTR_VALUE} FROM xattr WHERE ino=? ORDER BY name LIMIT ${MAX_XATTRS_PER_INODE + 1}`,

@@ -5,13 +5,14 @@
  * having recorded them. Nobody waits for this, and what goes wrong in it only leaves things as slow as they were.
  */
 import { LRUCache } from 'lru-cache'
-import type { ContentStore, Log, TreeRecord, TreeRegistry } from '../../fusefs/index.js'
-import type { Index, Inode } from '../../index-format/index.js'
-import { type ElfNeeds, type FileRun, isElf, readElfNeeds } from '../guess/elf-file.js'
-import { librariesOf } from '../guess/library-search.js'
+import type { ContentStore, Log, TreeRegistry } from '../../fusefs/index.js'
+import { isElf } from '../guess/elf-file.js'
+import { pathOf } from '../guess/path-of.js'
+import { LibraryWalk } from './library-walk.js'
 import { openTreeIndex } from './open-tree-index.js'
+import { PluginDirectories } from './plugin-directories.js'
 import type { StoreSources } from './store-sources.js'
-import { TreeFileContent } from './tree-file-content.js'
+import { TreeFileContent, wholeOf } from './tree-file-content.js'
 
 export interface NeededLibrariesOptions {
   /**
@@ -28,26 +29,18 @@ export interface NeededLibrariesModules {
   readonly log: Log
 }
 
-/** A library, and where it was found: undefined for the one that a program waited for. */
-interface Library {
-  readonly inode: Inode
-  readonly path: string | undefined
-}
-
-/** Libraries whose needs are being looked at, each with those that it draws in. */
-const MAX_FOLLOWED = 8
+/** Walks under way; beyond these a library is read as it comes. */
+const MAX_WALKS = 8
 const DEFAULT_MAX_WHOLE_BYTES = 2 * 1024 * 1024
-/** What one library draws in, uncompressed; what is beyond is read as needed. */
-const MAX_DRAWN_BYTES = 64 * 1024 * 1024
-const MAX_DRAWN_FILES = 256
 /** Libraries that are not looked at again. */
-const MAX_SEEN = 8192
+const MAX_MET = 8192
 
 export class NeededLibraries {
   readonly #maxWholeBytes: number
   readonly #modules: NeededLibrariesModules
   /** By slot and inode. */
-  readonly #seen = new LRUCache<string, true>({ max: MAX_SEEN })
+  readonly #met = new LRUCache<string, true>({ max: MAX_MET })
+  readonly #plugins = new PluginDirectories()
   readonly #running = new Map<Promise<void>, { slot: number; abort: AbortController }>()
 
   constructor(options: NeededLibrariesOptions, modules: NeededLibrariesModules) {
@@ -57,7 +50,7 @@ export class NeededLibraries {
 
   /** A program has waited for the first bytes of a file. Returns at once, never throws. */
   onHead({ slot, ino }: { slot: number; ino: number }, head: Uint8Array): void {
-    if (!isElf(head) || this.#running.size >= MAX_FOLLOWED || this.#isSeen(slot, ino)) return
+    if (!isElf(head) || this.#running.size >= MAX_WALKS || this.#meet(slot, ino)) return
     const abort = new AbortController()
     const following = this.#follow(slot, ino, abort.signal).finally(() => {
       this.#running.delete(following)
@@ -89,10 +82,19 @@ export class NeededLibraries {
       const index = openTreeIndex(registry, tree.indexDigest)
       try {
         const inode = index.inode(ino)
+        if (inode === undefined) return
         const source = sources.for(tree.stores)
         const files = new TreeFileContent({ index, content, source }, signal)
-        if (inode !== undefined)
-          await this.#draw({ inode, path: undefined }, { tree, index, files })
+        const meet = (other: number): boolean => this.#meet(slot, other)
+        const walk = new LibraryWalk({ maxWholeBytes: this.#maxWholeBytes, meet }, { index, files })
+        const path = pathOf(index, ino)
+        const plugins = path === undefined ? [] : this.#plugins.waited(slot, index, { ino, path })
+        const fetching = plugins.map((plugin) => files.prefetch(plugin, wholeOf(plugin)))
+        try {
+          await walk.run({ inode, path })
+        } finally {
+          await Promise.all(fetching)
+        }
       } finally {
         index.close()
       }
@@ -101,55 +103,11 @@ export class NeededLibraries {
     }
   }
 
-  /** Level by level, as the dynamic loader does. */
-  async #draw(
-    first: Library,
-    from: { tree: TreeRecord; index: Index; files: TreeFileContent },
-  ): Promise<void> {
-    const { tree, index, files } = from
-    const fetching: Promise<void>[] = []
-    let drawnBytes = 0
-    let drawnFiles = 0
-    const fetch = ({ inode }: Library, runs: readonly FileRun[]): void => {
-      for (const run of runs) {
-        drawnBytes += run.sizeBytes
-        if (drawnBytes <= MAX_DRAWN_BYTES) fetching.push(files.prefetch(inode.ino, run))
-      }
-    }
-    const needsOf = async (library: Library): Promise<ElfNeeds | undefined> => {
-      const { inode } = library
-      const isWhole = inode.sizeBytes <= this.#maxWholeBytes
-      const whole = [{ offset: 0, sizeBytes: inode.sizeBytes }]
-      if (isWhole) fetch(library, whole)
-      const needs = await readElfNeeds(files.readerOf(inode))
-      if (!isWhole && needs !== undefined) fetch(library, needs.loaded)
-      return needs
-    }
-    try {
-      let level = [first]
-      while (level.length > 0) {
-        const needs = await Promise.all(level.map(needsOf))
-        const next: Library[] = []
-        for (const [at, { path }] of level.entries()) {
-          const needed = needs[at]
-          if (needed === undefined) continue
-          for (const library of librariesOf(index, needed, path)) {
-            if (++drawnFiles > MAX_DRAWN_FILES) break
-            if (!this.#isSeen(tree.slot, library.inode.ino)) next.push(library)
-          }
-        }
-        level = next
-      }
-    } finally {
-      await Promise.allSettled(fetching)
-    }
-  }
-
-  /** Whether it was seen before; it is from now on. */
-  #isSeen(slot: number, ino: number): boolean {
+  /** Whether it was met before; it is from now on. */
+  #meet(slot: number, ino: number): boolean {
     const key = `${slot} ${ino}`
-    if (this.#seen.get(key) === true) return true
-    this.#seen.set(key, true)
+    if (this.#met.get(key) === true) return true
+    this.#met.set(key, true)
     return false
   }
 }

@@ -51,21 +51,34 @@ export class TreeFileContent {
     }
   }
 
-  /** Brings a run of a file into the cache. Throws what `ContentStore.prefetch` throws. */
-  async prefetch(ino: number, run: FileRun): Promise<void> {
-    const { content, source } = this.#modules
+  /** Brings a run of a file into the cache. Never rejects: whoever needs it asks again, and hears why. */
+  async prefetch({ ino }: Inode, run: FileRun): Promise<void> {
     const end = run.offset + run.sizeBytes
-    const fetching = this.extents(ino).map(async (extent) => {
-      const from = Math.max(run.offset, extent.offset)
-      const to = Math.min(end, extent.offset + extent.length)
-      if (from >= to) return
-      const pack = this.packTable(extent.pack)
-      const shift = extent.rawOffset - extent.offset
-      const first = frameIndexAt(pack, from + shift)
-      const count = frameIndexAt(pack, to - 1 + shift) - first + 1
-      await content.prefetch({ pack, frames: { first, count }, source }, this.#signal)
-    })
-    const failed = (await Promise.allSettled(fetching)).find((one) => one.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    try {
+      await Promise.allSettled(
+        this.extents(ino).map((extent) => {
+          const from = Math.max(run.offset, extent.offset)
+          return this.#prefetchPart(extent, from, Math.min(end, extent.offset + extent.length))
+        }),
+      )
+    } catch {
+      // What the index cannot say the reader hears, too.
+    }
   }
+
+  /** Of a file's bytes from `from` to `to` what lies in this extent. */
+  async #prefetchPart(extent: Extent, from: number, to: number): Promise<void> {
+    if (from >= to) return
+    const { content, source } = this.#modules
+    const pack = this.packTable(extent.pack)
+    const shift = extent.rawOffset - extent.offset
+    const first = frameIndexAt(pack, from + shift)
+    const count = frameIndexAt(pack, to - 1 + shift) - first + 1
+    await content.prefetch({ pack, frames: { first, count }, source }, this.#signal)
+  }
+}
+
+/** All of a file. */
+export function wholeOf({ sizeBytes }: Inode): FileRun {
+  return { offset: 0, sizeBytes }
 }

@@ -16,6 +16,11 @@ const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnu
   .concat('/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib')
 const ORIGIN = /\$ORIGIN|\$\{ORIGIN\}/g
 
+/** Whether the libraries of `folder` are found by their names alone: any program's are there. */
+export function isLibraryFolder(folder: string): boolean {
+  return LIBRARY_FOLDERS.includes(folder)
+}
+
 /** The regular file at `path`; undefined where there is none or it cannot be reached. */
 export function fileAt(tree: Tree, path: string): Inode | undefined {
   try {

@@ -17,10 +17,11 @@ import {
   type TreeRecord,
   TreeRegistry,
 } from '../../../fusefs/index.js'
-import { Index } from '../../../index-format/index.js'
+import { Index, type Inode } from '../../../index-format/index.js'
 import { NeededLibraries } from '../../../snapshotter/daemon/needed-libraries.js'
 import { StoreSources } from '../../../snapshotter/daemon/store-sources.js'
 import { TreeFileContent } from '../../../snapshotter/daemon/tree-file-content.js'
+import { readElfNeeds } from '../../../snapshotter/guess/elf-file.js'
 import { fileAt } from '../../../snapshotter/guess/library-search.js'
 import { anonymous } from '../../../snapshotter/registry/credentials.js'
 import { runProgram } from '../../sandbox/program.js'
@@ -30,6 +31,7 @@ import { publishTree, type PublishedTree } from '../inspect/published-tree.js'
 const PROGRAM = '/usr/bin/openssl'
 const DATA = '/srv/data'
 const BROKEN = '/srv/broken'
+const PLUGINS = ['a', 'b', 'c', 'd'].map((name) => `/opt/plugins/${name}.so`)
 const ELF_HEAD = Buffer.from('\x7fELF and more')
 const log = { error() {}, warn() {}, info() {}, debug() {} }
 const never = new AbortController().signal
@@ -57,6 +59,7 @@ describe('NeededLibraries', () => {
       ...files.map(({ path, body }) => ({ path: path.slice(1), body })),
       { path: DATA.slice(1), body: Buffer.alloc(300_000, 'data') },
       { path: BROKEN.slice(1), body: Buffer.from('\x7fELF\x02\x01 and no more') },
+      ...PLUGINS.map((path) => ({ path: path.slice(1), body: Buffer.alloc(300_000, path) })),
       { path: 'lib', type: '2', link: 'usr/lib' },
       ...named
         .filter((path) => usr(path) !== realpathSync(path))
@@ -129,16 +132,28 @@ describe('NeededLibraries', () => {
     assert.equal(content.stats.framesPrefetched, framesPrefetched)
   })
 
+  it('brings in what else is in a directory of plugins once two were waited for', async () => {
+    const [a = '', b = '', c = '', d = ''] = PLUGINS
+    begin(b)
+    await needed.settled()
+    await withoutStore(async () => assert.rejects(read(a), { code: 'blob-not-found' }))
+    begin(c)
+    await needed.settled()
+    await withoutStore(async () => {
+      for (const path of [a, d]) await read(path)
+    })
+  })
+
   it('leaves alone what only data begins with, and what is no library after all', async () => {
-    needed.onHead({ slot: tree.slot, ino: inoOf(DATA) }, Buffer.from('data'))
-    needed.onHead({ slot: tree.slot, ino: inoOf(DATA) }, Buffer.from('\x7fE'))
+    needed.onHead({ slot: tree.slot, ino: inodeOf(DATA).ino }, Buffer.from('data'))
+    needed.onHead({ slot: tree.slot, ino: inodeOf(DATA).ino }, Buffer.from('\x7fE'))
     await needed.settled()
     assert.equal(content.stats.framesPrefetched, 0)
     begin(BROKEN)
     await needed.settled()
     const { framesPrefetched } = content.stats
     needed.onHead({ slot: tree.slot, ino: 1_000_000 }, ELF_HEAD)
-    needed.onHead({ slot: tree.slot + 1, ino: inoOf(PROGRAM) }, ELF_HEAD)
+    needed.onHead({ slot: tree.slot + 1, ino: inodeOf(PROGRAM).ino }, ELF_HEAD)
     await needed.settled()
     assert.equal(content.stats.framesPrefetched, framesPrefetched, 'what is no file of a tree')
   })
@@ -149,6 +164,22 @@ describe('NeededLibraries', () => {
       await needed.settled()
     })
     await read(DATA)
+  })
+
+  it('bears a store that goes away between the head of a library and the rest', async () => {
+    needed = new NeededLibraries(
+      { maxWholeBytes: 64 * 1024 * 1024 },
+      { registry, content, sources, log },
+    )
+    const files = new TreeFileContent({ index, content, source: sources.for(tree.stores) }, never)
+    for (const path of [PROGRAM, ...libraries]) {
+      await readElfNeeds(files.readerOf(inodeOf(path)))
+    }
+    await withoutStore(async () => {
+      begin(PROGRAM)
+      await needed.settled()
+    })
+    await assertIsHere(largest(libraries))
   })
 
   it('gives up what is under way with its tree, and when it is closed', async () => {
@@ -165,20 +196,18 @@ describe('NeededLibraries', () => {
   })
 
   function begin(path: string): void {
-    needed.onHead({ slot: tree.slot, ino: inoOf(path) }, ELF_HEAD)
+    needed.onHead({ slot: tree.slot, ino: inodeOf(path).ino }, ELF_HEAD)
   }
 
-  function inoOf(path: string): number {
+  function inodeOf(path: string): Inode {
     const inode = fileAt(index, path)
     assert.ok(inode, path)
-    return inode.ino
+    return inode
   }
 
   async function read(path: string, length?: number): Promise<Uint8Array> {
-    const inode = fileAt(index, path)
-    assert.ok(inode, path)
-    const source = sources.for(tree.stores)
-    const files = new TreeFileContent({ index, content, source }, never)
+    const inode = inodeOf(path)
+    const files = new TreeFileContent({ index, content, source: sources.for(tree.stores) }, never)
     return files.readerOf(inode)(0, length ?? inode.sizeBytes)
   }
 

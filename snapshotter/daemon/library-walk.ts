@@ -1,0 +1,76 @@
+/** From one library to all that it needs, level by level, as the dynamic loader goes; fetches them on the way. */
+import type { Index, Inode } from '../../index-format/index.js'
+import { type ElfNeeds, type FileRun, readElfNeeds } from '../guess/elf-file.js'
+import { librariesOf } from '../guess/library-search.js'
+import { type TreeFileContent, wholeOf } from './tree-file-content.js'
+
+export interface LibraryWalkOptions {
+  /** Of larger libraries only what loading reads is fetched. */
+  readonly maxWholeBytes: number
+  /** Whether a file was met before, in this walk or another; it is from then on. */
+  readonly meet: (ino: number) => boolean
+}
+
+export interface LibraryWalkModules {
+  /** Stays the caller's; open until the walk has ended. */
+  readonly index: Index
+  readonly files: TreeFileContent
+}
+
+/** A library, and where it was found: undefined for the one that a program waited for. */
+export interface Library {
+  readonly inode: Inode
+  readonly path: string | undefined
+}
+
+/** What one walk fetches, uncompressed; what is beyond is read as needed. */
+const MAX_WALK_BYTES = 64 * 1024 * 1024
+const MAX_WALK_FILES = 256
+
+export class LibraryWalk {
+  readonly #options: LibraryWalkOptions
+  readonly #modules: LibraryWalkModules
+  readonly #fetching: Promise<void>[] = []
+  #bytes = 0
+  #files = 0
+
+  constructor(options: LibraryWalkOptions, modules: LibraryWalkModules) {
+    this.#options = options
+    this.#modules = modules
+  }
+
+  /** Resolves when all is here, or was given up. Throws what reading a library's head throws. */
+  async run(first: Library): Promise<void> {
+    try {
+      for (let level = [first]; level.length > 0;) {
+        const needs = await Promise.all(level.map((library) => this.#needsOf(library)))
+        level = level.flatMap((library, at) => this.#next(library, needs[at]))
+      }
+    } finally {
+      await Promise.all(this.#fetching)
+    }
+  }
+
+  async #needsOf({ inode }: Library): Promise<ElfNeeds | undefined> {
+    const isWhole = inode.sizeBytes <= this.#options.maxWholeBytes
+    if (isWhole) this.#fetch(inode, [wholeOf(inode)])
+    const needs = await readElfNeeds(this.#modules.files.readerOf(inode))
+    if (!isWhole && needs !== undefined) this.#fetch(inode, needs.loaded)
+    return needs
+  }
+
+  #next({ path }: Library, needs: ElfNeeds | undefined): Library[] {
+    if (needs === undefined) return []
+    return librariesOf(this.#modules.index, needs, path).filter(({ inode }) => {
+      return !this.#options.meet(inode.ino) && ++this.#files <= MAX_WALK_FILES
+    })
+  }
+
+  #fetch(inode: Inode, runs: readonly FileRun[]): void {
+    for (const run of runs) {
+      this.#bytes += run.sizeBytes
+      if (this.#bytes > MAX_WALK_BYTES) return
+      this.#fetching.push(this.#modules.files.prefetch(inode, run))
+    }
+  }
+}

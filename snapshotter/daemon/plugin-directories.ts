@@ -1,0 +1,70 @@
+/**
+ * Directories of plugins: a program that has waited for two libraries of one is about to open more of them, one after
+ * the other and in an order of its own. What is fetched of a directory beside what was waited for grows with that, so
+ * that a program which wants two of a hundred does not pay for all.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Index, Inode } from '../../index-format/index.js'
+import { isLibraryFolder } from '../guess/library-search.js'
+import { isRegular } from '../inspect/tree-walk.js'
+
+/** Uncompressed bytes that may be fetched for each library that was waited for. */
+const BYTES_PER_WAIT = 4 * 1024 * 1024
+/** Larger libraries are no usual plugins. */
+const MAX_PLUGIN_BYTES = 2 * 1024 * 1024
+const MIN_WAITS = 2
+/** Directories with more names are not listed. */
+const MAX_NAMES = 1024
+const MAX_DIRECTORIES = 1024
+const PLUGIN_NAME = /\.so(\.[0-9.]+)?$/
+
+interface PluginDirectory {
+  waits: number
+  grantedBytes: number
+  readonly granted: Set<number>
+}
+
+export class PluginDirectories {
+  /** By slot and path. */
+  readonly #known = new LRUCache<string, PluginDirectory>({ max: MAX_DIRECTORIES })
+
+  /**
+   * A program has waited for the library `ino`, at `path`. Returns what else of its directory is worth fetching now,
+   * each file once. Throws what reading the index throws.
+   */
+  waited(slot: number, index: Index, { ino, path }: { ino: number; path: string }): Inode[] {
+    const folder = path.slice(0, path.lastIndexOf('/'))
+    if (isLibraryFolder(folder)) return []
+    const key = `${slot} ${folder}`
+    const directory = this.#known.get(key) ?? { waits: 0, grantedBytes: 0, granted: new Set() }
+    this.#known.set(key, directory)
+    directory.waits++
+    directory.granted.add(ino)
+    if (directory.waits < MIN_WAITS) return []
+    return pluginsOf(index, ino).filter((plugin) => this.#grant(directory, plugin))
+  }
+
+  #grant(directory: PluginDirectory, { ino, sizeBytes }: Inode): boolean {
+    if (directory.granted.has(ino)) return false
+    if (directory.grantedBytes + sizeBytes > directory.waits * BYTES_PER_WAIT) return false
+    directory.grantedBytes += sizeBytes
+    directory.granted.add(ino)
+    return true
+  }
+}
+
+/** In the order of their names, those behind `ino` first. */
+function pluginsOf(index: Index, ino: number): Inode[] {
+  const parent = index.placeOf(ino)?.parent
+  const entries = parent === undefined ? [] : index.readdirPlus(parent, 0, MAX_NAMES + 1)
+  if (entries.length > MAX_NAMES) return []
+  const plugins = entries.flatMap(({ name, inode }) => {
+    const isPlugin =
+      isRegular(inode.mode) &&
+      inode.sizeBytes <= MAX_PLUGIN_BYTES &&
+      PLUGIN_NAME.test(Buffer.from(name).toString('latin1'))
+    return isPlugin ? [inode] : []
+  })
+  const at = plugins.findIndex((plugin) => plugin.ino === ino) + 1
+  return [...plugins.slice(at), ...plugins.slice(0, at)]
+}

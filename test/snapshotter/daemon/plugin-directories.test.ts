@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Index, writeIndex } from '../../../index-format/index.js'
+import { PluginDirectories } from '../../../snapshotter/daemon/plugin-directories.js'
+import { fileAt } from '../../../snapshotter/guess/library-search.js'
+import { pathOf } from '../../../snapshotter/guess/path-of.js'
+import { SampleTree } from '../../fusefs/filesystem/sample-tree.js'
+
+const MIB = 1024 * 1024
+const FILE = 0o100644
+const DIRECTORY = 0o040755
+const SLOT = 7
+const PLUGINS = '/opt/app/plugins'
+const SHARED = '/usr/lib'
+const NAMES = 'a b c d e f g h i j k l'.split(' ')
+
+describe('PluginDirectories', () => {
+  let folder: string
+  let index: Index
+  let plugins: PluginDirectories
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'plugin-directories-'))
+    const file = (path: string, sizeBytes = 4096) => ({
+      path: path.slice(1),
+      mode: FILE,
+      content: [{ hole: sizeBytes }],
+    })
+    const tree = new SampleTree([
+      ...['', 'opt', 'opt/app', 'opt/app/plugins', 'opt/app/large', 'usr', 'usr/lib'].map(
+        (path) => ({ path, mode: DIRECTORY }),
+      ),
+      ...['a.so', 'b.so', 'c.so.1.2', 'd.cpython-311.so'].map((name) => file(`${PLUGINS}/${name}`)),
+      file(`${PLUGINS}/README`),
+      file(`${PLUGINS}/x.so.conf`),
+      file(`${PLUGINS}/huge.so`, 3 * MIB),
+      { path: 'opt/app/plugins/link.so', mode: 0o120777, target: 'a.so' },
+      { path: 'opt/app/plugins/more.so', mode: DIRECTORY },
+      ...NAMES.map((name) => file(`/opt/app/large/${name}.so`, 2 * MIB)),
+      ...['a.so', 'b.so', 'c.so'].map((name) => file(`${SHARED}/${name}`)),
+    ])
+    const path = join(folder, 'index')
+    writeIndex(tree, { path, kind: 'layer', packs: [] })
+    index = Index.open(path)
+  })
+
+  after(() => {
+    index.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  beforeEach(() => {
+    plugins = new PluginDirectories()
+  })
+
+  it('expects more of a directory once two of its libraries were waited for, next names first', () => {
+    assert.deepEqual(waited(`${PLUGINS}/c.so.1.2`), [])
+    assert.deepEqual(waited(`${PLUGINS}/b.so`), ['d.cpython-311.so', 'a.so'])
+    assert.deepEqual(waited(`${PLUGINS}/a.so`), [])
+  })
+
+  it('lets what it names grow with what was waited for', () => {
+    const names = NAMES.slice(0, 8).map((name) => waited(`/opt/app/large/${name}.so`))
+    assert.deepEqual(names.slice(0, 2), [[], ['c.so', 'd.so', 'e.so', 'f.so']])
+    assert.deepEqual(names[2], ['g.so', 'h.so'])
+    assert.deepEqual(names.flat().length, new Set(names.flat()).size)
+  })
+
+  it('tells directories, and trees, apart', () => {
+    assert.deepEqual(waited(`${PLUGINS}/a.so`), [])
+    assert.deepEqual(waited('/opt/app/large/a.so'), [])
+    assert.deepEqual(waited(`${PLUGINS}/b.so`, SLOT + 1), [])
+  })
+
+  it('expects nothing of the directories that all programs have their libraries in', () => {
+    for (const name of ['a.so', 'b.so', 'c.so']) assert.deepEqual(waited(`${SHARED}/${name}`), [])
+  })
+
+  /** Names of the files that are named. */
+  function waited(path: string, slot = SLOT): string[] {
+    const ino = fileAt(index, path)?.ino
+    assert.ok(ino !== undefined, path)
+    return plugins.waited(slot, index, { ino, path }).map((plugin) => {
+      return pathOf(index, plugin.ino)?.split('/').at(-1) ?? ''
+    })
+  }
+})
