@@ -5,8 +5,13 @@ import { librariesOf } from '../guess/library-search.js'
 import { type TreeFileContent, wholeOf } from './tree-file-content.js'
 
 export interface LibraryWalkOptions {
-  /** Of larger libraries only what loading reads is fetched. */
+  /** Libraries that are larger are not taken whole. */
   readonly maxWholeBytes: number
+  /**
+   * Whether all of them are about to be opened: then what loading reads of larger ones is fetched, too, and heads are read
+   * as if a program waited for them. Otherwise larger ones are left out, with what they need, and nothing is hurried.
+   */
+  readonly isCertain: boolean
   /** Whether a file was met before, in this walk or another; it is from then on. */
   readonly meet: (ino: number) => boolean
 }
@@ -40,9 +45,9 @@ export class LibraryWalk {
   }
 
   /** Resolves when all is here, or was given up. Throws what reading a library's head throws. */
-  async run(first: Library): Promise<void> {
+  async run(first: readonly Library[]): Promise<void> {
     try {
-      for (let level = [first]; level.length > 0;) {
+      for (let level = first; level.length > 0;) {
         const needs = await Promise.all(level.map((library) => this.#needsOf(library)))
         level = level.flatMap((library, at) => this.#next(library, needs[at]))
       }
@@ -52,10 +57,13 @@ export class LibraryWalk {
   }
 
   async #needsOf({ inode }: Library): Promise<ElfNeeds | undefined> {
-    const isWhole = inode.sizeBytes <= this.#options.maxWholeBytes
-    if (isWhole) this.#fetch(inode, [wholeOf(inode)])
+    const { maxWholeBytes, isCertain } = this.#options
+    const isWhole = inode.sizeBytes <= maxWholeBytes
+    if (!isWhole && !isCertain) return undefined
+    const fetching = isWhole ? this.#fetch(inode, [wholeOf(inode)]) : undefined
+    if (!isCertain) await fetching
     const needs = await readElfNeeds(this.#modules.files.readerOf(inode))
-    if (!isWhole && needs !== undefined) this.#fetch(inode, needs.loaded)
+    if (!isWhole && needs !== undefined) void this.#fetch(inode, needs.loaded)
     return needs
   }
 
@@ -66,11 +74,13 @@ export class LibraryWalk {
     })
   }
 
-  #fetch(inode: Inode, runs: readonly FileRun[]): void {
-    for (const run of runs) {
+  async #fetch(inode: Inode, runs: readonly FileRun[]): Promise<void> {
+    const { files } = this.#modules
+    const fetching = runs.flatMap((run) => {
       this.#bytes += run.sizeBytes
-      if (this.#bytes > MAX_WALK_BYTES) return
-      this.#fetching.push(this.#modules.files.prefetch(inode, run))
-    }
+      return this.#bytes > MAX_WALK_BYTES ? [] : [files.prefetch(inode, run)]
+    })
+    this.#fetching.push(...fetching)
+    await Promise.all(fetching)
   }
 }

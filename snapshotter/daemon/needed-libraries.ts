@@ -8,11 +8,11 @@ import { LRUCache } from 'lru-cache'
 import type { ContentStore, Log, TreeRegistry } from '../../fusefs/index.js'
 import { isElf } from '../guess/elf-file.js'
 import { pathOf } from '../guess/path-of.js'
-import { LibraryWalk } from './library-walk.js'
+import { type Library, LibraryWalk, type LibraryWalkModules } from './library-walk.js'
 import { openTreeIndex } from './open-tree-index.js'
 import { PluginDirectories } from './plugin-directories.js'
 import type { StoreSources } from './store-sources.js'
-import { TreeFileContent, wholeOf } from './tree-file-content.js'
+import { TreeFileContent } from './tree-file-content.js'
 
 export interface NeededLibrariesOptions {
   /**
@@ -81,26 +81,32 @@ export class NeededLibraries {
       if (tree === undefined) return
       const index = openTreeIndex(registry, tree.indexDigest)
       try {
-        const inode = index.inode(ino)
-        if (inode === undefined) return
         const source = sources.for(tree.stores)
         const files = new TreeFileContent({ index, content, source }, signal)
-        const meet = (other: number): boolean => this.#meet(slot, other)
-        const walk = new LibraryWalk({ maxWholeBytes: this.#maxWholeBytes, meet }, { index, files })
-        const path = pathOf(index, ino)
-        const plugins = path === undefined ? [] : this.#plugins.waited(slot, index, { ino, path })
-        const fetching = plugins.map((plugin) => files.prefetch(plugin, wholeOf(plugin)))
-        try {
-          await walk.run({ inode, path })
-        } finally {
-          await Promise.all(fetching)
-        }
+        await this.#fetchAhead(slot, ino, { index, files })
       } finally {
         index.close()
       }
     } catch (error) {
       if (!signal.aborted) log.debug({ err: error, slot, ino }, 'libraries are not fetched ahead')
     }
+  }
+
+  async #fetchAhead(slot: number, ino: number, modules: LibraryWalkModules): Promise<void> {
+    const { index } = modules
+    const inode = index.inode(ino)
+    if (inode === undefined) return
+    const path = pathOf(index, ino)
+    const plugins = path === undefined ? [] : this.#plugins.waited(slot, index, { ino, path })
+    const walk = (first: readonly Library[], isCertain: boolean): Promise<void> => {
+      const meet = (other: number): boolean => this.#meet(slot, other)
+      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet }
+      return new LibraryWalk(options, modules).run(first)
+    }
+    const news = plugins.filter((plugin) => !this.#meet(slot, plugin.inode.ino))
+    const walks = await Promise.allSettled([walk([{ inode, path }], true), walk(news, false)])
+    const failed = walks.find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
   }
 
   /** Whether it was met before; it is from now on. */

@@ -1,18 +1,20 @@
 /**
- * Directories of plugins: a program that has waited for two libraries of one is about to open more of them, one after
+ * Directories of plugins: a program that has waited for three libraries of one is about to open more of them, one after
  * the other and in an order of its own. What is fetched of a directory beside what was waited for grows with that, so
  * that a program which wants two of a hundred does not pay for all.
  */
 import { LRUCache } from 'lru-cache'
-import type { Index, Inode } from '../../index-format/index.js'
+import type { Index } from '../../index-format/index.js'
 import { isLibraryFolder } from '../guess/library-search.js'
 import { isRegular } from '../inspect/tree-walk.js'
+import type { Library } from './library-walk.js'
 
 /** Uncompressed bytes that may be fetched for each library that was waited for. */
 const BYTES_PER_WAIT = 4 * 1024 * 1024
 /** Larger libraries are no usual plugins. */
 const MAX_PLUGIN_BYTES = 2 * 1024 * 1024
-const MIN_WAITS = 2
+/** Two may be all that a program wants, as postgresql does of fifty. */
+const MIN_WAITS = 3
 /** Directories with more names are not listed. */
 const MAX_NAMES = 1024
 const MAX_DIRECTORIES = 1024
@@ -32,7 +34,7 @@ export class PluginDirectories {
    * A program has waited for the library `ino`, at `path`. Returns what else of its directory is worth fetching now,
    * each file once. Throws what reading the index throws.
    */
-  waited(slot: number, index: Index, { ino, path }: { ino: number; path: string }): Inode[] {
+  waited(slot: number, index: Index, { ino, path }: { ino: number; path: string }): Library[] {
     const folder = path.slice(0, path.lastIndexOf('/'))
     if (isLibraryFolder(folder)) return []
     const key = `${slot} ${folder}`
@@ -41,10 +43,10 @@ export class PluginDirectories {
     directory.waits++
     directory.granted.add(ino)
     if (directory.waits < MIN_WAITS) return []
-    return pluginsOf(index, ino).filter((plugin) => this.#grant(directory, plugin))
+    return pluginsOf(index, folder, ino).filter((plugin) => this.#grant(directory, plugin))
   }
 
-  #grant(directory: PluginDirectory, { ino, sizeBytes }: Inode): boolean {
+  #grant(directory: PluginDirectory, { inode: { ino, sizeBytes } }: Library): boolean {
     if (directory.granted.has(ino)) return false
     if (directory.grantedBytes + sizeBytes > directory.waits * BYTES_PER_WAIT) return false
     directory.grantedBytes += sizeBytes
@@ -54,17 +56,16 @@ export class PluginDirectories {
 }
 
 /** In the order of their names, those behind `ino` first. */
-function pluginsOf(index: Index, ino: number): Inode[] {
+function pluginsOf(index: Index, folder: string, ino: number): Library[] {
   const parent = index.placeOf(ino)?.parent
   const entries = parent === undefined ? [] : index.readdirPlus(parent, 0, MAX_NAMES + 1)
   if (entries.length > MAX_NAMES) return []
   const plugins = entries.flatMap(({ name, inode }) => {
+    const text = Buffer.from(name).toString('latin1')
     const isPlugin =
-      isRegular(inode.mode) &&
-      inode.sizeBytes <= MAX_PLUGIN_BYTES &&
-      PLUGIN_NAME.test(Buffer.from(name).toString('latin1'))
-    return isPlugin ? [inode] : []
+      isRegular(inode.mode) && inode.sizeBytes <= MAX_PLUGIN_BYTES && PLUGIN_NAME.test(text)
+    return isPlugin ? [{ inode, path: `${folder}/${text}` }] : []
   })
-  const at = plugins.findIndex((plugin) => plugin.ino === ino) + 1
+  const at = plugins.findIndex((plugin) => plugin.inode.ino === ino) + 1
   return [...plugins.slice(at), ...plugins.slice(0, at)]
 }

@@ -31,7 +31,7 @@ import { publishTree, type PublishedTree } from '../inspect/published-tree.js'
 const PROGRAM = '/usr/bin/openssl'
 const DATA = '/srv/data'
 const BROKEN = '/srv/broken'
-const PLUGINS = ['a', 'b', 'c', 'd'].map((name) => `/opt/plugins/${name}.so`)
+const PLUGINS = ['a', 'b', 'c', 'd', 'e'].map((name) => `/opt/plugins/${name}.so`)
 const ELF_HEAD = Buffer.from('\x7fELF and more')
 const log = { error() {}, warn() {}, info() {}, debug() {} }
 const never = new AbortController().signal
@@ -132,15 +132,15 @@ describe('NeededLibraries', () => {
     assert.equal(content.stats.framesPrefetched, framesPrefetched)
   })
 
-  it('brings in what else is in a directory of plugins once two were waited for', async () => {
-    const [a = '', b = '', c = '', d = ''] = PLUGINS
-    begin(b)
+  it('brings in what else is in a directory of plugins once three were waited for', async () => {
+    const [a = '', b = '', c = '', d = '', e = ''] = PLUGINS
+    for (const path of [b, c]) begin(path)
     await needed.settled()
     await withoutStore(async () => assert.rejects(read(a), { code: 'blob-not-found' }))
-    begin(c)
+    begin(d)
     await needed.settled()
     await withoutStore(async () => {
-      for (const path of [a, d]) await read(path)
+      for (const path of [a, e]) await read(path)
     })
   })
 

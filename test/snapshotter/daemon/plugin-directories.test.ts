@@ -55,16 +55,23 @@ describe('PluginDirectories', () => {
     plugins = new PluginDirectories()
   })
 
-  it('expects more of a directory once two of its libraries were waited for, next names first', () => {
+  it('expects more of a directory once three of its libraries were waited for, next names first', () => {
     assert.deepEqual(waited(`${PLUGINS}/c.so.1.2`), [])
-    assert.deepEqual(waited(`${PLUGINS}/b.so`), ['d.cpython-311.so', 'a.so'])
     assert.deepEqual(waited(`${PLUGINS}/a.so`), [])
+    assert.deepEqual(waited(`${PLUGINS}/b.so`), ['d.cpython-311.so'])
+    assert.deepEqual(waited(`${PLUGINS}/d.cpython-311.so`), [])
+  })
+
+  it('begins with those behind the last that was waited for', () => {
+    for (const name of ['c', 'b']) assert.deepEqual(waited(`/opt/app/large/${name}.so`), [])
+    const names = ['k.so', 'l.so', 'a.so', 'd.so', 'e.so', 'f.so']
+    assert.deepEqual(waited('/opt/app/large/j.so'), names)
   })
 
   it('lets what it names grow with what was waited for', () => {
     const names = NAMES.slice(0, 8).map((name) => waited(`/opt/app/large/${name}.so`))
-    assert.deepEqual(names.slice(0, 2), [[], ['c.so', 'd.so', 'e.so', 'f.so']])
-    assert.deepEqual(names[2], ['g.so', 'h.so'])
+    assert.deepEqual(names.slice(0, 3), [[], [], ['d.so', 'e.so', 'f.so', 'g.so', 'h.so', 'i.so']])
+    assert.deepEqual(names[3], ['j.so', 'k.so'])
     assert.deepEqual(names.flat().length, new Set(names.flat()).size)
   })
 
@@ -83,7 +90,8 @@ describe('PluginDirectories', () => {
     const ino = fileAt(index, path)?.ino
     assert.ok(ino !== undefined, path)
     return plugins.waited(slot, index, { ino, path }).map((plugin) => {
-      return pathOf(index, plugin.ino)?.split('/').at(-1) ?? ''
+      assert.equal(pathOf(index, plugin.inode.ino), plugin.path)
+      return plugin.path?.split('/').at(-1) ?? ''
     })
   }
 })
