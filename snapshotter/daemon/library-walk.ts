@@ -14,6 +14,8 @@ export interface LibraryWalkOptions {
   readonly isCertain: boolean
   /** Whether a file was met before, in this walk or another; it is from then on. */
   readonly meet: (ino: number) => boolean
+  /** The same of a name that was looked for where all libraries are. Most need the same few. */
+  readonly meetName: (name: string) => boolean
 }
 
 export interface LibraryWalkModules {
@@ -69,8 +71,11 @@ export class LibraryWalk {
 
   #next({ path }: Library, needs: ElfNeeds | undefined): Library[] {
     if (needs === undefined) return []
-    return librariesOf(this.#modules.index, needs, path).filter(({ inode }) => {
-      return !this.#options.meet(inode.ino) && ++this.#files <= MAX_WALK_FILES
+    const { meet, meetName } = this.#options
+    const isUsual = needs.runPath.length === 0
+    const needed = isUsual ? needs.needed.filter((name) => !meetName(name)) : needs.needed
+    return librariesOf(this.#modules.index, { ...needs, needed }, path).filter(({ inode }) => {
+      return !meet(inode.ino) && ++this.#files <= MAX_WALK_FILES
     })
   }
 

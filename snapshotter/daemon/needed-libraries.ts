@@ -38,7 +38,7 @@ const MAX_MET = 8192
 export class NeededLibraries {
   readonly #maxWholeBytes: number
   readonly #modules: NeededLibrariesModules
-  /** By slot and inode. */
+  /** By slot and inode, or name. */
   readonly #met = new LRUCache<string, true>({ max: MAX_MET })
   readonly #plugins = new PluginDirectories()
   readonly #running = new Map<Promise<void>, { slot: number; abort: AbortController }>()
@@ -99,8 +99,8 @@ export class NeededLibraries {
     const path = pathOf(index, ino)
     const plugins = path === undefined ? [] : this.#plugins.waited(slot, index, { ino, path })
     const walk = (first: readonly Library[], isCertain: boolean): Promise<void> => {
-      const meet = (other: number): boolean => this.#meet(slot, other)
-      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet }
+      const meet = (met: number | string): boolean => this.#meet(slot, met)
+      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet, meetName: meet }
       return new LibraryWalk(options, modules).run(first)
     }
     const news = plugins.filter((plugin) => !this.#meet(slot, plugin.inode.ino))
@@ -110,8 +110,8 @@ export class NeededLibraries {
   }
 
   /** Whether it was met before; it is from now on. */
-  #meet(slot: number, ino: number): boolean {
-    const key = `${slot} ${ino}`
+  #meet(slot: number, met: number | string): boolean {
+    const key = `${slot} ${met}`
     if (this.#met.get(key) === true) return true
     this.#met.set(key, true)
     return false
