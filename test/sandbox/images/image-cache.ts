@@ -36,9 +36,13 @@ export class ImageCache {
     const caches = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
     const folder = process.env['THIN_IMAGE_CACHE'] ?? join(caches, 'thin-snapshotter')
     const layout = join(folder, 'images')
-    if (!existsSync(join(layout, 'oci-layout'))) {
+    const isThere = (): boolean => existsSync(join(layout, 'oci-layout'))
+    if (!isThere()) {
       mkdirSync(folder, { recursive: true })
-      await runProgram(['umoci', 'init', '--layout', layout])
+      // Two that find none at the same time make one.
+      await withFileLock(join(folder, 'images.lock'), async () => {
+        if (!isThere()) await runProgram(['umoci', 'init', '--layout', layout])
+      })
     }
     return new ImageCache(layout)
   }
