@@ -113,7 +113,7 @@ export {
 } from './recipe/recipe.js'
 export type { SparseRun, TarMember, TarMemberKind } from './tar/tar-member.js'
 export { readTar, type TarReadOptions } from './tar/tar-reader.js'
-export { firstExtentEndingAfter } from './tree/extent-search.js'
+export { extentsWithin, firstExtentEndingAfter } from './tree/extent-search.js'
 export {
   type DirEntry,
   type DirEntryPlus,

@@ -13,3 +13,18 @@ export function firstExtentEndingAfter(extents: readonly Extent[], offset: numbe
   }
   return low
 }
+
+/** What of a run of a file lies in extents, cut to the run, in order. */
+export function* extentsWithin(
+  extents: readonly Extent[],
+  offset: number,
+  length: number,
+): Generator<Extent> {
+  for (const extent of extents) {
+    const from = Math.max(offset, extent.offset)
+    const to = Math.min(offset + length, extent.offset + extent.length)
+    if (from >= to) continue
+    const rawOffset = extent.rawOffset + from - extent.offset
+    yield { offset: from, length: to - from, pack: extent.pack, rawOffset }
+  }
+}

@@ -4,6 +4,12 @@ import { type ElfNeeds, type FileRun, readElfNeeds } from '../guess/elf-file.js'
 import { librariesOf } from '../guess/library-search.js'
 import { type TreeFileContent, wholeOf } from './tree-file-content.js'
 
+/**
+ * Whether a file, by its inode, was met before, in this walk or another; it is from then on. The same of a name that was
+ * looked for where all libraries are: most need the same few.
+ */
+export type Meet = (met: number | string) => boolean
+
 export interface LibraryWalkOptions {
   /** Libraries that are larger are not taken whole. */
   readonly maxWholeBytes: number
@@ -12,10 +18,7 @@ export interface LibraryWalkOptions {
    * as if a program waited for them. Otherwise larger ones are left out, with what they need, and nothing is hurried.
    */
   readonly isCertain: boolean
-  /** Whether a file was met before, in this walk or another; it is from then on. */
-  readonly meet: (ino: number) => boolean
-  /** The same of a name that was looked for where all libraries are. Most need the same few. */
-  readonly meetName: (name: string) => boolean
+  readonly meet: Meet
 }
 
 export interface LibraryWalkModules {
@@ -24,7 +27,7 @@ export interface LibraryWalkModules {
   readonly files: TreeFileContent
 }
 
-/** A library, and where it was found: undefined for the one that a program waited for. */
+/** A library, and where it was found: undefined where its name is not known. */
 export interface Library {
   readonly inode: Inode
   readonly path: string | undefined
@@ -71,9 +74,9 @@ export class LibraryWalk {
 
   #next({ path }: Library, needs: ElfNeeds | undefined): Library[] {
     if (needs === undefined) return []
-    const { meet, meetName } = this.#options
+    const { meet } = this.#options
     const isUsual = needs.runPath.length === 0
-    const needed = isUsual ? needs.needed.filter((name) => !meetName(name)) : needs.needed
+    const needed = isUsual ? needs.needed.filter((name) => !meet(name)) : needs.needed
     return librariesOf(this.#modules.index, { ...needs, needed }, path).filter(({ inode }) => {
       return !meet(inode.ino) && ++this.#files <= MAX_WALK_FILES
     })

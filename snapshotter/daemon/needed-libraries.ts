@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache'
 import type { ContentStore, Log, TreeRegistry } from '../../fusefs/index.js'
 import { isElf } from '../guess/elf-file.js'
 import { pathOf } from '../guess/path-of.js'
-import { type Library, LibraryWalk, type LibraryWalkModules } from './library-walk.js'
+import { type Library, LibraryWalk, type LibraryWalkModules, type Meet } from './library-walk.js'
 import { openTreeIndex } from './open-tree-index.js'
 import { PluginDirectories } from './plugin-directories.js'
 import type { StoreSources } from './store-sources.js'
@@ -97,14 +97,14 @@ export class NeededLibraries {
     const inode = index.inode(ino)
     if (inode === undefined) return
     const path = pathOf(index, ino)
-    const plugins = path === undefined ? [] : this.#plugins.waited(slot, index, { ino, path })
+    const meet: Meet = (met) => this.#meet(slot, met)
+    const waited = { slot, ino, path }
+    const plugins = this.#plugins.waited(waited, { index, meet })
     const walk = (first: readonly Library[], isCertain: boolean): Promise<void> => {
-      const meet = (met: number | string): boolean => this.#meet(slot, met)
-      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet, meetName: meet }
+      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet }
       return new LibraryWalk(options, modules).run(first)
     }
-    const news = plugins.filter((plugin) => !this.#meet(slot, plugin.inode.ino))
-    const walks = await Promise.allSettled([walk([{ inode, path }], true), walk(news, false)])
+    const walks = await Promise.allSettled([walk([{ inode, path }], true), walk(plugins, false)])
     const failed = walks.find((one) => one.status === 'rejected')
     if (failed !== undefined) throw failed.reason
   }

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Index } from '../../index-format/index.js'
 import { isLibraryFolder } from '../guess/library-search.js'
 import { isRegular } from '../inspect/tree-walk.js'
-import type { Library } from './library-walk.js'
+import type { Library, Meet } from './library-walk.js'
 
 /** Uncompressed bytes that may be fetched for each library that was waited for. */
 const BYTES_PER_WAIT = 4 * 1024 * 1024
@@ -23,7 +23,6 @@ const PLUGIN_NAME = /\.so(\.[0-9.]+)?$/
 interface PluginDirectory {
   waits: number
   grantedBytes: number
-  readonly granted: Set<number>
 }
 
 export class PluginDirectories {
@@ -31,27 +30,26 @@ export class PluginDirectories {
   readonly #known = new LRUCache<string, PluginDirectory>({ max: MAX_DIRECTORIES })
 
   /**
-   * A program has waited for the library `ino`, at `path`. Returns what else of its directory is worth fetching now,
-   * each file once. Throws what reading the index throws.
+   * A program has waited for the library `ino` of the tree in `slot`, which has been met. Returns what else of its directory
+   * is worth fetching now and had not been met; it has then. Throws what reading the index throws.
    */
-  waited(slot: number, index: Index, { ino, path }: { ino: number; path: string }): Library[] {
-    const folder = path.slice(0, path.lastIndexOf('/'))
-    if (isLibraryFolder(folder)) return []
+  waited(
+    { slot, ino, path }: { slot: number; ino: number; path: string | undefined },
+    { index, meet }: { index: Index; meet: Meet },
+  ): Library[] {
+    const folder = path?.slice(0, path.lastIndexOf('/'))
+    if (folder === undefined || isLibraryFolder(folder)) return []
     const key = `${slot} ${folder}`
-    const directory = this.#known.get(key) ?? { waits: 0, grantedBytes: 0, granted: new Set() }
+    const directory = this.#known.get(key) ?? { waits: 0, grantedBytes: 0 }
     this.#known.set(key, directory)
     directory.waits++
-    directory.granted.add(ino)
     if (directory.waits < MIN_WAITS) return []
-    return pluginsOf(index, folder, ino).filter((plugin) => this.#grant(directory, plugin))
-  }
-
-  #grant(directory: PluginDirectory, { inode: { ino, sizeBytes } }: Library): boolean {
-    if (directory.granted.has(ino)) return false
-    if (directory.grantedBytes + sizeBytes > directory.waits * BYTES_PER_WAIT) return false
-    directory.grantedBytes += sizeBytes
-    directory.granted.add(ino)
-    return true
+    return pluginsOf(index, folder, ino).filter(({ inode }) => {
+      const grantedBytes = directory.grantedBytes + inode.sizeBytes
+      if (grantedBytes > directory.waits * BYTES_PER_WAIT || meet(inode.ino)) return false
+      directory.grantedBytes = grantedBytes
+      return true
+    })
   }
 }
 

@@ -7,6 +7,7 @@
 import type { PageRun } from '../../fusefs/index.js'
 import {
   type Extent,
+  extentsWithin,
   frameIndexAt,
   Index,
   type PackTable,
@@ -70,23 +71,18 @@ class Planner {
   add(ino: number, offset: number, length: number): void {
     const { sizeBytes, extents } = this.#file(ino)
     const end = Math.min(offset + length, sizeBytes)
-    for (const extent of extents) {
-      const from = Math.max(offset, extent.offset)
-      const to = Math.min(end, extent.offset + extent.length)
-      if (from < to) this.#addRun({ ino, sizeBytes }, from, to, extent)
+    for (const part of extentsWithin(extents, offset, end - offset)) {
+      this.#addPart({ ino, sizeBytes }, part)
     }
   }
 
-  #addRun(
-    file: { ino: number; sizeBytes: number },
-    from: number,
-    to: number,
-    extent: Extent,
-  ): void {
-    const pack = this.#pack(extent.pack)
+  #addPart(file: { ino: number; sizeBytes: number }, part: Extent): void {
+    const { offset: from } = part
+    const to = from + part.length
+    const pack = this.#pack(part.pack)
     const { frames } = pack.table
     /** From a place in the pack to one in the file. */
-    const shift = extent.offset - extent.rawOffset
+    const shift = from - part.rawOffset
     for (let at = frameIndexAt(pack.table, from - shift); at < frames.length; at++) {
       const frame = frames[at]
       if (frame === undefined || frame.rawOffset + shift >= to) return

@@ -2,6 +2,7 @@
 import type { BlobSource, ContentStore } from '../../fusefs/index.js'
 import {
   type Extent,
+  extentsWithin,
   frameIndexAt,
   type Index,
   type Inode,
@@ -53,27 +54,19 @@ export class TreeFileContent {
 
   /** Brings a run of a file into the cache. Never rejects: whoever needs it asks again, and hears why. */
   async prefetch({ ino }: Inode, run: FileRun): Promise<void> {
-    const end = run.offset + run.sizeBytes
     try {
-      await Promise.allSettled(
-        this.extents(ino).map((extent) => {
-          const from = Math.max(run.offset, extent.offset)
-          return this.#prefetchPart(extent, from, Math.min(end, extent.offset + extent.length))
-        }),
-      )
+      const parts = extentsWithin(this.extents(ino), run.offset, run.sizeBytes)
+      await Promise.allSettled([...parts].map((part) => this.#prefetchPart(part)))
     } catch {
       // What the index cannot say the reader hears, too.
     }
   }
 
-  /** Of a file's bytes from `from` to `to` what lies in this extent. */
-  async #prefetchPart(extent: Extent, from: number, to: number): Promise<void> {
-    if (from >= to) return
+  async #prefetchPart({ pack: key, rawOffset, length }: Extent): Promise<void> {
     const { content, source } = this.#modules
-    const pack = this.packTable(extent.pack)
-    const shift = extent.rawOffset - extent.offset
-    const first = frameIndexAt(pack, from + shift)
-    const count = frameIndexAt(pack, to - 1 + shift) - first + 1
+    const pack = this.packTable(key)
+    const first = frameIndexAt(pack, rawOffset)
+    const count = frameIndexAt(pack, rawOffset + length - 1) - first + 1
     await content.prefetch({ pack, frames: { first, count }, source }, this.#signal)
   }
 }

@@ -1,6 +1,7 @@
 /** Programs' files in a tree, looked for as the kernel and the dynamic loader would. */
 import type { Inode, Tree } from '../../index-format/index.js'
 import { resolvePath } from '../inspect/resolve-path.js'
+import { isRegular } from '../inspect/tree-walk.js'
 import type { ElfNeeds } from './elf-file.js'
 
 export interface FoundFile {
@@ -25,7 +26,7 @@ export function isLibraryFolder(folder: string): boolean {
 export function fileAt(tree: Tree, path: string): Inode | undefined {
   try {
     const inode = resolvePath(tree, Buffer.from(path, 'latin1'), { followLast: true })
-    return (inode.mode & 0o170000) === 0o100000 ? inode : undefined
+    return isRegular(inode.mode) ? inode : undefined
   } catch {
     // Not there, or not to be reached: then this is not what will be opened.
     return undefined

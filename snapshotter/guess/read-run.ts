@@ -1,5 +1,5 @@
 /** Bytes of one file of a tree, by position, from whoever reads packs. */
-import type { Extent, PackTable } from '../../index-format/index.js'
+import { type Extent, extentsWithin, type PackTable } from '../../index-format/index.js'
 
 /** Fills `target` from `rawOffset` of a pack on. */
 export type ReadPack = (pack: PackTable, rawOffset: number, target: Uint8Array) => Promise<void>
@@ -16,13 +16,10 @@ export async function readRun(
   read: ReadPack,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(run.length)
-  const end = run.offset + run.length
-  for (const extent of files.extents(run.ino)) {
-    const from = Math.max(run.offset, extent.offset)
-    const to = Math.min(end, extent.offset + extent.length)
-    if (from >= to) continue
-    const target = bytes.subarray(from - run.offset, to - run.offset)
-    await read(files.packTable(extent.pack), extent.rawOffset + from - extent.offset, target)
+  for (const part of extentsWithin(files.extents(run.ino), run.offset, run.length)) {
+    const at = part.offset - run.offset
+    const target = bytes.subarray(at, at + part.length)
+    await read(files.packTable(part.pack), part.rawOffset, target)
   }
   return bytes
 }

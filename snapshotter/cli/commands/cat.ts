@@ -6,6 +6,7 @@ import { unescapePath } from '../../inspect/escape-name.js'
 import type { OpenedTree } from '../../inspect/opened-tree.js'
 import { readFileOf } from '../../inspect/read-file.js'
 import { resolvePath } from '../../inspect/resolve-path.js'
+import { isRegular } from '../../inspect/tree-walk.js'
 import type { CommandContext } from '../command-context.js'
 import { writeOut } from '../standard-output.js'
 import { addTreeOptions, type TreeOptions, withTree } from '../tree-options.js'
@@ -24,7 +25,7 @@ export function addCatCommand(program: Command, context: CommandContext): void {
 async function writeFile(tree: OpenedTree, path: string, context: CommandContext): Promise<void> {
   const { index, store, name } = tree
   const inode = resolvePath(index, unescapePath(path), { followLast: true })
-  if ((inode.mode & 0o170000) !== 0o100000) {
+  if (!isRegular(inode.mode)) {
     throw new SnapshotterError('invalid-argument', `${path} of ${name}: not a regular file`)
   }
   if (store === undefined) {

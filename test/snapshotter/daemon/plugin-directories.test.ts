@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Index, writeIndex } from '../../../index-format/index.js'
+import type { Meet } from '../../../snapshotter/daemon/library-walk.js'
 import { PluginDirectories } from '../../../snapshotter/daemon/plugin-directories.js'
 import { fileAt } from '../../../snapshotter/guess/library-search.js'
 import { pathOf } from '../../../snapshotter/guess/path-of.js'
@@ -20,6 +21,7 @@ describe('PluginDirectories', () => {
   let folder: string
   let index: Index
   let plugins: PluginDirectories
+  let met: Set<string>
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'plugin-directories-'))
@@ -53,6 +55,7 @@ describe('PluginDirectories', () => {
 
   beforeEach(() => {
     plugins = new PluginDirectories()
+    met = new Set()
   })
 
   it('expects more of a directory once three of its libraries were waited for, next names first', () => {
@@ -89,7 +92,12 @@ describe('PluginDirectories', () => {
   function waited(path: string, slot = SLOT): string[] {
     const ino = fileAt(index, path)?.ino
     assert.ok(ino !== undefined, path)
-    return plugins.waited(slot, index, { ino, path }).map((plugin) => {
+    const meet: Meet = (other) => {
+      const key = `${slot} ${other}`
+      return met.has(key) || !met.add(key)
+    }
+    meet(ino)
+    return plugins.waited({ slot, ino, path }, { index, meet }).map((plugin) => {
       assert.equal(pathOf(index, plugin.inode.ino), plugin.path)
       return plugin.path?.split('/').at(-1) ?? ''
     })
