@@ -24,8 +24,8 @@ import {
   packFiles,
   packInputsOf,
 } from '../index-format/index.js'
-import { SpoolFile } from '../snapshotter/convert/spool-file.js'
-import { guessStart } from '../snapshotter/guess/guess-start.js'
+import { SpoolFile } from '../snapshotter/publish/convert/spool-file.js'
+import { guessStart } from '../snapshotter/publish/guess/guess-start.js'
 
 interface Layer {
   readonly tree: LayerTree

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DEFAULT_LEVEL } from '../snapshotter/convert/index.js'
+import { DEFAULT_LEVEL } from '../snapshotter/publish/convert/index.js'
 import { debianImage } from '../test/sandbox/images/debian-image.js'
 import { debianReleases } from '../test/sandbox/images/debian-release-images.js'
 import { ImageCache } from '../test/sandbox/images/image-cache.js'

@@ -20,7 +20,7 @@ export {
   DEFAULT_HTTP_LIMITS,
   type FailoverLimits,
   type HttpLimits,
-} from './content/limits.js'
+} from './content/content-limits.js'
 export {
   FRAME_ABSENT,
   FRAME_CLAIMED,

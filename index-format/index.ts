@@ -18,7 +18,9 @@ export {
 } from './digest.js'
 export { IndexFormatError, type IndexFormatErrorCode } from './errors.js'
 export { escapeBytes } from './escape.js'
+export { isDirectory, isRegular } from './file-mode.js'
 export { Index, type IndexOptions } from './index/index-file.js'
+export { pathOf } from './index/inode-path.js'
 export type { IndexKind, IndexMeta } from './index/index-meta.js'
 export { writeIndex, type WriteIndexOptions, type WrittenIndex } from './index/index-writer.js'
 export type { PackRef } from './index/pack-rows.js'
@@ -72,6 +74,7 @@ export { combinedRanges, type SharedRange } from './profile/combined-profile.js'
 export {
   bytesFromProfile,
   directoriesOf,
+  isProfileOf,
   type Profile,
   PROFILE_PAGE_BYTES,
   profileFromBytes,
@@ -92,7 +95,6 @@ export {
   startupPlanFromBytes,
   type StartupRun,
 } from './profile/startup-plan.js'
-export { pathsOf } from './profile/tree-paths.js'
 export type { RandomAccess } from './random-access.js'
 export { directoryOfLayerUrl, type LayerUrl, textFromLayerUrl } from './recipe/layer-url.js'
 export {
@@ -114,6 +116,9 @@ export {
 export type { SparseRun, TarMember, TarMemberKind } from './tar/tar-member.js'
 export { readTar, type TarReadOptions } from './tar/tar-reader.js'
 export { extentsWithin, firstExtentEndingAfter } from './tree/extent-search.js'
+export { type ReadPack, readFileRun } from './tree/file-run.js'
+export { pathsOf } from './tree/tree-paths.js'
+export { DirectoryCursor, joinPath, walkTree } from './tree/tree-walk.js'
 export {
   type DirEntry,
   type DirEntryPlus,

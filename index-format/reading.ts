@@ -5,6 +5,6 @@
 export { type Digest, bytesFromDigest, digestFromBytes, digestFromString, hexOf } from './digest.js'
 export { IndexFormatError } from './errors.js'
 export { Index } from './index/index-file.js'
-export { PageCache } from './index/page-cache.js'
+export { PageCache } from './index/pages/page-cache.js'
 export { firstExtentEndingAfter } from './tree/extent-search.js'
 export { ROOT_INO } from './tree/tree.js'

@@ -11,8 +11,8 @@ export {
   type RegistryConfig,
   type StoreMirror,
 } from './config/index.js'
-export { convertImage, type ConvertModules, type ConvertOptions } from './convert/index.js'
-export type { ConvertProgress, ConvertResult, ProgressTask } from './convert/index.js'
+export { convertImage, type ConvertModules, type ConvertOptions } from './publish/convert/index.js'
+export type { ConvertProgress, ConvertResult, ProgressTask } from './publish/convert/index.js'
 export { SnapshotterError, type SnapshotterErrorCode } from './errors.js'
 export {
   type CredentialSource,
@@ -20,17 +20,17 @@ export {
   dockerConfigPath,
   RegistryAuthorizer,
   RegistryConnection,
-} from './registry/index.js'
+} from './images/registry/index.js'
 export { StoreServer, type StoreServerOptions } from './serve/index.js'
 export {
   SnapshotsServer,
   type SnapshotsServerModules,
   type SnapshotsServerOptions,
-} from './service/snapshots-server.js'
-export { HostDirectories } from './snapshots/host-directories.js'
-export { HostDirectoryLayers } from './snapshots/host-directory-layers.js'
-export { detectOverlayOptions } from './snapshots/overlay-options.js'
-export type { Kind, Labels, Snapshot } from './snapshots/snapshot.js'
+} from './node/service/snapshots-server.js'
+export { HostDirectories } from './node/snapshots/host-directories.js'
+export { HostDirectoryLayers } from './node/snapshots/host-directory-layers.js'
+export { detectOverlayOptions } from './node/snapshots/overlay-options.js'
+export type { Kind, Labels, Snapshot } from './node/snapshots/snapshot.js'
 export {
   type CommitOptions,
   type PrepareOptions,
@@ -38,11 +38,11 @@ export {
   type SnapshotStoreModules,
   type SnapshotStoreOptions,
   type UpdateOptions,
-} from './snapshots/snapshot-store.js'
+} from './node/snapshots/snapshot-store.js'
 export type {
   LowerDirectory,
   ThinLayer,
   ThinLayerPlace,
   ThinLayers,
   Usage,
-} from './snapshots/thin-layers.js'
+} from './node/snapshots/thin-layers.js'

@@ -9,7 +9,7 @@ import { FusefsError } from '../errors.js'
 import type { Log } from '../log.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import type { ContentStats } from './content-stats.js'
-import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './limits.js'
+import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './content-limits.js'
 
 /** A store that failed lately. */
 interface Penalty {

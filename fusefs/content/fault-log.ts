@@ -1,7 +1,7 @@
 /** Logs each failure once in a while: a store that is down fails a thousand reads for one reason. */
 import { LRUCache } from 'lru-cache'
 import type { Log } from '../log.js'
-import { MAX_REMEMBERED_FAULTS } from './limits.js'
+import { MAX_REMEMBERED_FAULTS } from './content-limits.js'
 
 export class FaultLog {
   readonly #log: Log

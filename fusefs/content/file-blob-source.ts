@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { systemErrorCode } from '../../index-format/system-error.js'
 import { FusefsError } from '../errors.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
-import { FILE_PIECE_BYTES } from './limits.js'
+import { FILE_PIECE_BYTES } from './content-limits.js'
 import { blobPath, type StoreUrl } from './store-url.js'
 
 export class FileBlobSource implements BlobSource {

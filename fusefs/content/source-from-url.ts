@@ -2,7 +2,7 @@
 import type { BlobSource } from './blob-source.js'
 import { FileBlobSource } from './file-blob-source.js'
 import { HttpBlobSource, type HttpBlobSourceModules } from './http/http-blob-source.js'
-import type { HttpLimits } from './limits.js'
+import type { HttpLimits } from './content-limits.js'
 import { storeUrlFromString } from './store-url.js'
 
 /** Throws `invalid-argument` for a URL that is no store's. The caller closes the source. */

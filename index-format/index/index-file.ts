@@ -4,8 +4,7 @@
  * `IndexFormatError`; threads open their own.
  */
 import type { Database as Connection, Statement } from 'better-sqlite3'
-import type { Digest } from '../digest.js'
-import { bytesFromDigest } from '../digest.js'
+import { bytesFromDigest, type Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import { isSymlink } from '../file-mode.js'
 import {
@@ -29,10 +28,10 @@ import {
 } from '../tree/tree.js'
 import { extentFromRow, inlineExtentFromRow } from './extent-row.js'
 import { openConnection, readMeta, refusal } from './connection.js'
-import { DirectReader } from './direct-reader.js'
+import { DirectReader } from './pages/direct-reader.js'
 import type { IndexMeta } from './index-meta.js'
-import { OddPage } from './odd-page.js'
-import { PageCache } from './page-cache.js'
+import { UnreadablePage } from './pages/unreadable-page.js'
+import { PageCache } from './pages/page-cache.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from './pack-rows.js'
 import { QUERIES, type QueryName } from './queries.js'
 import { ReaddirMemory } from './readdir-memory.js'
@@ -249,7 +248,7 @@ export class Index implements Tree {
     try {
       return read(direct)
     } catch (error) {
-      if (!(error instanceof OddPage)) throw error
+      if (!(error instanceof UnreadablePage)) throw error
       if (this.#isPartial) throw this.#incomplete(error)
       direct.close()
       this.#direct = undefined

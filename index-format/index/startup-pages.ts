@@ -10,10 +10,10 @@ import { FrameEncoder } from '../pack/frame-codec.js'
 import { ROOT_INO } from '../tree/tree.js'
 import { openConnection, rootPages } from './connection.js'
 import { Index } from './index-file.js'
-import { OddPage } from './odd-page.js'
-import { PageCache } from './page-cache.js'
-import { PageFile } from './page-file.js'
-import { PageWalk } from './page-walk.js'
+import { UnreadablePage } from './pages/unreadable-page.js'
+import { PageCache } from './pages/page-cache.js'
+import { PageFile } from './pages/page-file.js'
+import { PageWalk } from './pages/page-walk.js'
 import { PAGE_BYTES } from './schema.js'
 
 /** What a start asks an index. */
@@ -56,7 +56,7 @@ export function startupPagesOf(path: string, questions: StartupQuestions): Start
     const numbers = [1, ...walk.seen]
     return { numbers, bytes: Buffer.concat(numbers.map((number) => file.bytes(number))) }
   } catch (cause) {
-    if (!(cause instanceof OddPage)) throw cause
+    if (!(cause instanceof UnreadablePage)) throw cause
     const message = `read index ${path}: a page that is none of its tables'`
     throw new IndexFormatError('invalid-index', message, { cause })
   } finally {

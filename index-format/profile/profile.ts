@@ -13,6 +13,7 @@ import {
   MAX_PROFILE_RANGES,
 } from '../limits.js'
 import { JsonCursor } from '../recipe/json-cursor.js'
+import type { Tree } from '../tree/tree.js'
 
 /** What reads are rounded to: a page of every machine this runs on divides it or equals it. */
 export const PROFILE_PAGE_BYTES = 4096
@@ -119,4 +120,12 @@ function jsonFromBytes(bytes: Uint8Array): unknown {
     const message = `profile: $ is not JSON in UTF-8: ${cause instanceof Error ? cause.message : ''}`
     throw new IndexFormatError('invalid-profile', message, { cause })
   }
+}
+
+/** Whether the tree has every byte range that the profile names. Otherwise it was recorded with another image. */
+export function isProfileOf(tree: Pick<Tree, 'inode'>, profile: Profile): boolean {
+  return profile.ranges.every(({ ino, offset }) => {
+    const inode = tree.inode(ino)
+    return inode !== undefined && offset < inode.sizeBytes
+  })
 }

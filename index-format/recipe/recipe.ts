@@ -3,8 +3,7 @@
  * is ours, and a recipe without it is a plain CVMFS recipe. Unknown members are ignored, so that a
  * later writer can add some; everything we read is checked and bounded.
  */
-import type { Digest } from '../digest.js'
-import { hexOf } from '../digest.js'
+import { type Digest, hexOf } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import {
   MAX_INDEX_BYTES,

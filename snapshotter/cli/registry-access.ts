@@ -1,5 +1,9 @@
 /** How commands reach registries: Docker's credentials, and the option for registries without TLS. */
-import { DockerConfigCredentials, RegistryConnection, dockerConfigPath } from '../registry/index.js'
+import {
+  DockerConfigCredentials,
+  RegistryConnection,
+  dockerConfigPath,
+} from '../images/registry/index.js'
 
 export interface RegistryAccessOptions {
   /** All registries speak plain HTTP, not only those of this machine. */

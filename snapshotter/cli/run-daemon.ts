@@ -2,9 +2,9 @@
 import type { Logger } from 'pino'
 import type { NegotiatedInit, TreeClass } from '../../fusefs/index.js'
 import type { Config } from '../config/index.js'
-import { Daemon } from '../daemon/daemon.js'
-import type { InheritedFuse } from '../daemon/fuse-servers.js'
-import { TREE_CLASSES } from '../daemon/mountpoints.js'
+import { Daemon } from '../node/daemon/daemon.js'
+import type { InheritedFuse } from '../node/daemon/fuse-servers.js'
+import { TREE_CLASSES } from '../node/mountpoints.js'
 import { SnapshotterError } from '../errors.js'
 import { createLog } from '../log/create-log.js'
 

@@ -1,6 +1,6 @@
 /** Progress bars on a terminal; nothing at all where standard error is a pipe. */
 import cliProgress from 'cli-progress'
-import { type ConvertProgress, type ProgressTask, noProgress } from '../convert/index.js'
+import { type ConvertProgress, type ProgressTask, noProgress } from '../publish/convert/index.js'
 
 const MIB = 1024 * 1024
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The keeper's process; see keeper/keeper.ts. Started by thin-snapshotterd, never by hand. */
-import { Keeper } from '../keeper/keeper.js'
+import { Keeper } from '../node/keeper/keeper.js'
 
 const [socketPath] = process.argv.slice(2)
 if (socketPath === undefined) {

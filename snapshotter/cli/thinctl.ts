@@ -15,20 +15,20 @@ type AddCommand = (program: Command, context: CommandContext) => void
 
 /** In the order in which the help lists them. */
 const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
-  ['convert', async () => (await import('./commands/convert.js')).addConvertCommand],
-  ['optimize', async () => (await import('./commands/optimize.js')).addOptimizeCommand],
-  ['profile', async () => (await import('./commands/profile.js')).addProfileCommand],
-  ['verify', async () => (await import('./commands/verify.js')).addVerifyCommand],
-  ['inspect', async () => (await import('./commands/inspect.js')).addInspectCommand],
-  ['ls', async () => (await import('./commands/ls.js')).addLsCommand],
-  ['cat', async () => (await import('./commands/cat.js')).addCatCommand],
-  ['check', async () => (await import('./commands/check.js')).addCheckCommand],
-  ['mount', async () => (await import('./commands/mount.js')).addMountCommand],
-  ['serve', async () => (await import('./commands/serve.js')).addServeCommand],
-  ['status', async () => (await import('./commands/status.js')).addStatusCommand],
-  ['pause', async () => (await import('./commands/background.js')).addPauseCommand],
-  ['resume', async () => (await import('./commands/background.js')).addResumeCommand],
-  ['shutdown', async () => (await import('./commands/shutdown.js')).addShutdownCommand],
+  ['convert', async () => (await import('./commands/convert-command.js')).addConvertCommand],
+  ['optimize', async () => (await import('./commands/optimize-command.js')).addOptimizeCommand],
+  ['profile', async () => (await import('./commands/profile-command.js')).addProfileCommand],
+  ['verify', async () => (await import('./commands/verify-command.js')).addVerifyCommand],
+  ['inspect', async () => (await import('./commands/inspect-command.js')).addInspectCommand],
+  ['ls', async () => (await import('./commands/ls-command.js')).addLsCommand],
+  ['cat', async () => (await import('./commands/cat-command.js')).addCatCommand],
+  ['check', async () => (await import('./commands/check-command.js')).addCheckCommand],
+  ['mount', async () => (await import('./commands/mount-command.js')).addMountCommand],
+  ['serve', async () => (await import('./commands/serve-command.js')).addServeCommand],
+  ['status', async () => (await import('./commands/status-command.js')).addStatusCommand],
+  ['pause', async () => (await import('./commands/background-command.js')).addPauseCommand],
+  ['resume', async () => (await import('./commands/background-command.js')).addResumeCommand],
+  ['shutdown', async () => (await import('./commands/shutdown-command.js')).addShutdownCommand],
 ])
 
 const program = new Command('thinctl')

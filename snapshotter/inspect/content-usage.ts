@@ -2,8 +2,7 @@
  * How much content trees have, and how much of it is stored once for several: by the places in the
  * packs that their extents name, which is exact.
  */
-import type { Digest, Index } from '../../index-format/index.js'
-import { isRegular, walkTree } from './tree-walk.js'
+import { type Digest, type Index, isRegular, walkTree } from '../../index-format/index.js'
 
 /** Bytes are uncompressed unless a name says otherwise. */
 export interface ContentUsage {

@@ -15,8 +15,8 @@ import {
   sourceFromUrl,
 } from '../../fusefs/index.js'
 import { SnapshotterError } from '../errors.js'
-import { type ImageSource, openImageSource } from '../image/index.js'
-import type { RegistryConnection, Repository } from '../registry/index.js'
+import { type ImageSource, openImageSource } from '../images/index.js'
+import type { RegistryConnection, Repository } from '../images/registry/index.js'
 
 export interface ImageAccessOptions {
   /** Where the temporary folder is made. Default: the system's. */

@@ -5,8 +5,8 @@ import {
   type Recipe,
   textFromLayerUrl,
 } from '../../index-format/index.js'
-import type { ImageSource } from '../image/index.js'
-import { formatPlatform } from '../registry/index.js'
+import type { ImageSource } from '../images/index.js'
+import { formatPlatform } from '../images/registry/index.js'
 import { type ContentUsage, contentUsageOf } from './content-usage.js'
 import type { ImageAccess } from './image-access.js'
 import type { PlatformImage } from './platform-images.js'

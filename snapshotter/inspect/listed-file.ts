@@ -1,6 +1,6 @@
 /** What `ls` says about one name of a tree. */
 import type { Inode, Tree } from '../../index-format/index.js'
-import { escapeName, escapePath } from './escape-name.js'
+import { escapeName, escapePath } from '../trees/escape-name.js'
 
 const S_IFMT = 0o170000
 const TYPES = new Map<number, { readonly letter: string; readonly name: FileType }>([

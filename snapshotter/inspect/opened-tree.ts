@@ -13,8 +13,8 @@ import {
   RECIPE_FILE_NAME,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import { splitImageLocation } from '../image/index.js'
-import { parsePlatform } from '../registry/index.js'
+import { splitImageLocation } from '../images/index.js'
+import { parsePlatform } from '../images/registry/index.js'
 import { digestOfFile } from './file-digest.js'
 import type { ImageAccess } from './image-access.js'
 import { oneImage, readPlatformImages } from './platform-images.js'

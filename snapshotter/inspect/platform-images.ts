@@ -1,6 +1,6 @@
 /** The images behind one reference: one for each platform, with what their configuration says. */
 import { SnapshotterError } from '../errors.js'
-import type { ImageSource } from '../image/index.js'
+import type { ImageSource } from '../images/index.js'
 import {
   type Descriptor,
   formatPlatform,
@@ -13,7 +13,7 @@ import {
   parseManifest,
   type Platform,
   platformFromJson,
-} from '../registry/index.js'
+} from '../images/registry/index.js'
 
 export interface PlatformImage {
   readonly platform: Platform

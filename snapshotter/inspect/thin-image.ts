@@ -11,9 +11,9 @@ import {
   RECIPE_FILE_NAME,
   recipeFromBytes,
 } from '../../index-format/index.js'
-import { IndexCache } from '../daemon/index-cache.js'
+import { IndexCache } from '../indexes/index-cache.js'
 import { SnapshotterError } from '../errors.js'
-import type { ImageSource } from '../image/index.js'
+import type { ImageSource } from '../images/index.js'
 import type { ImageAccess } from './image-access.js'
 import type { PlatformImage } from './platform-images.js'
 import { readThinLayer, type ThinLayerFiles } from './thin-layer.js'

@@ -15,8 +15,8 @@ import {
   type TarMember,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import type { ImageSource } from '../image/index.js'
-import { boundedBody, type ImageManifest } from '../registry/index.js'
+import type { ImageSource } from '../images/index.js'
+import { boundedBody, type ImageManifest } from '../images/registry/index.js'
 
 export interface ThinLayerFiles {
   readonly recipe: Recipe

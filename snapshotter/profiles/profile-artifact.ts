@@ -21,7 +21,7 @@ import {
   OCI_MANIFEST,
   THIN_PROFILE,
   THIN_PROFILES,
-} from '../registry/index.js'
+} from '../images/registry/index.js'
 
 export interface ProfileBlob {
   readonly digest: Digest

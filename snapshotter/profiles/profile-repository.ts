@@ -15,7 +15,7 @@ import {
   type Repository,
   THIN_PROFILE,
   THIN_PROFILES,
-} from '../registry/index.js'
+} from '../images/registry/index.js'
 import {
   MAX_SHARED_PROFILE_BYTES,
   type ProfileArtifact,

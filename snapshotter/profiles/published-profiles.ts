@@ -8,7 +8,7 @@ import {
   type ThinSection,
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import { readLayerFile } from './layer-file.js'
+import { readLayerFile } from '../images/layer-file.js'
 
 /**
  * Those that were recorded. `files`: paths of the thin layer's files. Throws `invalid-content` where

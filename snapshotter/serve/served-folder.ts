@@ -7,14 +7,14 @@ import { join } from 'node:path'
 import { type Digest, hexOf } from '../../index-format/index.js'
 import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
-import { CONTAINERD_IMAGE_NAME, REF_NAME } from '../image/index.js'
+import { CONTAINERD_IMAGE_NAME, REF_NAME } from '../images/index.js'
 import {
   type Descriptor,
   JsonObject,
   MAX_MANIFEST_BYTES,
   OCI_INDEX,
   parseManifest,
-} from '../registry/index.js'
+} from '../images/registry/index.js'
 
 export interface OpenBlob {
   /** The receiver closes it. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dropCaches } from '../../bench/drop-caches.js'
-import type { BackgroundStatus, DaemonStatus } from '../../snapshotter/daemon/status.js'
+import type { BackgroundStatus, DaemonStatus } from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'

@@ -15,7 +15,7 @@ import type { Machine } from '../sandbox/machine.js'
 import { tryProgram } from '../sandbox/program.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl, thinctlCommand } from '../sandbox/thin-daemon.js'
-import { ThinReader } from '../snapshotter/convert/thin-reader.js'
+import { ThinReader } from '../snapshotter/publish/convert/thin-reader.js'
 import { logged } from './daemon-log.js'
 import { type ImagePair, publish } from './thin-images.js'
 

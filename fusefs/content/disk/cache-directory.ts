@@ -22,7 +22,7 @@ import { type Digest, hexOf, isDigest, type PackTable } from '../../../index-for
 import { FusefsError } from '../../errors.js'
 import type { ContentStats } from '../content-stats.js'
 import type { FaultLog } from '../fault-log.js'
-import type { ContentLimits } from '../limits.js'
+import type { ContentLimits } from '../content-limits.js'
 import { CacheLock } from './cache-lock.js'
 import { readMirrorState } from './mirror-state.js'
 import { PackMirror } from './pack-mirror.js'

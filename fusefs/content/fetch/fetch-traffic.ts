@@ -2,7 +2,7 @@
  * The range requests under way, by how urgent they are, and what follows from that: which kind may
  * start another, and which have to let others go first while their bytes arrive.
  */
-import type { ContentLimits } from '../limits.js'
+import type { ContentLimits } from '../content-limits.js'
 import type { FetchPriority } from './frame-flight.js'
 import { RateLimit } from './rate-limit.js'
 

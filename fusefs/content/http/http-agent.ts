@@ -1,7 +1,7 @@
 /** The connections to all HTTP stores: one pool per origin, kept alive, bounded. */
 import { rootCertificates } from 'node:tls'
 import { Agent } from 'undici'
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../limits.js'
+import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../content-limits.js'
 
 /** An agent that several sources may share; whoever creates it closes it. */
 export function createHttpAgent(options: {

@@ -10,7 +10,7 @@ import type { Log } from '../../log.js'
 import { abortable } from '../abortable.js'
 import type { Authorizer, BlobRange } from '../blob-source.js'
 import type { ContentStats } from '../content-stats.js'
-import type { HttpLimits } from '../limits.js'
+import type { HttpLimits } from '../content-limits.js'
 import { isContentRange } from './content-range.js'
 import { failureFromError, failureFromStatus, HttpFailure, shownUrl } from './http-failure.js'
 

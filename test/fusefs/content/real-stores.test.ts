@@ -18,13 +18,16 @@ import {
   type CredentialSource,
   RegistryAuthorizer,
   RegistryConnection,
-} from '../../../snapshotter/registry/index.js'
+} from '../../../snapshotter/images/registry/index.js'
 import {
   ACCOUNT,
   type DockerRegistry,
   startDockerRegistry,
-} from '../../snapshotter/registry/docker-registry.js'
-import { startTokenServer, type TokenServer } from '../../snapshotter/registry/token-server.js'
+} from '../../snapshotter/images/registry/docker-registry.js'
+import {
+  startTokenServer,
+  type TokenServer,
+} from '../../snapshotter/images/registry/token-server.js'
 import { Nginx } from './nginx.js'
 import { type PackFixture, packFixture, storePacks } from './pack-fixture.js'
 import { createTestLog } from './test-log.js'

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database, { type Database as Connection } from 'better-sqlite3'
 import { ROOT_INO, writeIndex } from '../../../index-format/index.js'
-import { DirectReader } from '../../../index-format/index/direct-reader.js'
-import { OddPage } from '../../../index-format/index/odd-page.js'
-import { PageCache } from '../../../index-format/index/page-cache.js'
+import { DirectReader } from '../../../index-format/index/pages/direct-reader.js'
+import { UnreadablePage } from '../../../index-format/index/pages/unreadable-page.js'
+import { PageCache } from '../../../index-format/index/pages/page-cache.js'
 import { type Member, SampleTree } from '../../fusefs/filesystem/sample-tree.js'
 
 const PAGE_BYTES = 4096
@@ -129,9 +129,9 @@ describe('DirectReader', () => {
       }
       writeFileSync(damagedPath, bytes)
       const damaged = readerOf(damagedPath, 8)
-      assert.throws(() => damaged.inode(5), OddPage)
-      assert.throws(() => damaged.lookup(ROOT_INO, Buffer.from('nothing')), OddPage)
-      assert.throws(() => damaged.readdirPlus(ROOT_INO, 0, 10_000), OddPage)
+      assert.throws(() => damaged.inode(5), UnreadablePage)
+      assert.throws(() => damaged.lookup(ROOT_INO, Buffer.from('nothing')), UnreadablePage)
+      assert.throws(() => damaged.readdirPlus(ROOT_INO, 0, 10_000), UnreadablePage)
       damaged.close()
     }
   })

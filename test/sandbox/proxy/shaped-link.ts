@@ -5,8 +5,7 @@
  * latency and takes nothing from the throughput. What is left out, for every contender alike: loss,
  * and TCP's slow start.
  */
-import type { Flow } from './flow.js'
-import type { Piece } from './flow.js'
+import type { Flow, Piece } from './flow.js'
 
 export interface LinkShape {
   readonly delayMs: number

@@ -6,7 +6,7 @@ import Database from 'better-sqlite3'
 import type { Digest } from '../../../index-format/index.js'
 import { blobFile, publishTree, type PublishedTree } from '../inspect/published-tree.js'
 import { SAMPLE_LAYER } from '../inspect/sample-layer.js'
-import { LayoutImage } from '../verify/layout-image.js'
+import { LayoutImage } from '../inspect/verify/layout-image.js'
 import { runThinctl } from './run-thinctl.js'
 
 interface CheckReport {

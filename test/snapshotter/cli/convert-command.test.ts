@@ -5,10 +5,14 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ConvertResult } from '../../../snapshotter/convert/index.js'
+import type { ConvertResult } from '../../../snapshotter/publish/convert/index.js'
 import { type ProgramResult, runProgram, tryProgram } from '../../sandbox/program.js'
-import { type SampleImage, makeSampleImage } from '../convert/sample-image.js'
-import { ACCOUNT, type DockerRegistry, startDockerRegistry } from '../registry/docker-registry.js'
+import { type SampleImage, makeSampleImage } from '../publish/convert/sample-image.js'
+import {
+  ACCOUNT,
+  type DockerRegistry,
+  startDockerRegistry,
+} from '../images/registry/docker-registry.js'
 
 const THINCTL = fileURLToPath(new URL('../../../snapshotter/cli/thinctl.js', import.meta.url))
 

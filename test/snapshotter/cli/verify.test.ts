@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { compress, decompress } from 'zstd-napi'
 import { type Digest, digestOf, hexOf, Index, type IndexRef } from '../../../index-format/index.js'
-import type { VerifyReportJson } from '../../../snapshotter/verify/verify-report.js'
+import type { VerifyReportJson } from '../../../snapshotter/inspect/verify/verify-report.js'
 import type { FixtureMember } from '../../index-format/tar/tar-fixture.js'
 import { Registry } from '../../sandbox/registry.js'
 import { SAMPLE_LAYER } from '../inspect/sample-layer.js'
-import { LayoutImage } from '../verify/layout-image.js'
+import { LayoutImage } from '../inspect/verify/layout-image.js'
 import { type Ended, runThinctl } from './run-thinctl.js'
 
 const SECOND_LAYER: readonly FixtureMember[] = [

@@ -6,12 +6,12 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { digestOf, hexOf } from '../../../index-format/index.js'
-import { convertImage, noProgress } from '../../../snapshotter/convert/index.js'
-import { RegistryConnection } from '../../../snapshotter/registry/index.js'
+import { convertImage, noProgress } from '../../../snapshotter/publish/convert/index.js'
+import { RegistryConnection } from '../../../snapshotter/images/registry/index.js'
 import { StoreServer } from '../../../snapshotter/serve/index.js'
 import { Containerd } from '../../sandbox/containerd.js'
-import { type SampleImage, copyImage, makeSampleImage } from '../convert/sample-image.js'
-import { ThinReader } from '../convert/thin-reader.js'
+import { type SampleImage, copyImage, makeSampleImage } from '../publish/convert/sample-image.js'
+import { ThinReader } from '../publish/convert/thin-reader.js'
 
 const noLog = {
   error: (fields: object, message: string): void => {

@@ -1,0 +1,97 @@
+/** Rows of the inode table, found in the pages of the file. One reader, one thread. */
+import { UnreadablePage } from './unreadable-page.js'
+import type { PageSource } from './page-file.js'
+import { INODE_COLUMNS } from '../row.js'
+import { integerBytes, type TreePage } from './tree-page.js'
+
+/** A tree of 2^32 rows is far lower; deeper means that pages lead back to themselves. */
+export const MAX_DEPTH = 12
+
+/** The columns of INODE_COLUMNS, then `pack` and `raw_offset`. */
+const COLUMNS = INODE_COLUMNS.length + 2
+
+export class InodeTree {
+  readonly #file: PageSource
+  readonly #rootPage: number
+  readonly #row: (number | null)[] = new Array<number | null>(COLUMNS).fill(null)
+  /** Where the last row was: siblings have numbers that follow each other, so the next is beside it. */
+  #leaf: TreePage | undefined
+  #cell = 0
+
+  /** `file` stays the caller's. */
+  constructor(options: { rootPage: number }, modules: { file: PageSource }) {
+    this.#file = modules.file
+    this.#rootPage = options.rootPage
+  }
+
+  /**
+   * The columns of INODE_COLUMNS, then `pack` and `raw_offset`: unchecked, in an array that the next
+   * call fills again. `undefined` where there is no such inode. Throws `UnreadablePage`.
+   */
+  row(ino: number): readonly (number | null)[] | undefined {
+    const page = this.#beside(ino) ?? this.#find(ino)
+    if (page === undefined) return undefined
+    this.#decode(page, ino)
+    return this.#row
+  }
+
+  /** The cell behind the last one, if it is this inode's. */
+  #beside(ino: number): TreePage | undefined {
+    const page = this.#leaf
+    if (page === undefined || page.isGone || this.#cell + 1 >= page.cells) return undefined
+    if (keyOf(page, this.#cell + 1) !== ino) return undefined
+    this.#cell++
+    return page
+  }
+
+  #find(ino: number): TreePage | undefined {
+    let page = this.#file.page(this.#rootPage, 'table')
+    for (let depth = 0; depth < MAX_DEPTH; depth++) {
+      const cell = firstNotBelow(page, ino)
+      if (page.isLeaf) {
+        if (cell === page.cells || keyOf(page, cell) !== ino) return undefined
+        this.#leaf = page
+        this.#cell = cell
+        return page
+      }
+      page = this.#file.page(page.child(cell), 'table')
+    }
+    throw new UnreadablePage()
+  }
+
+  /** `page.at` is behind the row's number, where `keyOf` has left it. */
+  #decode(page: TreePage, ino: number): void {
+    const start = page.at
+    const headerBytes = page.varint()
+    let at = start + headerBytes
+    const row = this.#row
+    for (let column = 0; column < COLUMNS; column++) {
+      const type = page.varint()
+      row[column] = page.integer(type, at)
+      at += integerBytes(type)
+    }
+    // The table's own number stands for the column, which is stored as NULL.
+    if (row[0] !== null || page.at > start + headerBytes) throw new UnreadablePage()
+    row[0] = ino
+  }
+}
+
+/** Number of the first cell whose key is not below `ino`; `page.cells` where all are. */
+function firstNotBelow(page: TreePage, ino: number): number {
+  let low = 0
+  let high = page.cells
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (keyOf(page, middle) < ino) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The key of a cell; in a leaf, `page.at` is then at the record. */
+function keyOf(page: TreePage, cell: number): number {
+  page.seek(cell)
+  // In a leaf, the length of the record comes first.
+  if (page.isLeaf) page.varint()
+  return page.varint()
+}

@@ -1,0 +1,176 @@
+/**
+ * Credentials for requests to registries: answers Basic and Bearer challenges, keeps tokens until
+ * they expire. What it knows is kept by origin and repository, so nothing learned for one registry
+ * is ever sent to another; tokens and passwords never reach a log or an error message.
+ */
+import type { Dispatcher } from 'undici'
+import type { Authorizer } from '../../../fusefs/index.js'
+import { type Challenge, parseChallenges } from './challenge.js'
+import type { Credential, CredentialSource } from './credentials.js'
+import { fetchToken } from './token-request.js'
+
+export interface RegistryAuthorizerModules {
+  readonly credentials: CredentialSource
+  /** For requests to token servers. The caller closes it. */
+  readonly dispatcher: Dispatcher
+}
+
+type BearerChallenge = Extract<Challenge, { scheme: 'bearer' }>
+
+interface Knowledge {
+  header: string
+  obtainedAtMs: number
+  /** When `header` is no good any more, in ms of `performance.now()`. */
+  expiresAtMs: number
+  /** How to get a new one, all scopes asked for so far included; absent for Basic. */
+  bearer?: BearerChallenge
+}
+
+/** A token is renewed this long before it expires: a request may be queued. */
+const EXPIRY_MARGIN_MS = 10_000
+/**
+ * A challenge that asks for no more than a token this young holds is the answer to a request that
+ * was under way before the token was there.
+ */
+const FRESH_MS = 2_000
+/** Repositories remembered; the oldest are forgotten and asked for again. */
+const MAX_KNOWN = 1024
+
+export class RegistryAuthorizer implements Authorizer {
+  readonly #modules: RegistryAuthorizerModules
+  readonly #known = new Map<string, Knowledge>()
+  readonly #pending = new Map<string, Promise<boolean>>()
+
+  constructor(modules: RegistryAuthorizerModules) {
+    this.#modules = modules
+  }
+
+  async headersFor(url: URL): Promise<Record<string, string>> {
+    const key = keyOf(url)
+    const known = this.#known.get(key)
+    if (known === undefined) return {}
+    if (known.bearer !== undefined && performance.now() > known.expiresAtMs) {
+      const { bearer } = known
+      if (!(await this.#once(key, () => this.#obtain(url, key, [bearer])))) return {}
+    }
+    const header = this.#known.get(key)?.header
+    return header === undefined ? {} : { authorization: header }
+  }
+
+  async challenge(url: URL, wwwAuthenticate: string): Promise<boolean> {
+    const key = keyOf(url)
+    const challenges = parseChallenges(wwwAuthenticate)
+    return this.#once(`${key} ${wwwAuthenticate}`, () => this.#obtain(url, key, challenges))
+  }
+
+  /** One attempt for all who ask the same at the same time. */
+  #once(question: string, obtain: () => Promise<boolean>): Promise<boolean> {
+    const pending = this.#pending.get(question)
+    if (pending !== undefined) return pending
+    const started = obtain().finally(() => this.#pending.delete(question))
+    this.#pending.set(question, started)
+    return started
+  }
+
+  async #obtain(url: URL, key: string, challenges: readonly Challenge[]): Promise<boolean> {
+    const credential = await this.#modules.credentials.credentialFor(registryOf(url))
+    for (const challenge of challenges) {
+      switch (challenge.scheme) {
+        case 'basic': {
+          if (credential?.kind !== 'password') break
+          const header = basicHeader(credential)
+          const known = this.#known.get(key)
+          if (known?.header === header) {
+            if (isFresh(known)) return true
+            break
+          }
+          this.#remember(key, { header, obtainedAtMs: performance.now(), expiresAtMs: Infinity })
+          return true
+        }
+        case 'bearer':
+          if (await this.#obtainToken(url, key, challenge, credential)) return true
+          break
+      }
+    }
+    return false
+  }
+
+  async #obtainToken(
+    url: URL,
+    key: string,
+    challenge: BearerChallenge,
+    credential: Credential | undefined,
+  ): Promise<boolean> {
+    const known = this.#known.get(key)
+    const merged = mergeScopes(known?.bearer?.scope, challenge.scope)
+    if (known?.bearer !== undefined && merged === known.bearer.scope && isFresh(known)) return true
+    const realm = new URL(challenge.realm)
+    if (!mayReceiveCredentials(realm, url)) return false
+    const asked = { ...challenge, scope: merged }
+    const token = await fetchToken(
+      { realm, service: challenge.service, scope: merged, credential },
+      this.#modules.dispatcher,
+    )
+    if (token === undefined) return false
+    const lifeMs = token.lifeMs - Math.min(EXPIRY_MARGIN_MS, token.lifeMs / 2)
+    this.#remember(key, {
+      header: `Bearer ${token.token}`,
+      obtainedAtMs: performance.now(),
+      expiresAtMs: performance.now() + lifeMs,
+      bearer: asked,
+    })
+    return true
+  }
+
+  #remember(key: string, knowledge: Knowledge): void {
+    this.#known.delete(key)
+    this.#known.set(key, knowledge)
+    const oldest = this.#known.keys().next().value
+    if (this.#known.size > MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest)
+  }
+}
+
+function isFresh(knowledge: Knowledge): boolean {
+  const now = performance.now()
+  return now < knowledge.obtainedAtMs + FRESH_MS && now < knowledge.expiresAtMs
+}
+
+function basicHeader(credential: { username: string; password: string }): string {
+  const pair = `${credential.username}:${credential.password}`
+  return `Basic ${Buffer.from(pair, 'utf8').toString('base64')}`
+}
+
+/**
+ * A registry names its token server. Credentials go there over TLS only, unless the registry itself
+ * was reached without.
+ */
+function mayReceiveCredentials(realm: URL, registry: URL): boolean {
+  return (
+    realm.protocol === 'https:' || (realm.protocol === 'http:' && registry.protocol === 'http:')
+  )
+}
+
+/** The registry's name in `config.json`. */
+function registryOf(url: URL): string {
+  return url.hostname === 'registry-1.docker.io' ? 'docker.io' : url.host
+}
+
+/** Origin and repository; other paths of a registry share one entry. */
+function keyOf(url: URL): string {
+  const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname)?.[1]
+  return `${url.origin} ${repository ?? ''}`
+}
+
+/** The union of two scope strings, actions of the same resource joined. */
+function mergeScopes(known: string | undefined, asked: string | undefined): string {
+  const actions = new Map<string, Set<string>>()
+  for (const scope of `${known ?? ''} ${asked ?? ''}`.split(' ')) {
+    const colon = scope.lastIndexOf(':')
+    if (colon < 1) continue
+    const resource = scope.slice(0, colon)
+    const merged = actions.get(resource) ?? new Set<string>()
+    for (const action of scope.slice(colon + 1).split(',')) merged.add(action)
+    actions.set(resource, merged)
+  }
+  return [...actions].map(([resource, set]) => `${resource}:${[...set].join(',')}`).join(' ')
+}

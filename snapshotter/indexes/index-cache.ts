@@ -1,0 +1,219 @@
+/**
+ * Brings the index of a tree to the local disk: from the file beside the recipe where the image
+ * carries it, else from a store. What bears a digest's name in the cache has that digest: files
+ * are verified while they are written and appear under their name only when they are whole.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type BlobSource, FusefsError } from '../../fusefs/index.js'
+import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
+import { SnapshotterError } from '../errors.js'
+import { cancellable } from '../waiting/cancellable.js'
+
+/** Where the compressed index may come from, in the order in which it is tried. */
+export interface IndexOrigins {
+  /** The file beside the recipe, where the image carries the index. */
+  readonly embeddedPath: string | undefined
+  readonly source: BlobSource
+}
+
+export class IndexCache {
+  readonly #pathOf: (digest: Digest) => string
+  readonly #running = new Map<Digest, Promise<string>>()
+
+  /** `pathOf` says where an index of that digest lives; the folder is made when needed. */
+  constructor(pathOf: (digest: Digest) => string) {
+    this.#pathOf = pathOf
+  }
+
+  /**
+   * The path of the index `ref` names, fetched and verified if it was not there yet. Waiters for
+   * one index share a fetch. Throws `unavailable` where the origin cannot be read,
+   * `invalid-content` where what it has is not what the recipe names, `cancelled` by `signal`.
+   */
+  async ensure(ref: IndexRef, origins: IndexOrigins, signal: AbortSignal): Promise<string> {
+    const path = this.#pathOf(ref.digest)
+    while (!(await exists(path))) {
+      const running = this.#running.get(ref.digest)
+      if (running === undefined) return this.#start(ref, origins, path, signal)
+      try {
+        await cancellable(running, signal, `wait for index ${ref.digest}`)
+      } catch (error) {
+        // Whoever began it gave up; that is no reason for us to.
+        const isCancelled = error instanceof SnapshotterError && error.code === 'cancelled'
+        if (!isCancelled || signal.aborted) throw error
+      }
+    }
+    return path
+  }
+
+  #start(ref: IndexRef, origins: IndexOrigins, path: string, signal: AbortSignal): Promise<string> {
+    const fetching = this.#fetch(ref, origins, path, signal).finally(() => {
+      this.#running.delete(ref.digest)
+    })
+    this.#running.set(ref.digest, fetching)
+    return fetching
+  }
+
+  async #fetch(
+    ref: IndexRef,
+    origins: IndexOrigins,
+    path: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const { embeddedPath, source } = origins
+    if (embeddedPath !== undefined) {
+      await store(ref, fileChunks(embeddedPath), { path, origin: embeddedPath, signal })
+      return path
+    }
+    const range = { digest: ref.blob.digest, offset: 0, length: ref.blob.sizeBytes }
+    await store(ref, source.stream(range, signal), { path, origin: source.name, signal })
+    return path
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.R_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Most embedded indexes are read with one call. */
+const READ_BYTES = 1024 * 1024
+
+/** The name comes out of an image: a symbolic link there must not lead out of the layer. */
+async function* fileChunks(path: string): AsyncIterable<Uint8Array> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const options = { autoClose: false, highWaterMark: READ_BYTES }
+    for await (const chunk of file.createReadStream(options)) {
+      yield chunk as Uint8Array
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+interface Target {
+  readonly path: string
+  readonly origin: string
+  readonly signal: AbortSignal
+}
+
+/** Decompresses, verifies and keeps an index. Nothing is left behind when it fails. */
+async function store(
+  ref: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  target: Target,
+): Promise<void> {
+  const temporary = `${target.path}.${randomUUID()}.new`
+  await mkdir(dirname(target.path), { recursive: true, mode: 0o700 })
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    try {
+      await writeVerified(ref, compressed, file, target)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, target.path)
+    await syncFolder(dirname(target.path))
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw storeError(ref, target, error)
+  }
+}
+
+async function writeVerified(
+  ref: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  file: FileHandle,
+  target: Target,
+): Promise<void> {
+  const hash = createHash('sha256')
+  const blob = verifiedBlob(ref, compressed, target)
+  const name = `index ${ref.digest} from ${target.origin}`
+  let writing: Promise<void> = Promise.resolve()
+  try {
+    for await (const chunk of decompress(blob, { maxRawBytes: ref.sizeBytes, name })) {
+      target.signal.throwIfAborted()
+      hash.update(chunk)
+      await writing
+      // A thread writes this chunk while the next one is decompressed here.
+      writing = file.writeFile(chunk)
+      // It is waited for below, unless something else fails first.
+      writing.catch(() => undefined)
+    }
+  } finally {
+    // Whoever called closes the file next.
+    await Promise.allSettled([writing])
+  }
+  await writing
+  const digest = `sha256:${hash.digest('hex')}`
+  if (digest !== ref.digest) throw mismatch(target, 'digest', ref.digest, digest)
+}
+
+/** The blob as it comes; its end is only reached when it is the one that was asked for. */
+async function* verifiedBlob(
+  { blob }: IndexRef,
+  compressed: AsyncIterable<Uint8Array>,
+  target: Target,
+): AsyncIterable<Uint8Array> {
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  for await (const chunk of compressed) {
+    sizeBytes += chunk.length
+    if (sizeBytes > blob.sizeBytes) throw mismatch(target, 'blob size', blob.sizeBytes, 'more')
+    hash.update(chunk)
+    yield chunk
+  }
+  const digest = `sha256:${hash.digest('hex')}`
+  if (digest !== blob.digest) throw mismatch(target, 'blob digest', blob.digest, digest)
+}
+
+function mismatch(
+  target: Target,
+  what: string,
+  wanted: string | number,
+  found: string,
+): SnapshotterError {
+  return new SnapshotterError(
+    'invalid-content',
+    `index from ${target.origin}: ${what} is ${found}, the recipe says ${String(wanted)}; ` +
+      'publish the image again or repair the store',
+  )
+}
+
+/** What failed decides what a caller can do: a store may come back, wrong content will not. */
+function storeError(ref: IndexRef, target: Target, cause: unknown): SnapshotterError {
+  if (cause instanceof SnapshotterError) return cause
+  const what = `fetch index ${ref.digest} from ${target.origin}`
+  const why = cause instanceof Error ? cause.message : String(cause)
+  if (target.signal.aborted) {
+    return new SnapshotterError('cancelled', `${what}: given up`, { cause })
+  }
+  if (cause instanceof FusefsError) {
+    return new SnapshotterError('unavailable', `${what}: ${why}`, { cause })
+  }
+  const code = isSystemError(cause) ? 'internal' : 'invalid-content'
+  return new SnapshotterError(code, `${what}: ${why}`, { cause })
+}
+
+/** An error of the operating system has a number; one of the decompressor has none. */
+function isSystemError(cause: unknown): boolean {
+  return cause instanceof Error && 'errno' in cause
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(join(path, '.'), constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}

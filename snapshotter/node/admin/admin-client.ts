@@ -1,0 +1,38 @@
+/** Asks a running daemon over its admin socket. */
+import { Client } from 'undici'
+import { SnapshotterError } from '../../errors.js'
+
+const ANSWER_TIMEOUT_MS = 30_000
+
+/**
+ * The body that the daemon behind `socketPath` answers to `method path`. Throws `unavailable` where
+ * no daemon listens, `internal` with the daemon's words where it refuses.
+ */
+export async function askDaemon(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const client = new Client('http://daemon', {
+    connect: { socketPath },
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  })
+  try {
+    const { statusCode, body } = await client.request({ method, path, signal })
+    const text = await body.text()
+    if (statusCode === 200) return text
+    throw new SnapshotterError('internal', `${method} ${path}: the daemon says: ${text.trim()}`)
+  } catch (cause) {
+    if (cause instanceof SnapshotterError) throw cause
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new SnapshotterError(
+      'unavailable',
+      `no daemon answers on ${socketPath} (${why}); is thin-snapshotterd running with this configuration?`,
+      { cause },
+    )
+  } finally {
+    await client.destroy()
+  }
+}

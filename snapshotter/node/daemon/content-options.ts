@@ -1,0 +1,39 @@
+/** What the configuration says of stores and of the local cache, in the words of those who need it. */
+import { readFile } from 'node:fs/promises'
+import type { ContentStoreOptions } from '../../../fusefs/index.js'
+import type { Config } from '../../config/index.js'
+import type { StoreSourcesOptions } from '../../stores/store-sources.js'
+
+/** Reads the certificate authorities' files. Throws what the filesystem says. */
+export async function storeOptions(config: Config): Promise<StoreSourcesOptions> {
+  const files = [...config.registries.values()].flatMap(({ ca }) => ca ?? [])
+  return {
+    mirrors: config.mirrors,
+    limits: {
+      connectionsPerOrigin: config.fetch.connectionsPerOrigin,
+      connectTimeoutMs: config.fetch.connectTimeoutMs,
+      headersTimeoutMs: config.fetch.answerTimeoutMs,
+      bodyInactivityTimeoutMs: config.fetch.stallTimeoutMs,
+      rangeDeadlineMs: config.fetch.deadlineMs,
+      maxAttempts: config.fetch.attempts,
+    },
+    certificateAuthorities: await Promise.all(files.map((path) => readFile(path, 'utf8'))),
+  }
+}
+
+export function contentOptions(config: Config): ContentStoreOptions {
+  return {
+    cacheDir: config.cache.directory,
+    maxBytes: config.cache.maxBytes,
+    memoryBytes: config.cache.memoryBytes,
+    maxConcurrentFetches: config.fetch.concurrency,
+    maxConcurrentPrefetches: config.prefetch.concurrency,
+    prefetchBytesPerSecond: rateFrom(config.prefetch.bytesPerSecond),
+    backgroundBytesPerSecond: rateFrom(config.background.bytesPerSecond),
+  }
+}
+
+/** The configuration says 0 for no limit. */
+function rateFrom(bytesPerSecond: number): number {
+  return bytesPerSecond === 0 ? Number.MAX_SAFE_INTEGER : bytesPerSecond
+}

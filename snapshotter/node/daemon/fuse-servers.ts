@@ -1,0 +1,152 @@
+/**
+ * The FUSE superblocks of this node, one for each class of tree, served over descriptors that the
+ * keeper holds.
+ */
+import {
+  type CompleteIndex,
+  type ContentReader,
+  FuseServer,
+  FusefsError,
+  type HeadListener,
+  type Log,
+  type NegotiatedInit,
+  type ServerCounts,
+  setReadAhead,
+  type TreeClass,
+} from '../../../fusefs/index.js'
+
+/** A superblock as the keeper hands it over. */
+export interface InheritedFuse {
+  readonly class: TreeClass
+  readonly fd: number
+  /** What an earlier daemon negotiated; absent for a mount that was just made. */
+  readonly negotiated: NegotiatedInit | undefined
+}
+
+export interface FuseServersOptions {
+  readonly inherited: readonly InheritedFuse[]
+  readonly mountpoints: Readonly<Record<TreeClass, string>>
+  /** Folder of `trees.db` and the indexes. */
+  readonly treesDir: string
+  readonly dispatchers: number
+  readonly readAheadKib: number
+  /** Logs every request at level debug. */
+  readonly trace: boolean
+}
+
+export interface FuseServersModules {
+  readonly content: ContentReader
+  /** Brings the rest of a partial index; see `FuseServerModules`. */
+  readonly completeIndex: CompleteIndex
+  readonly onHead: HeadListener
+  readonly log: Log
+  /** Keeps the outcome of an INIT with the descriptor. */
+  readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>
+}
+
+export class FuseServers {
+  readonly #servers: ReadonlyMap<TreeClass, FuseServer>
+  readonly #mountpoints: Readonly<Record<TreeClass, string>>
+
+  private constructor(
+    servers: ReadonlyMap<TreeClass, FuseServer>,
+    mountpoints: Readonly<Record<TreeClass, string>>,
+  ) {
+    this.#servers = servers
+    this.#mountpoints = mountpoints
+  }
+
+  /** Starts a server on each descriptor. Throws what the first that fails throws; the others are stopped. */
+  static async start(
+    options: FuseServersOptions,
+    modules: FuseServersModules,
+  ): Promise<FuseServers> {
+    const servers = new Map<TreeClass, FuseServer>()
+    const started = new FuseServers(servers, options.mountpoints)
+    try {
+      for (const inherited of options.inherited) {
+        servers.set(inherited.class, await startOne(inherited, options, modules))
+      }
+      return started
+    } catch (error) {
+      await started.stop()
+      throw error
+    }
+  }
+
+  counts(): Record<TreeClass, ServerCounts> {
+    return { plain: this.#countsOf('plain'), xattr: this.#countsOf('xattr') }
+  }
+
+  /** The server of a class's superblock. Throws `tree-unavailable` where the keeper has none. */
+  server(treeClass: TreeClass): FuseServer {
+    const server = this.#servers.get(treeClass)
+    if (server !== undefined) return server
+    throw new FusefsError('tree-unavailable', `no superblock of class ${treeClass} is served`)
+  }
+
+  /** Makes ready for a tree of a class. Nobody here may use its mount before this resolves. */
+  async prepare(treeClass: TreeClass): Promise<void> {
+    await this.server(treeClass).startThreads()
+  }
+
+  mountpoint(treeClass: TreeClass): string {
+    return this.#mountpoints[treeClass]
+  }
+
+  /** Lets threads and kernel forget trees that were removed. */
+  async treesChanged(removedSlots: readonly number[]): Promise<void> {
+    await Promise.all(
+      [...this.#servers.values()].map((server) => server.treesChanged(removedSlots)),
+    )
+  }
+
+  /**
+   * Resolves with the class whose mount went away, which nobody but an operator does. Never, if all
+   * stay.
+   */
+  async lost(): Promise<TreeClass> {
+    return Promise.race(
+      [...this.#servers].map(([treeClass, { ended }]) => ended.then(() => treeClass)),
+    )
+  }
+
+  /** Ends the threads and leaves the mounts. False when some did not end: the process must be killed. */
+  async stop(): Promise<boolean> {
+    const ended = await Promise.all([...this.#servers.values()].map((server) => server.stop()))
+    return ended.every((one) => one)
+  }
+
+  #countsOf(treeClass: TreeClass): ServerCounts {
+    const none = { requests: {}, bytesRead: 0, bytesStored: 0, misses: 0, errors: 0, faults: 0 }
+    return this.#servers.get(treeClass)?.counts() ?? none
+  }
+}
+
+async function startOne(
+  inherited: InheritedFuse,
+  options: FuseServersOptions,
+  modules: FuseServersModules,
+): Promise<FuseServer> {
+  const { class: treeClass, fd, negotiated } = inherited
+  const { content, completeIndex, onHead, log, onInit } = modules
+  const mountpoint = options.mountpoints[treeClass]
+  const server = await FuseServer.start(
+    {
+      fd,
+      mountpoint,
+      trees: { kind: 'registry', dir: options.treesDir, class: treeClass },
+      dispatchers: options.dispatchers,
+      trace: options.trace,
+      ...(negotiated !== undefined && { negotiated }),
+    },
+    { content, completeIndex, onHead, log, onInit: (agreed) => onInit(treeClass, agreed) },
+  )
+  try {
+    await setReadAhead(mountpoint, options.readAheadKib)
+  } catch (error) {
+    // Reads get shorter, nothing else: a read-only sysfs is no reason not to serve.
+    log.warn({ err: error, mountpoint }, 'read-ahead stays at the default of the kernel')
+  }
+  return server
+}

@@ -1,0 +1,125 @@
+/** The front's end of the keeper's socket: starts a keeper where none runs, and talks to it. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SnapshotterError } from '../../errors.js'
+import {
+  KEEPER_PROTOCOL_VERSION,
+  type KeeperEvent,
+  type KeeperRequest,
+  type KeptMount,
+  keeperEventFromLine,
+  LineSplitter,
+} from './keeper-protocol.js'
+
+/** How long a keeper that was just started may take to listen. */
+const KEEPER_START_TIMEOUT_MS = 10_000
+const KEEPER_START_POLL_MS = 25
+
+export interface KeeperClientOptions {
+  readonly socketPath: string
+  /** Program and arguments that run a keeper; the socket's path is appended. Absent: only connect. */
+  readonly keeperCommand?: readonly string[]
+}
+
+export class KeeperClient {
+  readonly #socket: Socket
+  readonly #onEvent: (event: KeeperEvent) => void
+
+  private constructor(socket: Socket, onEvent: (event: KeeperEvent) => void) {
+    this.#socket = socket
+    this.#onEvent = onEvent
+    const lines = new LineSplitter()
+    socket.setEncoding('utf8')
+    socket.on('error', () => undefined)
+    socket.on('data', (chunk: string) => {
+      try {
+        for (const line of lines.push(chunk)) this.#onEvent(keeperEventFromLine(line))
+      } catch (error) {
+        socket.destroy(error instanceof Error ? error : new Error(String(error)))
+      }
+    })
+  }
+
+  /**
+   * Connects to the keeper, starting one first where none listens and `keeperCommand` is given.
+   * Throws `unavailable`. The caller closes.
+   */
+  static async connect(
+    options: KeeperClientOptions,
+    onEvent: (event: KeeperEvent) => void,
+  ): Promise<KeeperClient> {
+    const running = await socketTo(options.socketPath)
+    if (running !== undefined) return new KeeperClient(running, onEvent)
+    if (options.keeperCommand === undefined) {
+      throw new SnapshotterError('unavailable', `no keeper listens on ${options.socketPath}`)
+    }
+    startKeeper(options.keeperCommand, options.socketPath)
+    for (let waitedMs = 0; waitedMs < KEEPER_START_TIMEOUT_MS; waitedMs += KEEPER_START_POLL_MS) {
+      await sleep(KEEPER_START_POLL_MS)
+      const socket = await socketTo(options.socketPath)
+      if (socket !== undefined) return new KeeperClient(socket, onEvent)
+    }
+    throw new SnapshotterError(
+      'unavailable',
+      `the keeper did not listen on ${options.socketPath} within ${String(KEEPER_START_TIMEOUT_MS)} ms`,
+    )
+  }
+
+  /** Asks for the mounts and a daemon. The answer is a `started` or a `failed` event. */
+  start(command: readonly string[], mounts: readonly KeptMount[]): void {
+    this.#send({ op: 'start', version: KEEPER_PROTOCOL_VERSION, command, mounts })
+  }
+
+  /** Asks the daemon to end and the mounts to stay. The answer is a `stopped` event. */
+  stop(): void {
+    this.#send({ op: 'stop' })
+  }
+
+  /** Asks for the end of daemon, mounts and keeper. The answer is a `done` or a `failed` event. */
+  shutdown(options: { force: boolean }): void {
+    this.#send({ op: 'shutdown', force: options.force })
+  }
+
+  /** Settles when the keeper has closed the connection. */
+  async closed(): Promise<void> {
+    if (this.#socket.closed) return
+    // Not once(): a connection that breaks is closed as well, whatever error came before.
+    await new Promise<void>((resolve) => {
+      this.#socket.on('close', () => {
+        resolve()
+      })
+    })
+  }
+
+  /** Idempotent. A daemon that this client started ends. */
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #send(request: KeeperRequest): void {
+    this.#socket.write(JSON.stringify(request) + '\n')
+  }
+}
+
+async function socketTo(path: string): Promise<Socket | undefined> {
+  const socket = connect(path)
+  try {
+    await once(socket, 'connect')
+    return socket
+  } catch {
+    // Nobody listens, or nothing is there: for the caller it is the same.
+    socket.destroy()
+    return undefined
+  }
+}
+
+/** A session of its own, so that neither a terminal's signals nor the front's end reach it. */
+function startKeeper(command: readonly string[], socketPath: string): void {
+  const [program, ...args] = command
+  if (program === undefined) return
+  const child = spawn(program, [...args, socketPath], { detached: true, stdio: 'ignore', cwd: '/' })
+  child.on('error', () => undefined)
+  child.unref()
+}

@@ -1,0 +1,151 @@
+/**
+ * What is said over the keeper's socket: one JSON object a line, both ways. The keeper outlives
+ * upgrades of everything else, so its vocabulary is small and carries a version.
+ */
+import type { NegotiatedInit } from '../../../fusefs/index.js'
+import { SnapshotterError } from '../../errors.js'
+
+/** Raised when an older keeper could not understand a newer front, or the other way round. */
+export const KEEPER_PROTOCOL_VERSION = 1
+
+/** A line longer than this is not ours. */
+export const MAX_LINE_BYTES = 1 << 20
+
+/** A FUSE superblock that the keeper shall hold. */
+export interface KeptMount {
+  /** What the daemon calls it: the class of its trees. */
+  readonly name: string
+  /** Absolute path of an existing directory. */
+  readonly mountpoint: string
+}
+
+/** From a client to the keeper. */
+export type KeeperRequest =
+  /** Attach, mount what is missing, and start the daemon; its output comes back as events. */
+  | {
+      readonly op: 'start'
+      readonly version: number
+      /** Program and arguments; `--fuse NAME=FD` is appended for every mount. */
+      readonly command: readonly string[]
+      readonly mounts: readonly KeptMount[]
+    }
+  /** End the daemon, keep the mounts. */
+  | { readonly op: 'stop' }
+  /** End the daemon, unmount everything, and exit. `force` unmounts lazily what is in use. */
+  | { readonly op: 'shutdown'; readonly force: boolean }
+
+/** From the keeper to a client. */
+export type KeeperEvent =
+  | { readonly event: 'started'; readonly pid: number }
+  /** A piece of what the daemon wrote to its standard output or error. */
+  | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
+  | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
+  | { readonly event: 'stopped' }
+  | { readonly event: 'done' }
+  | { readonly event: 'failed'; readonly message: string }
+
+/** From the daemon to the keeper, over the channel between child and parent. */
+export interface NegotiatedMessage {
+  readonly kind: 'negotiated'
+  readonly name: string
+  readonly negotiated: NegotiatedInit
+}
+
+function record(value: unknown): Record<string, unknown> | undefined {
+  return typeof value === 'object' && value !== null
+    ? (value as Record<string, unknown>)
+    : undefined
+}
+
+function isStringList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+function mountsFrom(value: unknown): KeptMount[] | undefined {
+  if (!Array.isArray(value) || value.length > 16) return undefined
+  const mounts: KeptMount[] = []
+  for (const item of value) {
+    const fields = record(item)
+    const name = fields?.['name']
+    const mountpoint = fields?.['mountpoint']
+    if (typeof name !== 'string' || typeof mountpoint !== 'string') return undefined
+    mounts.push({ name, mountpoint })
+  }
+  return mounts
+}
+
+/** Parses one line from a client. Throws `invalid-argument`. */
+export function keeperRequestFromLine(line: string): KeeperRequest {
+  const fields = record(JSON.parse(line))
+  switch (fields?.['op']) {
+    case 'start': {
+      const { version, command } = fields
+      const mounts = mountsFrom(fields['mounts'])
+      if (typeof version === 'number' && isStringList(command) && mounts !== undefined) {
+        return { op: 'start', version, command, mounts }
+      }
+      break
+    }
+    case 'stop':
+      return { op: 'stop' }
+    case 'shutdown':
+      return { op: 'shutdown', force: fields['force'] === true }
+  }
+  throw new SnapshotterError('invalid-argument', `keeper: not a request: ${line.slice(0, 200)}`)
+}
+
+/** Parses one line from the keeper. Throws `invalid-content`. */
+export function keeperEventFromLine(line: string): KeeperEvent {
+  const fields = record(JSON.parse(line)) ?? {}
+  const { event, pid, stream, text, code, signal, message } = fields
+  switch (event) {
+    case 'started':
+      if (typeof pid === 'number') return { event, pid }
+      break
+    case 'output':
+      if ((stream === 'stdout' || stream === 'stderr') && typeof text === 'string') {
+        return { event, stream, text }
+      }
+      break
+    case 'exited':
+      return {
+        event,
+        code: typeof code === 'number' ? code : null,
+        signal: typeof signal === 'string' ? signal : null,
+      }
+    case 'stopped':
+    case 'done':
+      return { event }
+    case 'failed':
+      return { event, message: typeof message === 'string' ? message : 'no reason given' }
+  }
+  throw new SnapshotterError('invalid-content', `keeper: not an event: ${line.slice(0, 200)}`)
+}
+
+/** Whether a message on the daemon's channel is the outcome of an INIT. */
+export function isNegotiatedMessage(message: unknown): message is NegotiatedMessage {
+  const fields = record(message)
+  return (
+    fields?.['kind'] === 'negotiated' &&
+    typeof fields['name'] === 'string' &&
+    record(fields['negotiated']) !== undefined
+  )
+}
+
+/** Splits a byte stream into lines, bounded; an over-long line ends the conversation. */
+export class LineSplitter {
+  #rest = ''
+
+  /** The complete lines that `chunk` finishes. Throws `invalid-content` for a line over the limit. */
+  push(chunk: string): string[] {
+    const lines = (this.#rest + chunk).split('\n')
+    this.#rest = lines.pop() ?? ''
+    if (this.#rest.length > MAX_LINE_BYTES) {
+      throw new SnapshotterError(
+        'invalid-content',
+        `keeper: a line exceeds ${String(MAX_LINE_BYTES)} bytes`,
+      )
+    }
+    return lines.filter((line) => line !== '')
+  }
+}

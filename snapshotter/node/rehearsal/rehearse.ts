@@ -1,0 +1,96 @@
+/**
+ * The first image that a daemon serves would pay for everything that the engine does once: compiling
+ * messages, parsers and the loops of every tier, 100 to 200 ms of a start that may take 400. So the
+ * daemon pulls, starts and removes a tiny image of its own before it opens its doors. It takes the
+ * same way as any other: gRPC, index, FUSE, HTTP, decompression, cache.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { Digest } from '../../../index-format/index.js'
+import type { MountsResponse } from '../../../proto/index.js'
+import { SnapshotterError } from '../../errors.js'
+import { StoreServer } from '../../serve/index.js'
+import { SnapshotsServer, type SnapshotsServerModules } from '../service/snapshots-server.js'
+import { makeRehearsalImage, type RehearsalImage } from './rehearsal-image.js'
+import { SnapshotsCaller } from './snapshots-caller.js'
+
+export interface RehearsalOptions {
+  /** A folder for what is needed meanwhile; exists. Its path is short enough for a socket. */
+  readonly state: string
+  /** How often the image is pulled and started. */
+  readonly rounds: number
+}
+
+export interface RehearsalModules {
+  readonly store: SnapshotsServerModules['store']
+  readonly log: Logger
+  /** Drops what the local cache has of a pack. */
+  readonly forget: (pack: Digest) => void
+}
+
+/** Rejects where the rehearsal failed; nothing of it is left, whatever happened. */
+export async function rehearse(
+  options: RehearsalOptions,
+  modules: RehearsalModules,
+): Promise<void> {
+  const folder = await mkdtemp(join(options.state, 'r-'))
+  const closers: (() => Promise<void> | void)[] = [
+    () => rm(folder, { recursive: true, force: true }),
+  ]
+  try {
+    const { store, log } = modules
+    const address = join(folder, 's')
+    const server = await SnapshotsServer.start({ address }, { store, log })
+    closers.push(() => server.close())
+    const caller = new SnapshotsCaller({ address })
+    closers.push(() => {
+      caller.close()
+    })
+    const blobs = await StoreServer.start({ folder }, { log })
+    closers.push(() => blobs.close())
+    for (let round = 0; round < options.rounds; round++) {
+      const image = await makeRehearsalImage(folder, `oci+${blobs.url}/rehearsal`)
+      closers.push(() => {
+        for (const pack of image.packs) modules.forget(pack)
+      })
+      await pullAndStart(image, caller)
+      await rm(join(folder, 'index'))
+    }
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+}
+
+/** The calls that `ctr images pull` and `ctr run` lead to. */
+async function pullAndStart(image: RehearsalImage, caller: SnapshotsCaller): Promise<void> {
+  const name = `rehearsal-${randomBytes(8).toString('hex')}`
+  const left: string[] = []
+  try {
+    const unpacking = `${name}-extract`
+    const { mounts } = await caller.prepare(unpacking, '')
+    left.push(unpacking)
+    const fsDir = mounts[0]?.source ?? ''
+    for (const [file, bytes] of image.layer) await writeFile(join(fsDir, file), bytes)
+    await caller.commit(name, unpacking)
+    left[0] = name
+    await caller.stat(name)
+    const container = `${name}-container`
+    await caller.prepare(container, name)
+    left.push(container)
+    const tree = lowerdirOf(await caller.mounts(container))
+    for (const [file, bytes] of image.files) {
+      if ((await readFile(join(tree, file))).equals(bytes)) continue
+      throw new SnapshotterError('internal', `the rehearsal read something else in ${tree}`)
+    }
+  } finally {
+    for (const key of left.reverse()) await caller.remove(key)
+  }
+}
+
+function lowerdirOf({ mounts }: MountsResponse): string {
+  const option = mounts[0]?.options.find((one) => one.startsWith('lowerdir='))
+  if (option !== undefined) return option.slice('lowerdir='.length)
+  throw new SnapshotterError('internal', 'the rehearsal has no lower directory')
+}

@@ -1,0 +1,82 @@
+/**
+ * The part of `ThinLayers` that needs no FUSE: recipes whose layers are all directories of the
+ * host, as CVMFS writes them. Nothing is fetched and nothing is on local disk.
+ */
+import { directoryOfLayerUrl, type Recipe } from '../../../index-format/index.js'
+import { SnapshotterError } from '../../errors.js'
+import type { HostDirectories } from './host-directories.js'
+import type { LowerDirectory, ThinLayer, ThinLayerPlace, ThinLayers, Usage } from './thin-layers.js'
+
+export class HostDirectoryLayers implements ThinLayers {
+  readonly #directories: HostDirectories
+  /** How many snapshots use a directory. */
+  readonly #uses = new Map<string, number>()
+
+  constructor(directories: HostDirectories) {
+    this.#directories = directories
+  }
+
+  async restore(layers: readonly ThinLayer[]): Promise<void> {
+    for (const layer of layers) this.#count(layer, 1)
+    await this.#directories.keepOnly(this.#uses)
+  }
+
+  async register(recipe: Recipe, _place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer> {
+    const layers = recipe.layers.map(({ digest, url }): LowerDirectory => {
+      const path = directoryOfLayerUrl(url)
+      if (path !== undefined) return { kind: 'directory', path }
+      const message = `layer ${digest}: a "${url.kind}:" layer is not a directory of this host`
+      throw new SnapshotterError('failed-precondition', message)
+    })
+    const layer: ThinLayer = { kind: 'layers', layers: layers.reverse() }
+    // Counted before it is linked, so that no release meanwhile takes the link away.
+    this.#count(layer, 1)
+    try {
+      await this.lowerdirs(layer, signal)
+    } catch (error) {
+      await this.release(layer)
+      throw error
+    }
+    return layer
+  }
+
+  async lowerdirs(layer: ThinLayer, signal: AbortSignal): Promise<readonly string[]> {
+    const lowerdirs: string[] = []
+    for (const lower of lowersOf(layer)) {
+      if (lower.kind === 'tree') {
+        const message = `tree ${lower.tree} cannot be served: no tree server is configured`
+        throw new SnapshotterError('failed-precondition', message)
+      }
+      const attempt = `layer directory ${lower.path}`
+      lowerdirs.push(await this.#directories.lowerdirOf(lower.path, attempt, signal))
+    }
+    return lowerdirs
+  }
+
+  async release(layer: ThinLayer): Promise<void> {
+    this.#count(layer, -1)
+    await this.#directories.keepOnly(this.#uses)
+  }
+
+  /** The links alone: the directories belong to others. */
+  async usage(layer: ThinLayer): Promise<Usage> {
+    return Promise.resolve({ sizeBytes: 0, inodes: directoriesOf(layer).length })
+  }
+
+  #count(layer: ThinLayer, change: 1 | -1): void {
+    for (const path of directoriesOf(layer)) {
+      const uses = (this.#uses.get(path) ?? 0) + change
+      if (uses > 0) this.#uses.set(path, uses)
+      else this.#uses.delete(path)
+    }
+  }
+}
+
+function directoriesOf(layer: ThinLayer): string[] {
+  const paths = lowersOf(layer).flatMap((lower) => (lower.kind === 'directory' ? lower.path : []))
+  return [...new Set(paths)]
+}
+
+function lowersOf(layer: ThinLayer): readonly LowerDirectory[] {
+  return layer.kind === 'merged' ? [{ kind: 'tree', tree: layer.tree }] : layer.layers
+}

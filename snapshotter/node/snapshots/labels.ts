@@ -1,0 +1,36 @@
+/** How labels change: as in containerd's metadata store, where an empty value means none. */
+import { SnapshotterError } from '../../errors.js'
+import type { Labels } from './snapshot.js'
+
+const LABEL_PATH = 'labels.'
+
+/** The labels to be stored: those with a value. */
+export function labelsOf(labels: Labels): Labels {
+  return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ''))
+}
+
+/**
+ * The labels of `change` where a path names them, those of `before` elsewhere; without paths, those
+ * of `change`. Throws `invalid-argument` for any other path, naming it and the snapshot.
+ */
+export function updatedLabels(
+  change: { readonly key: string; readonly labels: Labels; readonly paths: readonly string[] },
+  before: Labels,
+): Labels {
+  if (change.paths.length === 0) return labelsOf(change.labels)
+  let after = new Map(Object.entries(before))
+  for (const path of change.paths) {
+    if (path === 'labels') {
+      after = new Map(Object.entries(change.labels))
+    } else if (path.startsWith(LABEL_PATH)) {
+      const label = path.slice(LABEL_PATH.length)
+      after.set(label, Object.hasOwn(change.labels, label) ? (change.labels[label] ?? '') : '')
+    } else {
+      throw new SnapshotterError(
+        'invalid-argument',
+        `cannot update "${path}" of snapshot "${change.key}": only labels can change`,
+      )
+    }
+  }
+  return labelsOf(Object.fromEntries(after))
+}

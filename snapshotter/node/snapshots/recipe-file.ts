@@ -1,0 +1,95 @@
+/**
+ * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
+ * perhaps the embedded index, or pages of it, and what is known of a start beside it, and nothing else.
+ *
+ * Synchronous: containerd has written these few bytes a moment ago, and ten turns of libuv's thread
+ * pool took 4 ms of every pull for 0.1 ms of system calls.
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import {
+  EMBEDDED_INDEX_FILE_NAME,
+  GUESS_FILE_NAME,
+  MAX_RECIPE_BYTES,
+  RECIPE_FILE_NAME,
+  type Recipe,
+  recipeFromBytes,
+  STARTUP_PAGES_FILE_NAME,
+  STARTUP_PLAN_FILE_NAME,
+} from '../../../index-format/index.js'
+import { SnapshotterError } from '../../errors.js'
+
+/**
+ * The recipe in `fsDir`, or undefined for an ordinary layer: one without `thin.json`, with anything
+ * beside it, or where it is not a regular file (a link is never followed). Throws `invalid-content`
+ * for a `thin.json` that stands alone and is no recipe: running such an image would show an empty one.
+ */
+export function readRecipe(fsDir: string, log: Logger): Recipe | undefined {
+  const path = join(fsDir, RECIPE_FILE_NAME)
+  if (!isRegularFile(path)) return undefined
+  const other = otherEntry(fsDir)
+  if (other !== undefined) {
+    log.debug({ path, other }, 'a thin.json that is not alone: the layer is ordinary')
+    return undefined
+  }
+  const bytes = readBounded(path)
+  try {
+    return recipeFromBytes(bytes)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new SnapshotterError('invalid-content', `recipe ${path}: ${reason}`, { cause: error })
+  }
+}
+
+const BESIDE_RECIPE: readonly string[] = [
+  EMBEDDED_INDEX_FILE_NAME,
+  STARTUP_PLAN_FILE_NAME,
+  STARTUP_PAGES_FILE_NAME,
+  GUESS_FILE_NAME,
+]
+
+/** A name in `fsDir` that a thin layer does not have. Reads five entries at most. */
+function otherEntry(fsDir: string): string | undefined {
+  const directory = opendirSync(fsDir)
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      const { name } = entry
+      if (name === RECIPE_FILE_NAME) continue
+      if (BESIDE_RECIPE.includes(name) && isRegularFile(join(fsDir, name))) continue
+      return name
+    }
+    return undefined
+  } finally {
+    directory.closeSync()
+  }
+}
+
+function isRegularFile(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() === true
+}
+
+function readBounded(path: string): Uint8Array {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const { size } = fstatSync(file)
+    if (size > MAX_RECIPE_BYTES) {
+      throw new SnapshotterError(
+        'invalid-content',
+        `recipe ${path}: ${size} bytes, the limit is ${MAX_RECIPE_BYTES}`,
+      )
+    }
+    const bytes = Buffer.alloc(size)
+    return bytes.subarray(0, readSync(file, bytes, 0, size, 0))
+  } finally {
+    closeSync(file)
+  }
+}

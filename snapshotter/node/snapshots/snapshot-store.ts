@@ -1,0 +1,422 @@
+/**
+ * The snapshotter proper, with the semantics of containerd's own overlayfs snapshotter; what it adds
+ * is that a committed layer may be thin. The containerd namespace of a request is ignored, as there:
+ * containerd's metadata layer makes keys unique across namespaces.
+ *
+ * Invariant: a directory `<root>/snapshots/<id>` without a row is an orphan, a row without its
+ * directory does not occur.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { Mount } from '../../../proto/index.js'
+import { SnapshotterError } from '../../errors.js'
+import { diskUsageOf } from './disk-usage.js'
+import { parseFilters } from './snapshot-filter.js'
+import { KeyedLock } from '../../waiting/keyed-lock.js'
+import { labelsOf, updatedLabels } from './labels.js'
+import { type Lower, mountsOf } from './mounts.js'
+import { readRecipe } from './recipe-file.js'
+import type { Kind, Labels, Snapshot } from './snapshot.js'
+import { SnapshotDatabase } from './snapshot-database.js'
+import { SnapshotDirectories } from './snapshot-directories.js'
+import type { ThinLayer, ThinLayers, Usage } from './thin-layers.js'
+import { WallClock } from './wall-clock.js'
+
+export interface SnapshotStoreOptions {
+  /** Where everything is kept; created where it is missing. Absolute path. */
+  readonly root: string
+  /** For every overlay mount: `detectOverlayOptions()`. */
+  readonly overlayOptions: readonly string[]
+}
+
+export interface SnapshotStoreModules {
+  readonly log: Logger
+  readonly thinLayers: ThinLayers
+}
+
+export interface PrepareOptions {
+  readonly key: string
+  /** Name of a committed snapshot; undefined for none. */
+  readonly parent: string | undefined
+  readonly labels: Labels
+}
+
+export interface CommitOptions {
+  readonly name: string
+  readonly key: string
+  /** Replaces the active snapshot's labels. */
+  readonly labels: Labels
+  /** For a snapshot prepared without parent: the one it gets. */
+  readonly parent: string | undefined
+}
+
+export interface UpdateOptions {
+  readonly key: string
+  readonly labels: Labels
+  /** `labels` or `labels.<label>`; none: all that can change. */
+  readonly paths: readonly string[]
+}
+
+/** What the kernel takes: `OVL_MAX_STACK` of fs/overlayfs. */
+const MAX_LOWER_DIRECTORIES = 500
+
+/** The lower directories of a parent's chain, and the id they belong to. */
+interface ParentLowers {
+  readonly parentId: number | undefined
+  readonly lowers: readonly Lower[]
+}
+
+export class SnapshotStore {
+  readonly #options: SnapshotStoreOptions
+  readonly #log: Logger
+  readonly #thinLayers: ThinLayers
+  readonly #database: SnapshotDatabase
+  readonly #directories: SnapshotDirectories
+  readonly #emptyDir: string
+  readonly #clock = new WallClock()
+  readonly #lock = new KeyedLock()
+  /** Commits that may be fetching, by key: Remove does not wait for the network. */
+  readonly #commits = new Map<string, AbortController>()
+  #closed = false
+
+  private constructor(
+    options: SnapshotStoreOptions,
+    modules: SnapshotStoreModules,
+    parts: { database: SnapshotDatabase; directories: SnapshotDirectories; emptyDir: string },
+  ) {
+    this.#options = options
+    this.#log = modules.log
+    this.#thinLayers = modules.thinLayers
+    this.#database = parts.database
+    this.#directories = parts.directories
+    this.#emptyDir = parts.emptyDir
+  }
+
+  /**
+   * Opens the store, clears away what an unclean stop left behind, and restores the thin layers.
+   * Throws `failed-precondition` when another process has it open. The caller closes it.
+   */
+  static async open(
+    options: SnapshotStoreOptions,
+    modules: SnapshotStoreModules,
+  ): Promise<SnapshotStore> {
+    const attempt = `open the snapshot store ${options.root}`
+    let database: SnapshotDatabase | undefined
+    try {
+      await mkdir(options.root, { recursive: true, mode: 0o700 })
+      database = SnapshotDatabase.open(join(options.root, 'snapshots.db'))
+      const directories = await SnapshotDirectories.open(options.root)
+      const emptyDir = join(options.root, 'empty')
+      await mkdir(emptyDir, { recursive: true, mode: 0o755 })
+      const store = new SnapshotStore(options, modules, { database, directories, emptyDir })
+      await store.cleanup()
+      const thin = [...database.all()].flatMap((snapshot) => snapshot.thin ?? [])
+      await modules.thinLayers.restore(thin)
+      return store
+    } catch (error) {
+      database?.close()
+      throw SnapshotterError.from(error, attempt)
+    }
+  }
+
+  /** Aborts what is fetching, waits for the changes under way, closes the database. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const commit of this.#commits.values()) commit.abort(new Error('the daemon stops'))
+    await this.#lock.idle()
+    this.#database.close()
+  }
+
+  /** Makes a snapshot to be written to. Throws `already-exists`, `not-found`, `invalid-argument`. */
+  async prepare(options: PrepareOptions, signal: AbortSignal): Promise<Mount[]> {
+    return this.#create('active', options, signal)
+  }
+
+  /** Makes a snapshot to be read from. Throws as `prepare` does. */
+  async view(options: PrepareOptions, signal: AbortSignal): Promise<Mount[]> {
+    return this.#create('view', options, signal)
+  }
+
+  /** The mounts of an active snapshot or a view; `failed-precondition` for a committed one. */
+  async mounts(key: string, signal: AbortSignal): Promise<Mount[]> {
+    this.#requireOpen()
+    const [snapshot, ...parents] = this.#database.chain(key)
+    if (snapshot === undefined) throw notFound(key)
+    const { id, kind } = snapshot
+    if (kind === 'committed') {
+      const message = `snapshot "${key}" is committed: only active snapshots and views have mounts`
+      throw new SnapshotterError('failed-precondition', message)
+    }
+    return this.#mountsOf(id, kind, await this.#lowersOf(parents, signal))
+  }
+
+  /**
+   * Turns the active snapshot `key` into the committed snapshot `name`; if its layer is thin, makes
+   * its trees available first. Throws `not-found`, `already-exists`, `failed-precondition`,
+   * `invalid-argument`, and what `ThinLayers.register` throws: then the snapshot is still active.
+   */
+  async commit(options: CommitOptions, signal: AbortSignal): Promise<void> {
+    this.#requireOpen()
+    requireKey(options.name, 'name')
+    const attempt = `commit snapshot "${options.key}" as "${options.name}"`
+    await this.#lock.with([options.key, options.name], signal, async () => {
+      const fetching = new AbortController()
+      this.#commits.set(options.key, fetching)
+      try {
+        await this.#commitAlone(options, AbortSignal.any([signal, fetching.signal]))
+      } catch (error) {
+        throw SnapshotterError.from(error, attempt)
+      } finally {
+        this.#commits.delete(options.key)
+      }
+    })
+  }
+
+  /**
+   * Removes a snapshot and its directory; a commit of it that is fetching is cancelled. Throws
+   * `not-found`, and `failed-precondition` when it has children.
+   */
+  async remove(key: string, signal: AbortSignal): Promise<void> {
+    this.#requireOpen()
+    this.#commits.get(key)?.abort(new Error(`snapshot "${key}" is being removed`))
+    await this.#lock.with([key], signal, async () => {
+      this.#requireOpen()
+      const snapshot = this.#database.transaction(() => {
+        const found = this.#get(key)
+        if (this.#database.hasChildren(found.id)) {
+          const message = `cannot remove snapshot "${key}": other snapshots have it as parent`
+          throw new SnapshotterError('failed-precondition', message)
+        }
+        this.#database.remove(found.id)
+        return found
+      })
+      // The key is free from here on: what fails now is left for cleanup, as in containerd.
+      await this.#orLog(`remove the directory of snapshot ${snapshot.id}`, () =>
+        this.#directories.remove(snapshot.id),
+      )
+      if (snapshot.thin !== undefined) await this.#release(snapshot.thin)
+    })
+  }
+
+  /** Throws `not-found`. */
+  stat(key: string): Snapshot {
+    this.#requireOpen()
+    return this.#get(key)
+  }
+
+  /** Changes labels. Throws `not-found`, and `invalid-argument` for a path that cannot change. */
+  update(options: UpdateOptions): Snapshot {
+    this.#requireOpen()
+    return this.#database.transaction(() => {
+      const { id, labels } = this.#get(options.key)
+      const changed = updatedLabels(options, labels)
+      this.#database.update(id, changed, this.#clock.nowNs())
+      return this.#get(options.key)
+    })
+  }
+
+  /**
+   * The snapshots that match any of the filters, all if there are none; oldest first, of one moment.
+   * Throws `invalid-argument` for what is no filter.
+   */
+  list(filters: readonly string[]): Snapshot[] {
+    this.#requireOpen()
+    const matches = parseFilters(filters)
+    const found: Snapshot[] = []
+    for (const snapshot of this.#database.all()) if (matches(snapshot)) found.push(snapshot)
+    return found
+  }
+
+  /**
+   * What a snapshot takes on the local disk, its parents not counted: an active one is measured, a
+   * committed one was at commit, and a thin one counts what it has in the cache now.
+   */
+  async usage(key: string, signal: AbortSignal): Promise<Usage> {
+    this.#requireOpen()
+    const { id, kind, usage, thin } = this.#get(key)
+    try {
+      if (kind === 'active') return await diskUsageOf(this.#directories.fsOf(id), signal)
+      if (thin === undefined) return usage
+      const fetched = await this.#thinLayers.usage(thin)
+      return {
+        sizeBytes: usage.sizeBytes + fetched.sizeBytes,
+        inodes: usage.inodes + fetched.inodes,
+      }
+    } catch (error) {
+      throw SnapshotterError.from(error, `measure snapshot "${key}"`)
+    }
+  }
+
+  /** Removes directories that belong to no snapshot. What cannot be removed is logged. */
+  async cleanup(): Promise<void> {
+    this.#requireOpen()
+    for (const name of await this.#directories.orphans(() => this.#database.ids())) {
+      await this.#orLog(`remove the orphaned directory ${name}`, () =>
+        this.#directories.removeOrphan(name),
+      )
+    }
+  }
+
+  async #create(
+    kind: 'active' | 'view',
+    options: PrepareOptions,
+    signal: AbortSignal,
+  ): Promise<Mount[]> {
+    this.#requireOpen()
+    requireKey(options.key, 'key')
+    return this.#lock.with([options.key], signal, async () => {
+      this.#requireOpen()
+      const parent = await this.#parentLowers(options.parent, signal)
+      const temporary = this.#directories.create(kind)
+      let id: number | undefined
+      try {
+        this.#database.transaction(() => {
+          id = this.#insert(kind, options, parent.parentId)
+          this.#directories.settle(temporary, id, parent.parentId)
+        })
+      } catch (error) {
+        this.#directories.discard(temporary)
+        if (id !== undefined && !this.#database.ids().has(id)) await this.#directories.remove(id)
+        throw SnapshotterError.from(error, `create snapshot "${options.key}"`)
+      }
+      if (id === undefined) throw new SnapshotterError('internal', 'a transaction did not run')
+      return this.#mountsOf(id, kind, parent)
+    })
+  }
+
+  /** The last checks and the row, in a transaction. */
+  #insert(kind: 'active' | 'view', options: PrepareOptions, parentId: number | undefined): number {
+    const { key, labels } = options
+    if (this.#database.get(key) !== undefined) {
+      throw new SnapshotterError('already-exists', `snapshot "${key}" exists already`)
+    }
+    if (this.#parentIdOf(options.parent, 'invalid-argument') !== parentId) {
+      const message = `snapshot "${options.parent ?? ''}" was replaced meanwhile; try again`
+      throw new SnapshotterError('unavailable', message)
+    }
+    const timeNs = this.#clock.nowNs()
+    return this.#database.insert({ key, kind, parentId, labels: labelsOf(labels), timeNs })
+  }
+
+  async #commitAlone(options: CommitOptions, signal: AbortSignal): Promise<void> {
+    this.#requireOpen()
+    const { id, parent } = this.#committable(options)
+    const fsDir = this.#directories.fsOf(id)
+    const recipe = readRecipe(fsDir, this.#log)
+    const usage = await diskUsageOf(fsDir, signal)
+    const hasParent = (parent ?? options.parent) !== undefined
+    const thin = recipe && (await this.#thinLayers.register(recipe, { fsDir, hasParent }, signal))
+    try {
+      this.#database.transaction(() => {
+        const active = this.#committable(options)
+        const parentId = this.#parentIdOf(active.parent ?? options.parent, 'failed-precondition')
+        const labels = labelsOf(options.labels)
+        const timeNs = this.#clock.nowNs()
+        this.#database.commit({ id, name: options.name, parentId, labels, timeNs, usage, thin })
+      })
+    } catch (error) {
+      if (thin !== undefined) await this.#release(thin)
+      throw error
+    }
+  }
+
+  /** The active snapshot, if it can be committed under that name with that parent. */
+  #committable(options: CommitOptions): Snapshot {
+    const snapshot = this.#get(options.key)
+    if (this.#database.get(options.name) !== undefined) {
+      throw new SnapshotterError('already-exists', `snapshot "${options.name}" exists already`)
+    }
+    if (snapshot.kind !== 'active') {
+      const message = `snapshot "${options.key}" is not active but ${snapshot.kind}`
+      throw new SnapshotterError('failed-precondition', message)
+    }
+    const { parent } = snapshot
+    if (parent !== undefined && options.parent !== undefined && parent !== options.parent) {
+      const message = `snapshot "${options.key}" has the parent "${parent}", which "${options.parent}" cannot replace`
+      throw new SnapshotterError('invalid-argument', message)
+    }
+    return snapshot
+  }
+
+  /** The id of a committed snapshot; `wrongKind` is thrown for any other. */
+  #parentIdOf(
+    parent: string | undefined,
+    wrongKind: 'invalid-argument' | 'failed-precondition',
+  ): number | undefined {
+    if (parent === undefined) return undefined
+    const snapshot = this.#database.get(parent)
+    if (snapshot === undefined) {
+      throw new SnapshotterError('not-found', `parent snapshot "${parent}" does not exist`)
+    }
+    if (snapshot.kind === 'committed') return snapshot.id
+    throw new SnapshotterError(wrongKind, `parent snapshot "${parent}" is not committed`)
+  }
+
+  async #parentLowers(parent: string | undefined, signal: AbortSignal): Promise<ParentLowers> {
+    const parentId = this.#parentIdOf(parent, 'invalid-argument')
+    if (parent === undefined || parentId === undefined) return { parentId: undefined, lowers: [] }
+    return this.#lowersOf(this.#database.chain(parent), signal)
+  }
+
+  /** `chain`: the parent, then its ancestors. */
+  async #lowersOf(chain: readonly Snapshot[], signal: AbortSignal): Promise<ParentLowers> {
+    const lowers: Lower[] = []
+    for (const { id, thin } of chain) {
+      if (thin === undefined) {
+        lowers.push({ kind: 'ordinary', path: this.#directories.fsOf(id) })
+      } else {
+        const paths = await this.#thinLayers.lowerdirs(thin, signal)
+        lowers.push(...paths.map((path): Lower => ({ kind: 'thin', path })))
+      }
+    }
+    if (lowers.length > MAX_LOWER_DIRECTORIES) {
+      const message = `${lowers.length} layers: overlayfs takes ${MAX_LOWER_DIRECTORIES}`
+      throw new SnapshotterError('failed-precondition', message)
+    }
+    return { parentId: chain[0]?.id, lowers }
+  }
+
+  #mountsOf(id: number, kind: Exclude<Kind, 'committed'>, parent: ParentLowers): Mount[] {
+    return mountsOf({
+      kind,
+      fsDir: this.#directories.fsOf(id),
+      workDir: this.#directories.workOf(id),
+      hasParent: parent.parentId !== undefined,
+      lowers: parent.lowers,
+      emptyDir: this.#emptyDir,
+      overlayOptions: this.#options.overlayOptions,
+    })
+  }
+
+  #get(key: string): Snapshot {
+    const snapshot = this.#database.get(key)
+    if (snapshot === undefined) throw notFound(key)
+    return snapshot
+  }
+
+  async #release(thin: ThinLayer): Promise<void> {
+    await this.#orLog('release a thin layer', () => this.#thinLayers.release(thin))
+  }
+
+  async #orLog(attempt: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#log.warn({ err: error }, `could not ${attempt}`)
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new SnapshotterError('unavailable', 'the daemon is stopping')
+  }
+}
+
+function requireKey(key: string, what: 'key' | 'name'): void {
+  if (key === '')
+    throw new SnapshotterError('invalid-argument', `the ${what} of a snapshot is empty`)
+}
+
+function notFound(key: string): SnapshotterError {
+  return new SnapshotterError('not-found', `snapshot "${key}" does not exist`)
+}

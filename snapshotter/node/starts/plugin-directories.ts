@@ -1,0 +1,68 @@
+/**
+ * Directories of plugins: a program that has waited for three libraries of one is about to open more of them, one after
+ * the other and in an order of its own. What is fetched of a directory beside what was waited for grows with that, so
+ * that a program which wants two of a hundred does not pay for all.
+ */
+import { LRUCache } from 'lru-cache'
+import { type Index, isRegular } from '../../../index-format/index.js'
+import { isLibraryFolder } from '../../trees/library-search.js'
+import type { Library, Meet } from './library-walk.js'
+
+/** Uncompressed bytes that may be fetched for each library that was waited for. */
+const BYTES_PER_WAIT = 4 * 1024 * 1024
+/** Larger libraries are no usual plugins. */
+const MAX_PLUGIN_BYTES = 2 * 1024 * 1024
+/** Two may be all that a program wants, as postgresql does of fifty. */
+const MIN_WAITS = 3
+/** Directories with more names are not listed. */
+const MAX_NAMES = 1024
+const MAX_DIRECTORIES = 1024
+const PLUGIN_NAME = /\.so(\.[0-9.]+)?$/
+
+interface PluginDirectory {
+  waits: number
+  grantedBytes: number
+}
+
+export class PluginDirectories {
+  /** By slot and path. */
+  readonly #known = new LRUCache<string, PluginDirectory>({ max: MAX_DIRECTORIES })
+
+  /**
+   * A program has waited for the library `ino` of the tree in `slot`, which has been met. Returns what else of its directory
+   * is worth fetching now and had not been met; it has then. Throws what reading the index throws.
+   */
+  waited(
+    { slot, ino, path }: { slot: number; ino: number; path: string | undefined },
+    { index, meet }: { index: Index; meet: Meet },
+  ): Library[] {
+    const folder = path?.slice(0, path.lastIndexOf('/'))
+    if (folder === undefined || isLibraryFolder(folder)) return []
+    const key = `${slot} ${folder}`
+    const directory = this.#known.get(key) ?? { waits: 0, grantedBytes: 0 }
+    this.#known.set(key, directory)
+    directory.waits++
+    if (directory.waits < MIN_WAITS) return []
+    return pluginsOf(index, folder, ino).filter(({ inode }) => {
+      const grantedBytes = directory.grantedBytes + inode.sizeBytes
+      if (grantedBytes > directory.waits * BYTES_PER_WAIT || meet(inode.ino)) return false
+      directory.grantedBytes = grantedBytes
+      return true
+    })
+  }
+}
+
+/** In the order of their names, those behind `ino` first. */
+function pluginsOf(index: Index, folder: string, ino: number): Library[] {
+  const parent = index.placeOf(ino)?.parent
+  const entries = parent === undefined ? [] : index.readdirPlus(parent, 0, MAX_NAMES + 1)
+  if (entries.length > MAX_NAMES) return []
+  const plugins = entries.flatMap(({ name, inode }) => {
+    const text = Buffer.from(name).toString('latin1')
+    const isPlugin =
+      isRegular(inode.mode) && inode.sizeBytes <= MAX_PLUGIN_BYTES && PLUGIN_NAME.test(text)
+    return isPlugin ? [{ inode, path: `${folder}/${text}` }] : []
+  })
+  const at = plugins.findIndex((plugin) => plugin.inode.ino === ino) + 1
+  return [...plugins.slice(at), ...plugins.slice(0, at)]
+}

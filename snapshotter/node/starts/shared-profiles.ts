@@ -1,0 +1,42 @@
+/**
+ * Asks the registry that has an image's content for profiles of its tree: one request for what is
+ * small. What comes back is only a hint of what to fetch; bytes are verified by the tree's index as ever.
+ */
+import { mergedProfile, type Profile, type ThinSection } from '../../../index-format/index.js'
+import { type Log, storeUrlFromString } from '../../../fusefs/index.js'
+import { readProfiles } from '../../profiles/profile-repository.js'
+import type { StoreSources } from '../../stores/store-sources.js'
+import type { ProfileFinder } from './unpublished-starts.js'
+
+/** A profile that comes later is of no use for this start. */
+const DEADLINE_MS = 10_000
+
+export class SharedProfiles implements ProfileFinder {
+  readonly #modules: { sources: StoreSources; log: Log }
+
+  constructor(modules: { sources: StoreSources; log: Log }) {
+    this.#modules = modules
+  }
+
+  async find(thin: ThinSection, signal: AbortSignal): Promise<Profile | undefined> {
+    const { log, sources } = this.#modules
+    const index = thin.merged?.digest
+    if (index === undefined) return undefined
+    try {
+      const url = sources
+        .urlsOf(thin.stores)
+        .map(storeUrlFromString)
+        .find(({ kind }) => kind === 'registry')
+      if (url?.kind !== 'registry') return undefined
+      const { host, protocol } = new URL(url.origin)
+      const isPlain = protocol === 'http:'
+      const repository = sources.registries.repository(host, url.repository, isPlain)
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)])
+      const [first, ...others] = (await readProfiles(repository, index, deadline)) ?? []
+      return first === undefined ? undefined : mergedProfile(first, ...others)
+    } catch (error) {
+      if (!signal.aborted) log.debug({ err: error, index }, 'no shared profile can be had')
+      return undefined
+    }
+  }
+}

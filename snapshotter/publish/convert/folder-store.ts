@@ -1,0 +1,80 @@
+/**
+ * Content in a folder: `blobs/sha256/<hex>`, as any static HTTP server can serve it and an OCI
+ * layout has it. A blob appears under its name when it is whole and on the disk.
+ */
+import { createReadStream } from 'node:fs'
+import { mkdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type Digest, hexOf } from '../../../index-format/index.js'
+import { moveDurably, verifiedStream, writeDurably } from '../../images/index.js'
+import type { BlobContent } from '../../images/registry/index.js'
+import type { PublishStore } from './publish-store.js'
+
+const READ_BYTES = 256 * 1024
+
+export class FolderStore implements PublishStore {
+  readonly name: string
+  readonly url: string
+  readonly #folder: string
+
+  private constructor(folder: string, url: string | undefined) {
+    this.#folder = folder
+    this.name = pathToFileURL(folder).href
+    this.url = url ?? this.name
+  }
+
+  /** Makes the folder where there is none. `url` is what recipes say; default: `file:///folder`. */
+  static async open(folder: string, url?: string): Promise<FolderStore> {
+    const absolute = resolve(folder)
+    await mkdir(join(absolute, 'blobs', 'sha256'), { recursive: true })
+    return new FolderStore(absolute, url)
+  }
+
+  async blobSize(digest: Digest, signal: AbortSignal): Promise<number | undefined> {
+    signal.throwIfAborted()
+    const found = await stat(this.#path(digest)).catch(() => undefined)
+    return found?.isFile() === true ? found.size : undefined
+  }
+
+  async put(blob: BlobContent & { readonly path?: string }, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const path = this.#path(blob.digest)
+    if (blob.path !== undefined && (await moveDurably(blob.path, path))) return
+    await writeDurably(path, async (file) => {
+      const content = blob.open()
+      for await (const piece of content instanceof Uint8Array ? [content] : content) {
+        signal.throwIfAborted()
+        await file.writeFile(piece as Uint8Array)
+      }
+    })
+  }
+
+  read(blob: { digest: Digest; sizeBytes: number }): AsyncIterable<Uint8Array> {
+    const bytes = createReadStream(this.#path(blob.digest), { highWaterMark: READ_BYTES })
+    const descriptor = { ...blob, mediaType: 'application/octet-stream' }
+    return verifiedStream(bytes, descriptor, this.#folder)
+  }
+
+  canAdopt(): boolean {
+    return false
+  }
+
+  /** A folder has nobody to take a blob from. */
+  adopt(): Promise<boolean> {
+    return Promise.resolve(false)
+  }
+
+  /** Nobody collects garbage in a folder. */
+  keep(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  #path(digest: Digest): string {
+    return join(this.#folder, 'blobs', 'sha256', hexOf(digest))
+  }
+}

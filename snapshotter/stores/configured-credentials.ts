@@ -1,0 +1,34 @@
+/** Credentials for registries: what the configuration says first, then what Docker's says. */
+import { readFile } from 'node:fs/promises'
+import type { Config } from '../config/index.js'
+import { SnapshotterError } from '../errors.js'
+import {
+  type Credential,
+  type CredentialSource,
+  DockerConfigCredentials,
+} from '../images/registry/index.js'
+
+export class ConfiguredCredentials implements CredentialSource {
+  readonly #registries: Config['registries']
+  readonly #docker: CredentialSource
+
+  /** `dockerConfig`: the path of Docker's `config.json`. */
+  constructor(options: { registries: Config['registries']; dockerConfig: string }) {
+    this.#registries = options.registries
+    this.#docker = new DockerConfigCredentials({ path: options.dockerConfig })
+  }
+
+  /** The password's file is read each time, so that a rotated secret takes effect at once. */
+  async credentialFor(registry: string): Promise<Credential | undefined> {
+    const { username, passwordFile } = this.#registries.get(registry) ?? {}
+    if (username === undefined || passwordFile === undefined) {
+      return this.#docker.credentialFor(registry)
+    }
+    try {
+      const text = await readFile(passwordFile, 'utf8')
+      return { kind: 'password', username, password: text.replace(/\r?\n$/, '') }
+    } catch (cause) {
+      throw SnapshotterError.from(cause, `read the password for ${registry} from ${passwordFile}`)
+    }
+  }
+}
