@@ -14,15 +14,21 @@ export function firstExtentEndingAfter(extents: readonly Extent[], offset: numbe
   return low
 }
 
-/** What of a run of a file lies in extents, cut to the run, in order. */
+/**
+ * The parts of `extents` that lie in a run of a file, cut to the run, in order. The first one is
+ * found by binary search: a file may have 100,000 extents, and a plan as many runs.
+ */
 export function* extentsWithin(
   extents: readonly Extent[],
   offset: number,
   length: number,
 ): Generator<Extent> {
-  for (const extent of extents) {
+  const end = offset + length
+  for (let at = firstExtentEndingAfter(extents, offset); at < extents.length; at++) {
+    const extent = extents[at]
+    if (extent === undefined || extent.offset >= end) return
     const from = Math.max(offset, extent.offset)
-    const to = Math.min(offset + length, extent.offset + extent.length)
+    const to = Math.min(end, extent.offset + extent.length)
     if (from >= to) continue
     const rawOffset = extent.rawOffset + from - extent.offset
     yield { offset: from, length: to - from, pack: extent.pack, rawOffset }

@@ -1,11 +1,11 @@
 /**
- * Makes the trees of thin layers available: brings their indexes here, gives each a slot in the
- * FUSE superblock of its class, and forgets them when the last snapshot is gone. A tree's directory
- * exists from the moment of its registration; no mount is made.
+ * Makes the trees of thin layers available. It stores their indexes on the local disk, gives each
+ * tree a slot in the FUSE superblock of its class, and forgets a tree when its last snapshot is
+ * gone. A tree's directory exists from the moment of its registration; no mount is made.
  */
 import { accessSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ContentStore, TreeClass, TreeRegistry } from '../../../fusefs/index.js'
+import type { ContentStore, TreeClass, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
 import type {
   IndexRef,
   LayerFileRef,
@@ -26,9 +26,9 @@ import type {
 import type { IndexCache } from '../../indexes/index-cache.js'
 import { openTreeIndex } from '../../indexes/open-tree-index.js'
 import type { PartialIndexes } from '../../indexes/partial-indexes.js'
-import type { StartupPrefetcher } from '../starts/startup-prefetcher.js'
 import type { StoreSources } from '../../stores/store-sources.js'
-import type { UnpublishedStarts } from '../starts/unpublished-starts.js'
+import type { Starts } from '../starts/starts.js'
+import type { TreeChanges } from '../tree-changes.js'
 
 export interface ThinTreesOptions {
   /** Where the superblock of each class is mounted. */
@@ -43,14 +43,22 @@ export interface ThinTreesModules {
   /** Layers of a recipe that are directories of the host. */
   readonly hostDirectories: HostDirectoryLayers
   readonly content: ContentStore
-  readonly startup: StartupPrefetcher
-  readonly unpublished: UnpublishedStarts
-  /** Makes ready for trees of a class; resolves when its mount may be used from here. */
-  readonly prepare: (treeClass: TreeClass) => Promise<void>
-  /** Called after a tree was added to the registry. */
-  readonly onAdded: () => void
-  /** Called after trees were removed from it. */
-  readonly onRemoved: (slots: readonly number[]) => void
+  readonly starts: Pick<Starts, 'openTree' | 'removed'>
+  readonly changes: TreeChanges
+  /** Resolves when the mount of a class may be used by this process. */
+  readonly prepareMount: (treeClass: TreeClass) => Promise<void>
+}
+
+/** One pull of a thin layer. */
+interface Pull {
+  readonly recipe: Recipe
+  readonly thin: ThinSection
+  readonly place: ThinLayerPlace
+  readonly signal: AbortSignal
+  /** Slots of the trees that the pull has registered up to now. */
+  readonly slots: number[]
+  /** Layers of host directories that it has registered up to now. */
+  readonly hostLayers: ThinLayer[]
 }
 
 export class ThinTrees implements ThinLayers {
@@ -79,9 +87,15 @@ export class ThinTrees implements ThinLayers {
     if (thin === undefined) return this.#modules.hostDirectories.register(recipe, place, signal)
     const digests = [thin.merged, ...thin.layers].flatMap((ref) => ref?.digest ?? [])
     return this.#lock.with(digests, signal, async () => {
-      const layer = await this.#layer(recipe, thin, place, signal)
-      this.#count(layer, 1)
-      return layer
+      const pull: Pull = { recipe, thin, place, signal, slots: [], hostLayers: [] }
+      try {
+        const layer = await this.#layer(pull)
+        this.#count(layer, 1)
+        return layer
+      } catch (error) {
+        await this.#undo(pull)
+        throw error
+      }
     })
   }
 
@@ -122,21 +136,25 @@ export class ThinTrees implements ThinLayers {
     return Promise.resolve({ sizeBytes, inodes: slots.length })
   }
 
-  async #layer(
-    recipe: Recipe,
-    thin: ThinSection,
-    place: ThinLayerPlace,
-    signal: AbortSignal,
-  ): Promise<ThinLayer> {
-    // A merged tree begins at an empty root and keeps no whiteouts: above other layers, the trees
-    // of its layers have to be stacked, whose whiteouts hide what is below.
-    if (thin.merged !== undefined && (!place.hasParent || thin.layers.length === 0)) {
-      return { kind: 'merged', tree: await this.#mergedTree(thin, thin.merged, place, signal) }
+  async #layer(pull: Pull): Promise<ThinLayer> {
+    const { recipe, thin, place, signal } = pull
+    const { merged } = thin
+    // A merged tree begins at an empty root and keeps no whiteouts. Above other layers, the trees
+    // of its layers have to be stacked: their whiteouts hide what is below.
+    if (merged !== undefined && (!place.hasParent || thin.layers.length === 0)) {
+      const { slot } = await this.#modules.starts.openTree({
+        thin: { ...thin, merged },
+        folder: place.fsDir,
+        register: () => this.#tree(merged, pull, thin.startup?.pages),
+        isUsed: (tree) => this.usesOf(tree.slot) > 0,
+      })
+      return { kind: 'merged', tree: slot }
     }
     const layers: LowerDirectory[] = []
     for (const [i, ref] of thin.layers.entries()) {
       if (ref !== null) {
-        layers.unshift({ kind: 'tree', tree: await this.#tree(ref, thin.stores, place, signal) })
+        const { slot } = await this.#tree(ref, pull)
+        layers.unshift({ kind: 'tree', tree: slot })
         continue
       }
       const bottomFirst = recipe.layers.slice(i, i + 1)
@@ -145,63 +163,44 @@ export class ThinTrees implements ThinLayers {
         place,
         signal,
       )
+      pull.hostLayers.push(host)
       layers.unshift(...lowersOf(host))
     }
     return { kind: 'layers', layers }
   }
 
-  /** Its start is fetched while the index is unpacked, and before containerd asks for anything. */
-  async #mergedTree(
-    thin: ThinSection,
-    merged: IndexRef,
-    place: ThinLayerPlace,
-    signal: AbortSignal,
-  ): Promise<number> {
-    const { partialIndexes, prepare, registry, startup, unpublished } = this.#modules
-    const flight = startup.begin(thin, place.fsDir)
-    const pending = flight === undefined ? unpublished.begin(thin, place.fsDir) : undefined
-    try {
-      const slot = await this.#tree(merged, thin.stores, place, signal, thin.startup?.pages)
-      partialIndexes.completeAfter(merged.digest, flight?.done ?? Promise.resolve())
-      const tree = registry.bySlot(slot)
-      // Both read names in the mount.
-      if (flight !== undefined || pending !== undefined) await prepare(classOf(merged))
-      if (flight !== undefined && tree !== undefined) await startup.land(flight, tree)
-      // A tree that is in use has started before.
-      const isFirst = tree !== undefined && this.usesOf(slot) === 0
-      if (pending !== undefined && isFirst) await unpublished.land(pending, tree, thin.stores)
-      return slot
-    } catch (error) {
-      flight?.cancel()
-      throw error
-    }
+  /** Releases all that a failed pull has registered. Other pulls of the same trees wait meanwhile. */
+  async #undo({ slots, hostLayers }: Pull): Promise<void> {
+    await this.#forget(slots.filter((slot) => !this.#uses.has(slot)))
+    for (const layer of hostLayers) await this.#modules.hostDirectories.release(layer)
   }
 
-  async #tree(
-    ref: IndexRef,
-    stores: readonly string[],
-    place: ThinLayerPlace,
-    signal: AbortSignal,
-    pages?: LayerFileRef,
-  ): Promise<number> {
-    const { indexes, onAdded, partialIndexes, prepare, registry, sources } = this.#modules
+  /** Stores the index `ref`, or the startup pages of it, and registers its tree. */
+  async #tree(ref: IndexRef, pull: Pull, pages?: LayerFileRef): Promise<TreeRecord> {
+    const { changes, indexes, partialIndexes, prepareMount, registry, sources } = this.#modules
+    const { place, signal } = pull
+    const { stores } = pull.thin
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
-    // Whoever needs it waits for it, and hears when it fails.
-    prepare(treeClass).catch(() => undefined)
+    // The threads start while the index is stored. Callers that need them wait for them again, and
+    // get the error then.
+    prepareMount(treeClass).catch(() => undefined)
     const origin = pages && { ref, pages, stores, folder: place.fsDir }
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
       await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
     }
     const isKnown = registry.byIndex(ref.digest).some((tree) => tree.class === treeClass)
-    const { slot } = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
-    if (!isKnown) onAdded()
-    return slot
+    const tree = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
+    pull.slots.push(tree.slot)
+    // The kernel keeps the list of trees. Announced in a later turn of the event loop, because
+    // containerd waits for the answer to its Commit.
+    if (!isKnown) setImmediate(() => void changes.announce({ removedSlots: [] }))
+    return tree
   }
 
   /**
-   * The index is looked for here, where an error can say what is wrong, rather than at the first read;
-   * without a turn of libuv's pool, as a container's start waits for it.
+   * Checks that the index exists, so that the error can name it. Synchronous: container start waits
+   * for this call.
    */
   #treePath(slot: number): string {
     const { registry } = this.#modules
@@ -248,12 +247,13 @@ export class ThinTrees implements ThinLayers {
 
   /** The index file goes with the last tree that is served from it. */
   async #forget(slots: readonly number[]): Promise<void> {
-    const { partialIndexes, registry, startup, unpublished, onRemoved } = this.#modules
+    const { changes, partialIndexes, registry, starts } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
-    startup.cancel(slots)
-    unpublished.cancel(slots)
+    starts.removed(slots)
     for (const { slot } of removed) registry.remove(slot)
-    if (removed.length > 0) onRemoved(removed.map(({ slot }) => slot))
+    if (removed.length > 0) {
+      void changes.announce({ removedSlots: removed.map(({ slot }) => slot) })
+    }
     for (const { indexDigest } of removed) {
       if (registry.byIndex(indexDigest).length > 0) continue
       await partialIndexes.forget(indexDigest)

@@ -59,7 +59,7 @@ const CONTENT_COUNTERS: Readonly<
 }
 
 export class DaemonMetrics {
-  readonly registry = new Registry()
+  readonly #registry = new Registry()
   readonly #calls: Histogram<'method' | 'code'>
   #isProcessObserved = false
 
@@ -73,8 +73,13 @@ export class DaemonMetrics {
       help: 'Calls of the snapshots service, by method and gRPC status code',
       labelNames: ['method', 'code'],
       buckets: CALL_BUCKETS_SEC,
-      registers: [this.registry],
+      registers: [this.#registry],
     })
+  }
+
+  /** The media type of `text()`. */
+  get contentType(): string {
+    return this.#registry.contentType
   }
 
   /** Counts a call of the snapshots service. */
@@ -90,9 +95,9 @@ export class DaemonMetrics {
   async text(): Promise<string> {
     if (!this.#isProcessObserved) {
       this.#isProcessObserved = true
-      collectDefaultMetrics({ register: this.registry, prefix: 'thin_' })
+      collectDefaultMetrics({ register: this.#registry, prefix: 'thin_' })
     }
-    return this.registry.metrics()
+    return this.#registry.metrics()
   }
 
   #addContent({ content }: MetricSources): void {
@@ -100,7 +105,7 @@ export class DaemonMetrics {
       new Counter({
         name: `thin_content_${name}_total`,
         help,
-        registers: [this.registry],
+        registers: [this.#registry],
         collect() {
           this.reset()
           this.inc(content()[key])
@@ -114,7 +119,7 @@ export class DaemonMetrics {
       name: 'thin_fuse_requests_total',
       help: 'Requests of the kernel, by class of superblock and operation',
       labelNames: ['class', 'operation'],
-      registers: [this.registry],
+      registers: [this.#registry],
       collect() {
         this.reset()
         for (const [treeClass, { requests }] of entriesOf(fuse())) {
@@ -136,7 +141,7 @@ export class DaemonMetrics {
         name: `thin_fuse_${name}_total`,
         help,
         labelNames: ['class'],
-        registers: [this.registry],
+        registers: [this.#registry],
         collect() {
           this.reset()
           for (const [treeClass, counts] of entriesOf(fuse()))
@@ -157,7 +162,7 @@ export class DaemonMetrics {
       new Gauge({
         name,
         help,
-        registers: [this.registry],
+        registers: [this.#registry],
         collect() {
           this.set(value())
         },

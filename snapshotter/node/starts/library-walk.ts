@@ -5,10 +5,10 @@ import { librariesOf } from '../../trees/library-search.js'
 import { type TreeFileContent, wholeOf } from './tree-file-content.js'
 
 /**
- * Whether a file, by its inode, was met before, in this walk or another; it is from then on. The same of a name that was
- * looked for where all libraries are: most need the same few.
+ * Claims a library for one walk: by its inode, or by its name where it was searched in the usual
+ * folders, because most libraries need the same few. True for the first claim of the tree only.
  */
-export type Meet = (met: number | string) => boolean
+export type ClaimLibrary = (library: number | string) => boolean
 
 export interface LibraryWalkOptions {
   /** Libraries that are larger are not taken whole. */
@@ -18,7 +18,7 @@ export interface LibraryWalkOptions {
    * as if a program waited for them. Otherwise larger ones are left out, with what they need, and nothing is hurried.
    */
   readonly isCertain: boolean
-  readonly meet: Meet
+  readonly claim: ClaimLibrary
 }
 
 export interface LibraryWalkModules {
@@ -74,11 +74,11 @@ export class LibraryWalk {
 
   #next({ path }: Library, needs: ElfNeeds | undefined): Library[] {
     if (needs === undefined) return []
-    const { meet } = this.#options
+    const { claim } = this.#options
     const isUsual = needs.runPath.length === 0
-    const needed = isUsual ? needs.needed.filter((name) => !meet(name)) : needs.needed
+    const needed = isUsual ? needs.needed.filter((name) => claim(name)) : needs.needed
     return librariesOf(this.#modules.index, { ...needs, needed }, path).filter(({ inode }) => {
-      return !meet(inode.ino) && ++this.#files <= MAX_WALK_FILES
+      return claim(inode.ino) && ++this.#files <= MAX_WALK_FILES
     })
   }
 

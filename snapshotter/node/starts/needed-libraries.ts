@@ -8,7 +8,12 @@ import { LRUCache } from 'lru-cache'
 import type { ContentStore, Log, TreeRegistry } from '../../../fusefs/index.js'
 import { isElf } from '../../trees/elf-file.js'
 import { pathOf } from '../../../index-format/index.js'
-import { type Library, LibraryWalk, type LibraryWalkModules, type Meet } from './library-walk.js'
+import {
+  type ClaimLibrary,
+  type Library,
+  LibraryWalk,
+  type LibraryWalkModules,
+} from './library-walk.js'
 import { openTreeIndex } from '../../indexes/open-tree-index.js'
 import { PluginDirectories } from './plugin-directories.js'
 import type { StoreSources } from '../../stores/store-sources.js'
@@ -32,14 +37,14 @@ export interface NeededLibrariesModules {
 /** Walks under way; beyond these a library is read as it comes. */
 const MAX_WALKS = 8
 const DEFAULT_MAX_WHOLE_BYTES = 2 * 1024 * 1024
-/** Libraries that are not looked at again. */
-const MAX_MET = 8192
+/** Claims that are remembered. A library whose claim is forgotten may be fetched again. */
+const MAX_CLAIMS = 8192
 
 export class NeededLibraries {
   readonly #maxWholeBytes: number
   readonly #modules: NeededLibrariesModules
-  /** By slot and inode, or name. */
-  readonly #met = new LRUCache<string, true>({ max: MAX_MET })
+  /** By slot and inode, or slot and name. */
+  readonly #claims = new LRUCache<string, true>({ max: MAX_CLAIMS })
   readonly #plugins = new PluginDirectories()
   readonly #running = new Map<Promise<void>, { slot: number; abort: AbortController }>()
 
@@ -50,7 +55,7 @@ export class NeededLibraries {
 
   /** A program has waited for the first bytes of a file. Returns at once, never throws. */
   onHead({ slot, ino }: { slot: number; ino: number }, head: Uint8Array): void {
-    if (!isElf(head) || this.#running.size >= MAX_WALKS || this.#meet(slot, ino)) return
+    if (!isElf(head) || this.#running.size >= MAX_WALKS || !this.#claim(slot, ino)) return
     const abort = new AbortController()
     const following = this.#follow(slot, ino, abort.signal).finally(() => {
       this.#running.delete(following)
@@ -97,11 +102,11 @@ export class NeededLibraries {
     const inode = index.inode(ino)
     if (inode === undefined) return
     const path = pathOf(index, ino)
-    const meet: Meet = (met) => this.#meet(slot, met)
+    const claim: ClaimLibrary = (library) => this.#claim(slot, library)
     const waited = { slot, ino, path }
-    const plugins = this.#plugins.waited(waited, { index, meet })
+    const plugins = this.#plugins.waited(waited, { index, claim })
     const walk = (first: readonly Library[], isCertain: boolean): Promise<void> => {
-      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, meet }
+      const options = { maxWholeBytes: this.#maxWholeBytes, isCertain, claim }
       return new LibraryWalk(options, modules).run(first)
     }
     const walks = await Promise.allSettled([walk([{ inode, path }], true), walk(plugins, false)])
@@ -109,11 +114,11 @@ export class NeededLibraries {
     if (failed !== undefined) throw failed.reason
   }
 
-  /** Whether it was met before; it is from now on. */
-  #meet(slot: number, met: number | string): boolean {
-    const key = `${slot} ${met}`
-    if (this.#met.get(key) === true) return true
-    this.#met.set(key, true)
-    return false
+  /** See `ClaimLibrary`. */
+  #claim(slot: number, library: number | string): boolean {
+    const key = `${slot} ${library}`
+    if (this.#claims.get(key) === true) return false
+    this.#claims.set(key, true)
+    return true
   }
 }

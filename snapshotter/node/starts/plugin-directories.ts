@@ -6,7 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { type Index, isRegular } from '../../../index-format/index.js'
 import { isLibraryFolder } from '../../trees/library-search.js'
-import type { Library, Meet } from './library-walk.js'
+import type { ClaimLibrary, Library } from './library-walk.js'
 
 /** Uncompressed bytes that may be fetched for each library that was waited for. */
 const BYTES_PER_WAIT = 4 * 1024 * 1024
@@ -29,12 +29,13 @@ export class PluginDirectories {
   readonly #known = new LRUCache<string, PluginDirectory>({ max: MAX_DIRECTORIES })
 
   /**
-   * A program has waited for the library `ino` of the tree in `slot`, which has been met. Returns what else of its directory
-   * is worth fetching now and had not been met; it has then. Throws what reading the index throws.
+   * A program has waited for the library `ino` of the tree in `slot`, which is claimed already.
+   * Claims and returns the other libraries of its directory that are worth fetching now. Throws
+   * what reading the index throws.
    */
   waited(
     { slot, ino, path }: { slot: number; ino: number; path: string | undefined },
-    { index, meet }: { index: Index; meet: Meet },
+    { index, claim }: { index: Index; claim: ClaimLibrary },
   ): Library[] {
     const folder = path?.slice(0, path.lastIndexOf('/'))
     if (folder === undefined || isLibraryFolder(folder)) return []
@@ -45,7 +46,7 @@ export class PluginDirectories {
     if (directory.waits < MIN_WAITS) return []
     return pluginsOf(index, folder, ino).filter(({ inode }) => {
       const grantedBytes = directory.grantedBytes + inode.sizeBytes
-      if (grantedBytes > directory.waits * BYTES_PER_WAIT || meet(inode.ino)) return false
+      if (grantedBytes > directory.waits * BYTES_PER_WAIT || !claim(inode.ino)) return false
       directory.grantedBytes = grantedBytes
       return true
     })

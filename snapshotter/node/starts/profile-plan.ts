@@ -1,8 +1,8 @@
 /**
- * A plan made of a profile and the tree's index, for images without startup packs: the frames of the
- * ordinary packs that hold what the profile names. Frames near each other are asked for together,
- * those that the start needs first in front. A profile is a hint: what the tree does not have
- * is left out.
+ * A plan made of a profile and the tree's index, for images without startup packs. It names the
+ * frames of the ordinary packs that hold the profile's ranges. Frames that lie near each other are
+ * fetched together. Frames that the start needs first are fetched first. A profile is a hint:
+ * ranges that the tree does not have are left out.
  */
 import type { PageRun } from '../../../fusefs/index.js'
 import {
@@ -15,32 +15,28 @@ import {
   PROFILE_PAGE_BYTES,
   type Profile,
 } from '../../../index-format/index.js'
-import type { FlightPlan, PlannedFrames, ProfileOrigin } from './flight-plan.js'
+import type { PlannedFrames, PrefetchPlan } from './start.js'
 
-/** What lies between two frames is brought along up to here: one more request would cost more. */
+/** A gap between two frames of at most this size is fetched, too: one more request would cost more. */
 const MAX_GAP_BYTES = 64 * 1024
-/** Uncompressed bytes of frames; what a start needs beyond is read as needed. */
+/** Uncompressed bytes of all frames of a plan. The rest of the start is read as needed. */
 const MAX_PLANNED_BYTES = 256 * 1024 * 1024
 
 interface PlannedPack {
   readonly at: number
   readonly table: PackTable
-  /** What goes where, by frame; frames in the order in which they are needed. */
+  /** The planned frames by position. `rank` is the order in which the start needs them. */
   readonly frames: Map<number, { rank: number; parts: PageRun[] }>
 }
 
-/** Plans for the index in the file `indexPath`. Throws what opening that throws. */
-export function planOfProfile(
-  profile: Profile,
-  options: { indexPath: string; origin: ProfileOrigin },
-): FlightPlan {
-  const index = Index.open(options.indexPath)
+/** The plan for the tree whose index is the file `indexPath`. Throws what `Index.open` throws. */
+export function planOfProfile(profile: Profile, indexPath: string): PrefetchPlan {
+  const index = Index.open(indexPath)
   try {
     const planner = new Planner(index)
     for (const { ino, offset, length } of profile.ranges) planner.add(ino, offset, length)
     const { packs, inos, rawBytes } = planner
     return {
-      origin: options.origin,
       packs: packs.map(({ table }) => table),
       steps: [stepOf(packs)],
       runs: [...inos].map((ino) => ({ ino })),
@@ -81,7 +77,7 @@ class Planner {
     const to = from + part.length
     const pack = this.#pack(part.pack)
     const { frames } = pack.table
-    /** From a place in the pack to one in the file. */
+    /** Added to an offset in the pack, this gives the offset in the file. */
     const shift = from - part.rawOffset
     for (let at = frameIndexAt(pack.table, from - shift); at < frames.length; at++) {
       const frame = frames[at]
@@ -130,7 +126,7 @@ class Planner {
   }
 }
 
-/** Runs of frames, the one that is needed first in front. */
+/** Runs of frames. The run that the start needs first comes first. */
 function stepOf(packs: readonly PlannedPack[]): PlannedFrames[] {
   const runs: (PlannedFrames & { rank: number })[] = []
   for (const { at: pack, table, frames } of packs) {

@@ -11,7 +11,7 @@ import {
   type Profile,
 } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
-import type { FuseServers } from '../daemon/fuse-servers.js'
+import type { FuseServers } from '../fuse-servers.js'
 import type { PartialIndexes } from '../../indexes/partial-indexes.js'
 import type { ReadAhead } from './read-ahead.js'
 

@@ -6,7 +6,7 @@ import { mergedProfile, type Profile, type ThinSection } from '../../../index-fo
 import { type Log, storeUrlFromString } from '../../../fusefs/index.js'
 import { readProfiles } from '../../profiles/profile-repository.js'
 import type { StoreSources } from '../../stores/store-sources.js'
-import type { ProfileFinder } from './unpublished-starts.js'
+import type { ProfileFinder } from './starts.js'
 
 /** A profile that comes later is of no use for this start. */
 const DEADLINE_MS = 10_000

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Index, pathOf, writeIndex } from '../../../../index-format/index.js'
-import type { Meet } from '../../../../snapshotter/node/starts/library-walk.js'
+import type { ClaimLibrary } from '../../../../snapshotter/node/starts/library-walk.js'
 import { PluginDirectories } from '../../../../snapshotter/node/starts/plugin-directories.js'
 import { fileAt } from '../../../../snapshotter/trees/library-search.js'
 import { SampleTree } from '../../../fusefs/filesystem/sample-tree.js'
@@ -20,7 +20,7 @@ describe('PluginDirectories', () => {
   let folder: string
   let index: Index
   let plugins: PluginDirectories
-  let met: Set<string>
+  let claimed: Set<string>
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'plugin-directories-'))
@@ -54,7 +54,7 @@ describe('PluginDirectories', () => {
 
   beforeEach(() => {
     plugins = new PluginDirectories()
-    met = new Set()
+    claimed = new Set()
   })
 
   it('expects more of a directory once three of its libraries were waited for, next names first', () => {
@@ -91,12 +91,14 @@ describe('PluginDirectories', () => {
   function waited(path: string, slot = SLOT): string[] {
     const ino = fileAt(index, path)?.ino
     assert.ok(ino !== undefined, path)
-    const meet: Meet = (other) => {
+    const claim: ClaimLibrary = (other) => {
       const key = `${slot} ${other}`
-      return met.has(key) || !met.add(key)
+      if (claimed.has(key)) return false
+      claimed.add(key)
+      return true
     }
-    meet(ino)
-    return plugins.waited({ slot, ino, path }, { index, meet }).map((plugin) => {
+    claim(ino)
+    return plugins.waited({ slot, ino, path }, { index, claim }).map((plugin) => {
       assert.equal(pathOf(index, plugin.inode.ino), plugin.path)
       return plugin.path?.split('/').at(-1) ?? ''
     })

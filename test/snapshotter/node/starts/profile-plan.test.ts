@@ -9,7 +9,7 @@ import {
   type ProfileRange,
   writeIndex,
 } from '../../../../index-format/index.js'
-import type { FlightPlan } from '../../../../snapshotter/node/starts/flight-plan.js'
+import type { PrefetchPlan } from '../../../../snapshotter/node/starts/start.js'
 import { planOfProfile } from '../../../../snapshotter/node/starts/profile-plan.js'
 import { patternBytes, SampleTree } from '../../../fusefs/filesystem/sample-tree.js'
 
@@ -84,9 +84,9 @@ describe('planOfProfile', () => {
     assert.equal(plan.rawBytes, 0)
   })
 
-  function planOf(...ranges: ProfileRange[]): FlightPlan {
+  function planOf(...ranges: ProfileRange[]): PrefetchPlan {
     const profile = { index: digestOf(Buffer.from('any')), commands: [], ranges }
-    return planOfProfile(profile, { indexPath, origin: 'learned' })
+    return planOfProfile(profile, indexPath)
   }
 
   function rangeOf(name: string, page: number, pages: number): ProfileRange {

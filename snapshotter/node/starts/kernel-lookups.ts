@@ -1,25 +1,25 @@
 /**
- * Has the kernel look at the files of a plan, so that it knows their inodes: pages can be stored for
- * no others. Each file is looked at once.
+ * Has the kernel look up the files of a plan. The kernel takes pages only for inodes that it knows.
+ * Each file is looked up once.
  */
 import type { KernelCache } from '../../../fusefs/index.js'
 import { type Index, ROOT_INO } from '../../../index-format/index.js'
-import type { FlightPlan } from './flight-plan.js'
+import type { PrefetchPlan } from './start.js'
 
-/** Looked up in one go, so that calls do not wait for all of them. */
+/** Files looked up in one turn of the event loop. Calls of the snapshots service wait for a turn. */
 const FILES_IN_A_TURN = 16
 
-export class KnownInodes {
-  readonly #plan: Pick<FlightPlan, 'runs' | 'paths'>
+export class KernelLookups {
+  readonly #plan: Pick<PrefetchPlan, 'runs' | 'paths'>
   readonly #index: Index
   readonly #directory: Buffer
   readonly #kernelCache: Pick<KernelCache, 'look'>
   readonly #seen = new Set<number>()
-  /** Of the files' directories: their inodes, undefined where there is none. */
+  /** The inodes of the files' directories, by path; undefined where the tree has none. */
   readonly #directories = new Map<string, number | undefined>([['', ROOT_INO]])
 
   constructor(
-    plan: Pick<FlightPlan, 'runs' | 'paths'>,
+    plan: Pick<PrefetchPlan, 'runs' | 'paths'>,
     index: Index,
     target: { readonly directory: string; readonly kernelCache: Pick<KernelCache, 'look'> },
   ) {
@@ -29,8 +29,11 @@ export class KnownInodes {
     this.#kernelCache = target.kernelCache
   }
 
-  /** Files that are not where the plan says are left out: the kernel will take nothing for them. */
-  meet(inos: Iterable<number>): void {
+  /**
+   * Has the kernel look up these files. A file that is not where the plan says is left out: the
+   * kernel takes no pages for it.
+   */
+  lookUp(inos: Iterable<number>): void {
     const paths: Uint8Array[] = []
     for (const ino of inos) {
       if (this.#seen.has(ino)) continue
@@ -43,20 +46,20 @@ export class KnownInodes {
   }
 
   /** All files of the plan in the order of the start, some at a time. */
-  async meetAll(signal: AbortSignal): Promise<void> {
+  async lookUpAll(signal: AbortSignal): Promise<void> {
     const { runs } = this.#plan
     for (let at = 0; at < runs.length && !signal.aborted; at += FILES_IN_A_TURN) {
-      this.meet(runs.slice(at, at + FILES_IN_A_TURN).map(({ ino }) => ino))
+      this.lookUp(runs.slice(at, at + FILES_IN_A_TURN).map(({ ino }) => ino))
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
-  /** A path with a symbolic link in it would lead anywhere; in the index, none is followed. */
+  /** Whether the index has `ino` at `path`. Follows no symbolic link: a link could lead out of the tree. */
   #leadsTo(path: Uint8Array, ino: number): boolean {
     try {
       return this.#inoAt(Buffer.from(path).toString('latin1')) === ino
     } catch {
-      // The index is broken: whoever wants the file will see why.
+      // The index is damaged. A read of the file will report it.
       return false
     }
   }

@@ -1,8 +1,8 @@
 /**
- * Brings the start of one image in: what the plan names into the local cache, in few requests, and
- * what has arrived into the kernel's page cache, so that the program's reads need neither. Bytes are
- * put there only where the tree's own index, and not the plan alone, says that they belong: a tree
- * may be shared with an image whose plan lies.
+ * The prefetch of one start. It fetches the plan's frames into the local cache, in few requests, and
+ * stores them in the kernel's page cache as they arrive. The program's reads then need neither the
+ * network nor the daemon. A page is stored only where the tree's own index says that the bytes
+ * belong: a tree may be shared with an image whose plan lies.
  */
 import type {
   BlobSource,
@@ -12,89 +12,91 @@ import type {
   TreeRecord,
 } from '../../../fusefs/index.js'
 import type { Index, PackTable } from '../../../index-format/index.js'
-import type { FlightPlaces, FlightPlan } from './flight-plan.js'
-import { KnownInodes } from './known-inodes.js'
+import { KernelLookups } from './kernel-lookups.js'
+import type { FramePlaces, PrefetchPlan, Start } from './start.js'
 
-export interface StartupFlightOptions {
-  /** Called once, at once. */
-  readonly readPlan: () => FlightPlan | Promise<FlightPlan>
-  readonly source: BlobSource
-}
-
-/** Where what arrives is to be put, once that is known. */
-export interface StartupTarget {
+/** The tree whose pages are filled. */
+export interface PrefetchTarget {
   readonly tree: TreeRecord
-  /** The tree's directory. */
+  /** The tree's directory in its mount. */
   readonly directory: string
   readonly openIndex: () => Index
   readonly kernelCache: KernelCache
 }
 
-export interface StartupFlightModules {
+export interface StartPrefetchOptions {
+  readonly start: Start
+  readonly source: BlobSource
+  /** Resolves when the tree is registered and its mount may be used. A rejection ends the prefetch. */
+  readonly target: Promise<PrefetchTarget>
+}
+
+export interface StartPrefetchModules {
   readonly content: ContentStore
   readonly log: Log
 }
 
-/** Frames that are on their way into the kernel at a time. */
+/** Frames that are being stored in the page cache at a time. */
 const MAX_STORING = 4
 
-/** A frame that is here: which pack of the plan, which frame of it. */
-type Arrival = readonly [pack: number, frame: number]
+/** A frame that has been fetched: positions of its pack in the plan and of the frame in the pack. */
+type FetchedFrame = readonly [pack: number, frame: number]
 
-export class StartupFlight {
+export class StartPrefetch {
   /** Resolves when everything is done or has been given up. Never rejects. */
   readonly done: Promise<void>
-  readonly #options: StartupFlightOptions
-  readonly #modules: StartupFlightModules
+  readonly #options: StartPrefetchOptions
+  readonly #modules: StartPrefetchModules
   readonly #abort = new AbortController()
-  readonly #arrivals: Arrival[] = []
+  readonly #fetched: FetchedFrame[] = []
   readonly #spare: ArrayBuffer[] = []
-  readonly #target: Promise<StartupTarget | undefined>
-  #setTarget: (target: StartupTarget | undefined) => void = () => undefined
+  readonly #target: Promise<PrefetchTarget | undefined>
+  #giveUpTarget: () => void = () => undefined
   #wake: () => void = () => undefined
-  #isFetched = false
+  #isFetchEnded = false
 
-  /** Starts to fetch at once. */
-  constructor(options: StartupFlightOptions, modules: StartupFlightModules) {
+  /** Begins at once. */
+  constructor(options: StartPrefetchOptions, modules: StartPrefetchModules) {
     this.#options = options
     this.#modules = modules
-    this.#target = new Promise((resolve) => {
-      this.#setTarget = resolve
+    const givenUp = new Promise<undefined>((resolve) => {
+      this.#giveUpTarget = () => {
+        resolve(undefined)
+      }
+    })
+    this.#target = Promise.race([options.target, givenUp]).catch(() => {
+      this.cancel()
+      return undefined
     })
     this.done = this.#run()
   }
 
-  /** The tree is registered: from now on its pages can be filled. */
-  land(target: StartupTarget): void {
-    this.#setTarget(target)
-  }
-
-  /** Gives up what is not here yet. Idempotent. */
+  /** Gives up frames that have not arrived. Idempotent. */
   cancel(): void {
     this.#abort.abort()
-    this.#setTarget(undefined)
+    this.#giveUpTarget()
     this.#wake()
   }
 
   async #run(): Promise<void> {
     const { log } = this.#modules
+    const { origin, readPlan } = this.#options.start
     const startedMs = performance.now()
     try {
-      const plan = await this.#options.readPlan()
-      const storing = this.#storeArrivals(plan)
-      // It is waited for below, unless fetching fails first.
+      const plan = await readPlan()
+      const storing = this.#storeFetched(plan)
+      // It is awaited below, unless fetching fails first.
       storing.catch(() => undefined)
       try {
         await this.#fetch(plan)
       } finally {
-        this.#isFetched = true
+        this.#isFetchEnded = true
         this.#wake()
       }
       const fetchedMs = Math.round(performance.now() - startedMs)
       const storedBytes = await storing
       const storedMs = Math.round(performance.now() - startedMs)
-      const { origin, rawBytes } = plan
-      const facts = { origin, rawBytes, fetchedMs, storedBytes, storedMs }
+      const facts = { origin, rawBytes: plan.rawBytes, fetchedMs, storedBytes, storedMs }
       log.info(facts, 'the start of an image is here')
     } catch (error) {
       if (this.#abort.signal.aborted) return
@@ -105,18 +107,18 @@ export class StartupFlight {
     }
   }
 
-  async #fetch(plan: FlightPlan): Promise<void> {
+  async #fetch(plan: PrefetchPlan): Promise<void> {
     for (const step of plan.steps) {
-      const fetched = await Promise.allSettled(
+      const fetches = await Promise.allSettled(
         step.map(({ pack: at, first, count }) => this.#fetchFrames(plan, at, { first, count })),
       )
-      const failed = fetched.find((one) => one.status === 'rejected')
+      const failed = fetches.find((one) => one.status === 'rejected')
       if (failed !== undefined) throw failed.reason
     }
   }
 
   async #fetchFrames(
-    plan: FlightPlan,
+    plan: PrefetchPlan,
     at: number,
     frames: { first: number; count: number },
   ): Promise<void> {
@@ -124,51 +126,56 @@ export class StartupFlight {
     if (pack === undefined) return
     const { source } = this.#options
     const onFrame = (frame: number): void => {
-      this.#arrivals.push([at, frame])
+      this.#fetched.push([at, frame])
       this.#wake()
     }
     await this.#modules.content.prefetch({ pack, frames, source, onFrame }, this.#abort.signal)
   }
 
-  /** How many bytes the kernel has taken. */
-  async #storeArrivals(plan: FlightPlan): Promise<number> {
+  /** Returns the number of bytes that the kernel has taken. */
+  async #storeFetched(plan: PrefetchPlan): Promise<number> {
     const target = await this.#target
     if (target === undefined) return 0
-    // Not in the turn in which the tree is registered: containerd waits for the answer to its Commit.
+    // Let the turn end in which the tree was registered: containerd waits for the answer to Commit.
     await new Promise((resolve) => setImmediate(resolve))
     const index = target.openIndex()
-    const inodes = new KnownInodes(plan, index, target)
-    const allMet = inodes.meetAll(this.#abort.signal)
+    const lookups = new KernelLookups(plan, index, target)
+    const allLookedUp = lookups.lookUpAll(this.#abort.signal)
     const storing: Promise<number>[] = []
     let storedBytes = 0
     try {
       const places = plan.placesIn(index)
       for (let next = 0; !this.#abort.signal.aborted; next++) {
-        while (next >= this.#arrivals.length && !this.#isFetched) await this.#more()
-        const arrival = this.#arrivals[next]
-        if (arrival === undefined) break
-        storing.push(this.#storeFrame(arrival, { plan, places, inodes, target }))
+        while (next >= this.#fetched.length && !this.#isFetchEnded) await this.#more()
+        const frame = this.#fetched[next]
+        if (frame === undefined) break
+        storing.push(this.#storeFrame(frame, { plan, places, lookups, target }))
         if (storing.length === MAX_STORING) storedBytes += (await storing.shift()) ?? 0
       }
       for (const storedOfFrame of await Promise.all(storing)) storedBytes += storedOfFrame
       return storedBytes
     } finally {
-      await Promise.allSettled([allMet, ...storing])
+      await Promise.allSettled([allLookedUp, ...storing])
       index.close()
     }
   }
 
   async #storeFrame(
-    [packAt, frameAt]: Arrival,
-    to: { plan: FlightPlan; places: FlightPlaces; inodes: KnownInodes; target: StartupTarget },
+    [packAt, frameAt]: FetchedFrame,
+    to: {
+      plan: PrefetchPlan
+      places: FramePlaces
+      lookups: KernelLookups
+      target: PrefetchTarget
+    },
   ): Promise<number> {
     const pack = to.plan.packs[packAt]
     const frame = pack?.frames[frameAt]
     if (pack === undefined || frame === undefined) return 0
     const parts = to.places.partsOf(packAt, frameAt)
     if (parts.length === 0) return 0
-    to.inodes.meet(parts.map(({ ino }) => ino))
-    // What was decoded a moment ago is still in memory.
+    to.lookups.lookUp(parts.map(({ ino }) => ino))
+    // A frame that was decoded a moment ago is still in the memory tier.
     const raw = await this.#read(pack, frame.rawOffset, frame.rawSizeBytes)
     const { kernelCache, tree } = to.target
     const { storedBytes, bytes } = await kernelCache.store(tree.slot, raw, parts)
@@ -187,7 +194,7 @@ export class StartupFlight {
     return target
   }
 
-  /** What has come back is used again: buffers that are thrown away stay until V8 looks for them. */
+  /** Reuses returned buffers: V8 frees discarded ones only at its next major collection. */
   #buffer(sizeBytes: number): Uint8Array<ArrayBuffer> {
     const spare = this.#spare.pop()
     const buffer =

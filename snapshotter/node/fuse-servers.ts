@@ -13,7 +13,7 @@ import {
   type ServerCounts,
   setReadAhead,
   type TreeClass,
-} from '../../../fusefs/index.js'
+} from '../../fusefs/index.js'
 
 /** A superblock as the keeper hands it over. */
 export interface InheritedFuse {
@@ -47,6 +47,7 @@ export interface FuseServersModules {
 export class FuseServers {
   readonly #servers: ReadonlyMap<TreeClass, FuseServer>
   readonly #mountpoints: Readonly<Record<TreeClass, string>>
+  #threadsEnded = true
 
   private constructor(
     servers: ReadonlyMap<TreeClass, FuseServer>,
@@ -111,10 +112,15 @@ export class FuseServers {
     )
   }
 
-  /** Ends the threads and leaves the mounts. False when some did not end: the process must be killed. */
-  async stop(): Promise<boolean> {
+  /** Ends the threads and leaves the mounts. Idempotent. */
+  async stop(): Promise<void> {
     const ended = await Promise.all([...this.#servers.values()].map((server) => server.stop()))
-    return ended.every((one) => one)
+    this.#threadsEnded = ended.every((one) => one)
+  }
+
+  /** False when a thread did not end in `stop`: the process must be killed. */
+  get threadsEnded(): boolean {
+    return this.#threadsEnded
   }
 
   #countsOf(treeClass: TreeClass): ServerCounts {

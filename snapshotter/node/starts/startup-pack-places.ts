@@ -1,11 +1,18 @@
 /**
- * Which bytes of which files a frame of a startup pack holds, as the plan says and the tree's index
- * confirms. What the index does not confirm is left out.
+ * The file bytes that each frame of a startup pack holds, as the startup plan says and the tree's
+ * index confirms. Bytes that the index does not confirm are left out.
  */
 import type { PageRun } from '../../../fusefs/index.js'
-import type { Extent, Index, PackTable, StartupPlan } from '../../../index-format/index.js'
+import {
+  type Extent,
+  firstExtentEndingAfter,
+  type Index,
+  type PackTable,
+  type StartupPlan,
+} from '../../../index-format/index.js'
+import type { FramePlaces } from './start.js'
 
-export class StartupPlaces {
+export class StartupPackPlaces implements FramePlaces {
   readonly #plan: StartupPlan
   readonly #index: Index
   /** For each pack of the plan: its key in the index, undefined where that has another table. */
@@ -46,12 +53,12 @@ export class StartupPlaces {
   #isConfirmed({ ino, offset, length }: PageRun, pack: number, rawOffset: number): boolean {
     const extents = this.#extents.get(ino) ?? this.#index.extents(ino)
     this.#extents.set(ino, extents)
-    return extents.some(
-      (extent) =>
-        extent.pack === pack &&
-        extent.offset <= offset &&
-        extent.offset + extent.length >= offset + length &&
-        extent.rawOffset + (offset - extent.offset) === rawOffset,
+    const extent = extents[firstExtentEndingAfter(extents, offset)]
+    return (
+      extent?.pack === pack &&
+      extent.offset <= offset &&
+      extent.offset + extent.length >= offset + length &&
+      extent.rawOffset + (offset - extent.offset) === rawOffset
     )
   }
 }

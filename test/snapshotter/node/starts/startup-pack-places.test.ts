@@ -9,13 +9,13 @@ import {
   type StartupRun,
   writeIndex,
 } from '../../../../index-format/index.js'
-import { StartupPlaces } from '../../../../snapshotter/node/starts/startup-places.js'
+import { StartupPackPlaces } from '../../../../snapshotter/node/starts/startup-pack-places.js'
 import { patternBytes, SampleTree } from '../../../fusefs/filesystem/sample-tree.js'
 
 const PAGE = 4096
 const FILE = 0o100644
 
-describe('StartupPlaces', () => {
+describe('StartupPackPlaces', () => {
   let folder: string
   let index: Index
   let pack: PackTable
@@ -46,7 +46,7 @@ describe('StartupPlaces', () => {
   })
 
   it('says for each frame which bytes of which files it holds', () => {
-    const places = new StartupPlaces(planOf(), index)
+    const places = new StartupPackPlaces(planOf(), index)
     const [first, second, third] = runs
     assert.ok(first && second && third)
     assert.equal(pack.frames.length, 2)
@@ -67,12 +67,12 @@ describe('StartupPlaces', () => {
     assert.ok(first && second && third)
     // The same lengths, so that the plan is well-formed, but the pages of one file for another's.
     const swapped = [{ ...second }, { ...first }, third]
-    const places = new StartupPlaces(planOf({ runs: swapped }), index)
+    const places = new StartupPackPlaces(planOf({ runs: swapped }), index)
     assert.deepEqual(places.partsOf(0, 0), [])
     assert.deepEqual(places.partsOf(0, 1), [
       { ino: third.ino, offset: 0, from: 4 * PAGE, length: 5001 },
     ])
-    const foreign = new StartupPlaces(
+    const foreign = new StartupPackPlaces(
       planOf({ runs: [{ ...first, ino: 99 }, second, third] }),
       index,
     )
@@ -83,7 +83,7 @@ describe('StartupPlaces', () => {
     const [frame, ...others] = pack.frames
     assert.ok(frame)
     const lying = { ...pack, frames: [{ ...frame, digest: pack.digest }, ...others] }
-    const places = new StartupPlaces(planOf({ packs: [lying] }), index)
+    const places = new StartupPackPlaces(planOf({ packs: [lying] }), index)
     assert.deepEqual(places.partsOf(0, 0), [])
     assert.deepEqual(places.partsOf(0, 1), [])
   })
