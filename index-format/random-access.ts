@@ -3,8 +3,8 @@ export interface RandomAccess {
   /** Total bytes. */
   readonly sizeBytes: number
   /**
-   * Fills `target` from `offset` on. Throws `truncated` when the bytes end first: a caller always
-   * knows how many there must be.
+   * Fills all of `target` with the bytes from `offset` on. Throws `truncated` if there are fewer: a
+   * caller always knows how many there must be.
    */
   readSync(target: Uint8Array, offset: number): void
 }
