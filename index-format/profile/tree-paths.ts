@@ -1,4 +1,4 @@
-/** From inode numbers back to names, which a tree does not keep: found by walking it. */
+/** Finds the paths of inode numbers. A tree does not store them, so they are found by a walk. */
 import { isDirectory } from '../file-mode.js'
 import { ROOT_INO, type Tree } from '../tree/tree.js'
 
@@ -6,8 +6,9 @@ const BATCH = 1024
 const SLASH = Buffer.from('/')
 
 /**
- * A path, raw bytes without leading slash, for each of `inos` that the tree has; of several names the
- * first in the order of the walk. Reads directories until all are found.
+ * A path for each of `inos` that is in the tree and is not a directory: raw bytes, without leading
+ * slash. If an inode has several names, the path is the first one of the walk, which is breadth
+ * first. Reads directories until all `inos` are found.
  */
 export function pathsOf(tree: Tree, inos: Iterable<number>): Map<number, Uint8Array> {
   const wanted = new Set(inos)
