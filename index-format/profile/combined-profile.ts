@@ -17,10 +17,9 @@ export interface SharedRange extends ProfileRange {
 }
 
 /**
- * All pages of `profiles`, each once. Pages that more starts read come before pages that fewer
- * read; at equal numbers, the pages of an earlier profile come first. Pages of the same starts are
- * in order of access, grouped by `groupedProfile`. Throws `limit-exceeded` for more than MAX_STARTS
- * profiles.
+ * All pages of `profiles`, each once. Pages that more starts read come first; at equal numbers,
+ * those of an earlier profile. Pages of the same starts are in order of access, grouped by
+ * `groupedProfile`. Throws `limit-exceeded` for more than MAX_STARTS profiles.
  */
 export function combinedRanges(profiles: readonly Profile[]): SharedRange[] {
   if (profiles.length > MAX_STARTS) {

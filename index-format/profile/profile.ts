@@ -14,9 +14,7 @@ import {
 } from '../limits.js'
 import { JsonCursor } from '../recipe/json-cursor.js'
 
-/**
- * Reads are rounded to this unit. The page size of every supported machine equals or divides it.
- */
+/** Reads are rounded to this unit. The page size of every machine in use equals or divides it. */
 export const PROFILE_PAGE_BYTES = 4096
 
 /** A run of a file's pages. */

@@ -36,9 +36,7 @@ export interface StartupRun {
   readonly ino: number
   readonly offset: number
   readonly length: number
-  /**
-   * Bit i is set if start i of the plan reads the run. May be absent if there is one start only.
-   */
+  /** Bit i is set if start i of the plan reads the run. May be absent if there is one start. */
   readonly starts?: number
 }
 

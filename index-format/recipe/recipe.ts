@@ -75,8 +75,8 @@ export type LayerFileRef = BlobRef & { readonly file: string }
 export interface ThinSection {
   readonly version: 1
   /**
-   * Store URLs, first choice first: oci+https://host/repo, oci+http://, https://, http:// or
-   * file:///dir.
+   * Store URLs, first choice first. Forms: oci+https://host/repo, oci+http://host/repo, https://…,
+   * http://…, file:///directory.
    */
   readonly stores: readonly string[]
   /** The index of all layers merged into one tree. */

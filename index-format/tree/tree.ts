@@ -3,8 +3,7 @@
  * layers merged. All methods are synchronous, because a tree is local before it is read.
  *
  * The root is inode 1. In an index the children of one directory have consecutive inode numbers in
- * order of name, except hard-linked files that an earlier directory names. Other trees have numbers
- * of their own.
+ * order of name, except files that an earlier directory names, too. Other trees have other numbers.
  */
 
 /** The inode number of every tree's root directory. */
@@ -80,8 +79,8 @@ export interface Tree {
   /** The inode number of `name` in directory `parent`. */
   lookup(parent: number, name: Uint8Array): number | undefined
   /**
-   * At most `limit` entries of directory `parent` in byte order of name, after position `cookie`; 0
-   * is the start.
+   * At most `limit` entries of directory `parent` in byte order of name, after position `cookie`: 0
+   * means from the start.
    */
   readdir(parent: number, cookie: number, limit: number): DirEntry[]
   /**
