@@ -33,7 +33,7 @@ export interface WriteIndexOptions {
   readonly packs: readonly PackTable[]
   /**
    * The extents of a regular file, where `pack` is a position in `packs`, from 0. Default: the
-   * tree's own extents, for a tree that numbers packs in this way.
+   * tree's own extents, if the tree numbers packs in this way.
    */
   readonly extentsOf?: (treeIno: number) => readonly Extent[]
   /** Checked between batches of a directory. */

@@ -1,6 +1,6 @@
 /**
  * Finds the inode at a path inside one tree. It follows the tree's own symlinks and never leaves
- * the tree's root. In this way containerd looks for a directory in each layer below the one it
+ * the tree's root. containerd looks in this way for a directory in each layer below the one that it
  * unpacks.
  */
 import { isDirectory, isSymlink } from '../file-mode.js'

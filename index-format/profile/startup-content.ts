@@ -28,8 +28,8 @@ export interface StartupContent {
 }
 
 /**
- * Lays out the content that `profile` names in `tree`. Holes give no pieces, nor do inodes other
- * than files.
+ * Lays out the content that `profile` names in `tree`. Holes, and inodes that are not files, give
+ * no pieces: they have no content.
  */
 export function startupContent(
   tree: Tree,
