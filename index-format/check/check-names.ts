@@ -97,8 +97,7 @@ function* countLink(graph: Graph, parent: number, ino: number, mode: number): Ge
 }
 
 /**
- * Follows every directory up to the root, each step once. Then marks other inodes with a reachable
- * name.
+ * Follows every directory up to the root, each step once, then marks all other reachable inodes.
  */
 function* findPaths(context: CheckContext, graph: Graph): Generator<Finding> {
   const { parent, state } = graph

@@ -103,9 +103,7 @@ export class DirectoryResolver {
     return directory
   }
 
-  /**
-   * Symlinks whose targets begin with symlinks nest: a bound keeps them from exhausting the stack.
-   */
+  /** Symlinks whose targets begin with symlinks nest: a bound keeps the stack from overflowing. */
   #descend(walk: Walk): void {
     walk.depth++
     if (walk.depth <= 2 * MAX_TREE_DEPTH) return
