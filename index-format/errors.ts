@@ -1,6 +1,6 @@
 /**
- * The one error class of this layer. A code says what kind of input was refused; the message says
- * what was attempted, the value, and the limit. Callers decide by code, never by message.
+ * The one error class of this layer. The code is the kind of the error. The message names the
+ * attempted action, the value and the limit. Callers decide by code, never by message.
  */
 
 export type IndexFormatErrorCode =

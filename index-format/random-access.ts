@@ -1,4 +1,4 @@
-/** Bytes that can be read at any place: a spool file, a pack file, a buffer in a test. */
+/** Bytes that can be read at any position: a spool file, a pack file, a buffer in a test. */
 export interface RandomAccess {
   /** Total bytes. */
   readonly sizeBytes: number

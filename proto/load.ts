@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 
-/** The full name of the service, as it stands in the path of every call. */
+/** The full name of the service, as in the path of every call. */
 export const SNAPSHOTS_SERVICE = 'containerd.services.snapshots.v1.Snapshots'
 
 /** From `dist/proto/`, where this module runs, to `proto/` at the package's root. */

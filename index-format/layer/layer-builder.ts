@@ -89,8 +89,8 @@ export class LayerBuilder {
   }
 
   /**
-   * Applies every member of an uncompressed tar archive. Throws what `readTar` and `add` throw, and
-   * the signal's reason when it is aborted. After an error the builder can only be closed.
+   * Applies every member of an uncompressed tar archive. Throws as `readTar` and `add` do, and the
+   * signal's reason when it is aborted. After an error the builder can only be closed.
    */
   async addArchive(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
     for await (const member of readTar(source, { globalHeaders: 'ignore' })) {

@@ -29,9 +29,9 @@ export interface AclEntry {
 }
 
 export type ParsedAcl =
-  /** The kernel refuses it (EINVAL). */
+  /** A list that the kernel refuses (EINVAL). */
   | { readonly kind: 'invalid' }
-  /** A version the kernel does not know (EOPNOTSUPP). */
+  /** A list of a version that the kernel does not know (EOPNOTSUPP). */
   | { readonly kind: 'unsupported' }
   /** A list without entries: setting it removes the attribute. */
   | { readonly kind: 'empty' }

@@ -69,7 +69,7 @@ const MAX_LEVEL = 19
 
 /**
  * Compresses frames, one after the other, in the calling thread. The output depends on input, level
- * and the zstd library alone, not on what was compressed before.
+ * and the zstd library alone, not on earlier frames.
  */
 export class FrameEncoder {
   readonly #context = new zstd.CCtx()

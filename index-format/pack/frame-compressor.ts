@@ -9,7 +9,8 @@ export interface FrameCompressor {
   readonly maxInFlight: number
   /**
    * Compresses one frame at zstd `level`, 1 to 19. The call reads `raw` before it returns: the
-   * caller may change `raw` before the promise settles. Rejects if it is full, closed or fails.
+   * caller may change `raw` before the promise settles. Rejects if the compressor is full, is
+   * closed or fails.
    */
   compress(raw: Uint8Array, level: number): Promise<Uint8Array>
   /** Ends the threads, and rejects the promises of frames in compression. Idempotent. */

@@ -1,6 +1,6 @@
 /**
  * Puts the content of a layer's files into packs. Small files share frames in the order of their
- * paths, because neighbours compress well together. Large files are cut content-defined. Content
+ * paths, because neighbours compress well together. Large files are cut as `Cutter` says. Content
  * that this layer or the store already has is not stored again: files refer to it. The result
  * depends on the files, their order, the level, the frame sizes and the known content. Timing has
  * no effect.
@@ -75,8 +75,8 @@ const FILES_PER_TURN = 1000
 
 /**
  * Packs all files. A failure or `signal` aborts the pack being written. Packs before it stay: they
- * are complete, and no index refers to them yet. Throws what the sink, the spool or the compressor
- * throws, `invalid-pack` for wrong known content, and the signal's reason.
+ * are complete, and no index refers to them yet. Throws the errors of the sink, the spool and the
+ * compressor, `invalid-pack` for wrong known content, and the signal's reason.
  */
 export async function packFiles(options: PackFilesOptions): Promise<PackedContent> {
   const packer = new FilePacker(options)

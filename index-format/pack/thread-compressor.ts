@@ -1,7 +1,7 @@
 /**
  * Compresses frames in worker threads. Each thread has two slots of memory that it shares with the
- * calling thread. So it need not wait for the next frame, memory is bounded, and no large buffer is
- * allocated or passed for the raw bytes of a frame.
+ * calling thread. So a thread need not wait for the next frame, memory is bounded, and no large
+ * buffer is allocated or passed for the raw bytes of a frame.
  */
 import { Worker } from 'node:worker_threads'
 import { IndexFormatError } from '../errors.js'

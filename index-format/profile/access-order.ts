@@ -50,8 +50,8 @@ export class AccessOrder {
 }
 
 /**
- * Keeps one profile for each list of commands. A later profile with the same commands takes the
- * position of the earlier one.
+ * Keeps one profile for each list of commands. A later profile with the same commands replaces the
+ * earlier one, at its position.
  */
 export function profilesByCommand(profiles: readonly Profile[]): Profile[] {
   const byCommand = new Map<string, Profile>()

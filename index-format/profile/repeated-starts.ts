@@ -10,7 +10,7 @@ import { PROFILE_PAGE_BYTES, type Profile } from './profile.js'
 
 /** A file counts as read at random if at least this many pages were read in some starts only. */
 const MIN_UNSTEADY_PAGES = 4
-/** 32 MiB. In a longer stretch, the rest of the file costs more than the pages that are missed. */
+/** 32 MiB. Beyond this, fetching the rest of a file costs more than missing some pages of it. */
 const MAX_UNSTEADY_FILE_PAGES = 8192
 
 /**

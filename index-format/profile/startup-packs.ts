@@ -43,7 +43,7 @@ interface FramePart {
 
 /**
  * Writes `content` into startup packs. A failure or `signal` aborts the pack being written. Throws
- * what `read`, the compressor or the sink throws, and the signal's reason.
+ * the errors of `read`, the compressor and the sink, and the signal's reason.
  */
 export async function packStartup(
   content: StartupContent,

@@ -31,7 +31,7 @@ import {
   type Profile,
 } from './profile.js'
 
-/** A run of a file's bytes. Its place in the startup packs is after all runs before it. */
+/** A run of a file's bytes. Its place in the startup packs is the end of the run before it. */
 export interface StartupRun {
   readonly ino: number
   readonly offset: number
@@ -199,7 +199,7 @@ function runFromJson(json: JsonCursor, starts: number | undefined): StartupRun {
 function fileFromJson(json: JsonCursor): [number, Uint8Array] {
   const [ino, path] = json.elements(2, 2)
   const bytes = pathFromText(path?.text(3 * MAX_MEMBER_PATH_BYTES) ?? '')
-  // The path is joined to a directory of ours and looked up. It must not lead out of that.
+  // The path is looked up below a directory of ours. It must not lead out of that directory.
   const names = bytes.toString('latin1').split('/')
   if (names.some((name) => name === '' || name === '.' || name === '..' || name.includes('\0'))) {
     throw json.refused('a path below the root, without "." and ".."')

@@ -34,7 +34,7 @@ export class ByteReader {
 
   /**
    * Exactly `count` bytes, or `undefined` when the stream ends before the first of them. Throws
-   * `truncated`, naming `what` was being read, when it ends after some of them.
+   * `truncated` when it ends after some of them. `what` names the bytes in the message.
    */
   async read(count: number, what: string): Promise<Buffer | undefined> {
     const whole = this.readSync(count)

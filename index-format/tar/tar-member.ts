@@ -9,7 +9,7 @@ export type TarMemberKind =
 
 /** A run of a sparse file's bytes that the archive holds. */
 export interface SparseRun {
-  /** Where in the file, bytes. */
+  /** Position in the file, in bytes. */
   readonly offset: number
   /** Bytes; at least 1. */
   readonly length: number

@@ -30,8 +30,8 @@ export interface Inode {
   /** 0 to 999,999,999. */
   readonly mtimeNsec: number
   /**
-   * True for a directory that the layer's archive does not name, but in which it names something.
-   * Merging gives it the attributes of the same directory in the layers below, if there is one.
+   * True for a directory that the layer's archive has only in the paths of other members. Merging
+   * gives it the attributes of the same directory in the layers below, if there is one.
    */
   readonly implied: boolean
 }
