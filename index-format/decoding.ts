@@ -1,5 +1,6 @@
 /**
- * The small door of a thread that only decompresses and verifies frames; see reading.ts.
+ * The exports for a thread that only decompresses and verifies frames. reading.ts says why such a
+ * thread does not import index.ts.
  */
 export { IndexFormatError } from './errors.js'
 export { decodeFrame } from './pack/frame-codec.js'

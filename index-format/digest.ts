@@ -1,6 +1,6 @@
 /**
  * A content digest in OCI notation. SHA-256 is the only algorithm this project writes or accepts:
- * registries, containerd and our frames all agree on it.
+ * registries, containerd and our frames all use it.
  */
 import { createHash } from 'node:crypto'
 import { IndexFormatError } from './errors.js'
@@ -15,7 +15,7 @@ export function isDigest(text: string): text is Digest {
   return DIGEST.test(text)
 }
 
-/** Parses a digest. Throws `invalid-digest`, naming `where` it was read. */
+/** Parses a digest. Throws `invalid-digest`; the message begins with `where`, the text's source. */
 export function digestFromString(text: string, where: string): Digest {
   if (isDigest(text)) return text
   throw new IndexFormatError(
@@ -24,7 +24,7 @@ export function digestFromString(text: string, where: string): Digest {
   )
 }
 
-/** The digest whose raw form is these 32 bytes. Throws `invalid-digest` for any other length. */
+/** The digest with the raw form `raw`. Throws `invalid-digest` unless `raw` has 32 bytes. */
 export function digestFromBytes(raw: Uint8Array): Digest {
   if (raw.length !== 32) {
     throw new IndexFormatError('invalid-digest', `a digest has 32 bytes, this one ${raw.length}`)
@@ -37,7 +37,7 @@ export function bytesFromDigest(digest: Digest): Uint8Array {
   return Buffer.from(hexOf(digest), 'hex')
 }
 
-/** The 64 hex digits of a digest: what file names and CVMFS recipes carry. */
+/** The 64 hex digits of a digest, without `sha256:`. File names and CVMFS recipes use this form. */
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length)
 }

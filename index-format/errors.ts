@@ -1,10 +1,10 @@
 /**
- * The one error class of this layer. A code says what kind of input was refused; the message says
- * what was attempted, the value, and the limit. Callers decide by code, never by message.
+ * The one error class of this layer. The code is the kind of the error. The message names the
+ * attempted action, the value and the limit. Callers decide by code, never by message.
  */
 
 export type IndexFormatErrorCode =
-  /** Not SHA-256, or not 64 hex digits. */
+  /** A digest that is not SHA-256, or not written as 64 lower-case hex digits. */
   | 'invalid-digest'
   /** A tar archive that breaks its own format. */
   | 'invalid-tar'
@@ -12,23 +12,23 @@ export type IndexFormatErrorCode =
   | 'invalid-layer'
   /** An index whose rows contradict each other or the format. */
   | 'invalid-index'
-  /** What is asked for lies in pages of an index that are not here yet. */
+  /** The answer lies in pages of an index that have not been fetched yet. */
   | 'incomplete-index'
-  /** A pack or a frame that is not what its table claims. */
+  /** A pack or a frame that differs from what the pack's table claims. */
   | 'invalid-pack'
-  /** A recipe that is not the JSON we know. */
+  /** A recipe that is not JSON of the known form. */
   | 'invalid-recipe'
-  /** A profile that is not the JSON we know. */
+  /** A profile that is not JSON of the known form. */
   | 'invalid-profile'
-  /** A startup plan that is not the JSON we know, or contradicts itself. */
+  /** A startup plan that is not JSON of the known form, or contradicts itself. */
   | 'invalid-startup-plan'
-  /** An index, pack or recipe of a version this build does not read. */
+  /** An index, pack, recipe, profile or startup plan of a version that this build does not read. */
   | 'unsupported-version'
-  /** Well-formed, but over a limit of `limits.ts`. */
+  /** Well-formed input that exceeds a limit of `limits.ts`. */
   | 'limit-exceeded'
   /** The input ends before it should. */
   | 'truncated'
-  /** Bytes whose digest differs from the one asked for. */
+  /** Bytes whose digest differs from the expected one. */
   | 'digest-mismatch'
   /** A compressed stream that cannot be decompressed. */
   | 'invalid-compression'

@@ -1,11 +1,14 @@
 /**
- * Shows raw bytes in a message. Names in images are bytes, often hostile ones: a message must be one
- * line, printable and short, whatever is in them.
+ * Shows raw bytes in error messages. Names in images are bytes, and may be hostile. A message must
+ * stay one line, printable and short, whatever bytes it shows.
  */
 
 const MAX_SHOWN_BYTES = 200
 
-/** `bytes` with everything but printable ASCII as `\xNN`, cut after 200 bytes. */
+/**
+ * `bytes` as text: printable ASCII as it is, a backslash doubled, any other byte as `\xNN`. Beyond
+ * 200 bytes the text is cut, and ends with the total number of bytes.
+ */
 export function escapeBytes(bytes: Uint8Array): string {
   let text = ''
   for (const byte of bytes.subarray(0, MAX_SHOWN_BYTES)) {

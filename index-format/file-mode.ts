@@ -1,4 +1,4 @@
-/** File types of `st_mode`, and its bits, as stat.h of Linux has them. */
+/** File types and bits of `st_mode`, with the values of Linux's stat.h. */
 
 export const S_IFMT = 0o170000
 export const S_IFSOCK = 0o140000

@@ -1,6 +1,6 @@
 /**
- * The small door: what a thread needs that only reads indexes. index.ts has everything, and with it
- * every module of the layer; a dispatcher thread would hold megabytes of code that it never runs.
+ * The exports for a thread that only reads indexes. Importing index.ts loads every module of this
+ * layer: a dispatcher thread would then hold megabytes of code that it never runs.
  */
 export { type Digest, bytesFromDigest, digestFromBytes, digestFromString, hexOf } from './digest.js'
 export { IndexFormatError } from './errors.js'

@@ -1,6 +1,6 @@
 /**
- * The `code` that Node.js and undici give an error: the name of a failed system call's errno, `ENOENT`,
- * or one of their own, `CERT_HAS_EXPIRED`. Undefined for anything else.
+ * The `code` of an error from Node.js or undici: the errno of a failed system call, such as
+ * `ENOENT`, or a code of their own, such as `CERT_HAS_EXPIRED`. `undefined` for anything else.
  */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined

@@ -1,12 +1,12 @@
 /**
- * Loads the service definition from the `.proto` files at the package's root, which is also where
- * people look for them: nothing is generated, so nothing can be out of date.
+ * Loads the service definition from the `.proto` files in `proto/` at the package's root. No code
+ * is generated from them, so that nothing can be out of date.
  */
 import { fileURLToPath } from 'node:url'
 import type { ServiceDefinition } from '@grpc/grpc-js'
 import { loadSync } from '@grpc/proto-loader'
 
-/** The full name of the service, as it stands in the path of every call. */
+/** The full name of the service, as in the path of every call. */
 export const SNAPSHOTS_SERVICE = 'containerd.services.snapshots.v1.Snapshots'
 
 /** From `dist/proto/`, where this module runs, to `proto/` at the package's root. */
@@ -14,17 +14,17 @@ const PROTO_DIRECTORY = fileURLToPath(new URL('../../proto/', import.meta.url))
 
 /**
  * The definition of containerd's snapshots service, for a grpc-js server or client. Reads two small
- * files synchronously; throws if they are not there. The messages have the shapes of `snapshots.ts`.
+ * files synchronously. Throws if they are missing. The messages have the shapes of `snapshots.ts`.
  */
 export function loadSnapshotsService(): ServiceDefinition {
   const definition = loadSync('snapshots.proto', {
     includeDirs: [PROTO_DIRECTORY],
-    // Camel case, as in the rest of the code; label names are map keys, which stay as they are.
+    // Field names in camel case, as in the rest of the code. Label names are map keys: unchanged.
     keepCase: false,
     // Sizes and seconds are 64-bit on the wire: a decoded string loses nothing.
     longs: String,
     enums: String,
-    // proto3 does not send zero values; readers get them all the same, and messages as null.
+    // proto3 does not send zero values. The decoder adds them, and null for an absent message.
     defaults: true,
   })[SNAPSHOTS_SERVICE]
   if (definition === undefined || 'format' in definition) {

@@ -1,7 +1,7 @@
 /**
  * The messages of `snapshots.proto` as the loader of this layer decodes them: names in camel case,
  * absent messages `null`, absent scalars their zero value, enums as their names, 64-bit integers as
- * decimal strings. Encoding is laxer; what it accepts besides is said at each type.
+ * decimal strings. Encoding accepts more forms: the comment of each type names them.
  */
 import type { Timestamp } from './timestamp.js'
 
@@ -13,7 +13,7 @@ export interface Mount {
   readonly options: readonly string[]
 }
 
-/** `Kind`, by the names the `.proto` gives. */
+/** `Kind`: the names of the values in the `.proto` file. */
 export type SnapshotKind = 'UNKNOWN' | 'VIEW' | 'ACTIVE' | 'COMMITTED'
 
 export interface SnapshotInfo {
@@ -25,7 +25,7 @@ export interface SnapshotInfo {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** The requests of Prepare and of View, which differ in name only. */
+/** The requests of Prepare and View, which differ in name only. */
 export interface PrepareRequest {
   readonly snapshotter: string
   readonly key: string
@@ -72,7 +72,7 @@ export interface ListResponse {
   readonly info: readonly SnapshotInfo[]
 }
 
-/** When encoding, a number does as well as a string. */
+/** Decoded, the values are decimal strings. Encoding accepts numbers, too. */
 export interface UsageResponse {
   readonly size: string | number
   readonly inodes: string | number

@@ -1,4 +1,4 @@
-/** What the checks of one index share: the connection, and how a row that does not parse is told. */
+/** Shared by the checks of one index: the connection, and the finding for a row that is invalid. */
 import type { Database as Connection } from 'better-sqlite3'
 import { IndexFormatError } from '../errors.js'
 import type { IndexMeta } from '../index/index-meta.js'
@@ -23,7 +23,7 @@ export class CheckContext {
       .iterate(...values)
   }
 
-  /** The first column of the first row, a number; 0 where there is none. */
+  /** The first column of the first row as a number; 0 if it is not a number or there is no row. */
   count(sql: string): number {
     const value = this.#connection.prepare<[]>(sql).pluck().get()
     return typeof value === 'number' ? value : 0
@@ -34,7 +34,7 @@ export function finding(code: FindingCode, where: string, detail: string): Findi
   return { code, where, detail }
 }
 
-/** The result of a parser, or the finding that its row is invalid. */
+/** The result of `parse`, or a finding `invalid-row` if it throws an `IndexFormatError`. */
 export function parsed<Value>(where: string, parse: () => Value): { value: Value } | Finding {
   try {
     return { value: parse() }

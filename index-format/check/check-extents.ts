@@ -1,10 +1,10 @@
-/** The extents of every file: apart from each other, inside their file and pack, and complete. */
+/** Checks the extents of every file: without overlap, inside the file and its packs, complete. */
 import { S_IFMT, S_IFREG } from '../file-mode.js'
 import { MAX_PACK_RAW_BYTES } from '../limits.js'
 import { type CheckContext, finding, type Row } from './check-context.js'
 import type { Finding } from './finding.js'
 
-/** The file whose extents are passing by. */
+/** The file whose extents are being read. */
 interface CurrentFile {
   readonly ino: unknown
   readonly where: string
@@ -14,7 +14,7 @@ interface CurrentFile {
   covered: number
 }
 
-/** `packs`: raw size of each pack by key. `used` gets the key of each pack that an extent names. */
+/** `packs` has each pack's raw size by key. `used` gets the key of each pack with an extent. */
 export function* checkExtents(
   context: CheckContext,
   packs: ReadonlyMap<number, number>,
@@ -100,7 +100,7 @@ function* completed(file: CurrentFile | undefined): Generator<Finding> {
   yield finding('wrong-stored-bytes', file.where, detail)
 }
 
-/** Extents that no regular file has. */
+/** Finds extents that do not belong to a regular file. */
 function* checkOwners(context: CheckContext): Generator<Finding> {
   const isRegular = `i.mode&${S_IFMT}=${S_IFREG}`
   const sql =

@@ -1,7 +1,7 @@
 /**
- * Offline verification of an index, and of its packs where they are at hand: everything that a
- * reader relies on without looking, and everything that a digest alone does not say. Findings stream;
- * memory is a few bytes for each inode.
+ * Offline verification of an index, and of its packs if they are available. It checks everything
+ * that a reader relies on without a check, and everything that a digest alone does not prove.
+ * Findings are streamed. Memory is a few bytes for each inode.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -17,11 +17,11 @@ import { checkPackRows, checkPacks, checkUse, type OpenPack } from './check-pack
 import type { Finding } from './finding.js'
 
 export interface CheckOptions {
-  /** What the index goes by. Default: its digest is not looked at. */
+  /** The expected digest of the index file. Default: the digest is not checked. */
   readonly digest?: Digest
-  /** Default: pack files are not looked at. */
+  /** Opens the file of a pack. Default: pack files are not checked. */
   readonly openPack?: OpenPack
-  /** Looked at between the stages of the check and between packs. */
+  /** Checked between the stages of the verification and between packs. */
   readonly signal?: AbortSignal
 }
 
@@ -29,8 +29,9 @@ const CACHE_BYTES = 16 * 1024 * 1024
 const MAX_DAMAGED_PAGES = 100
 
 /**
- * Checks the index file at `path`; gives nothing when all is well. Only a file that cannot be read at
- * all, or a failing `openPack`, throws; whatever is wrong inside is a finding.
+ * Verifies the index file at `path`. Yields a finding for everything that is wrong with its
+ * content, and nothing for a correct file. Throws only if the file cannot be read, `openPack` fails
+ * or the signal is aborted.
  */
 export async function* checkIndex(
   path: string,
@@ -81,7 +82,7 @@ async function* checkDigest(path: string, digest: Digest): AsyncGenerator<Findin
   }
 }
 
-/** SQLite's own check of its pages, and of the types and uniqueness that STRICT and keys promise. */
+/** SQLite's own check of its pages, and of types and uniqueness as STRICT and keys promise. */
 function* checkDamage(connection: Connection): Generator<Finding> {
   const rows = connection.prepare<[]>(`PRAGMA integrity_check(${MAX_DAMAGED_PAGES})`).pluck().all()
   for (const row of rows) {

@@ -1,4 +1,4 @@
-/** Each inode for itself: its attributes, its target, its extended attributes. */
+/** Checks each inode by itself: attributes, symlink target, extended attributes. */
 import { isDirectory, isRegular, isSymlink } from '../file-mode.js'
 import { bytesFromRow, INODE_COLUMNS, inodeFromRow } from '../index/row.js'
 import {

@@ -1,6 +1,7 @@
 /**
- * How names and inodes hang together: every name leads to an inode, every inode has a path from the
- * root, directories form a tree, link counts are right. Memory: nine bytes for each inode number.
+ * Checks names and inodes against each other: every name leads to an inode, every inode has a path
+ * from the root, directories form a tree, link counts are right. Takes nine bytes for each inode
+ * number.
  */
 import { isDirectory as isDirectoryMode, S_IFDIR, S_IFMT } from '../file-mode.js'
 import { nameFromRow } from '../index/row.js'
@@ -9,7 +10,7 @@ import { type CheckContext, finding, parsed } from './check-context.js'
 import { compared } from './check-inodes.js'
 import type { Finding } from './finding.js'
 
-/** More inode numbers than this are not looked at as a graph; a writer numbers them from 1 without gap. */
+/** Links are not checked if inode numbers go beyond this. A writer numbers from 1 without gap. */
 const MAX_GRAPH_INODES = 64 * 1024 * 1024
 
 const UNKNOWN = 0
@@ -17,11 +18,11 @@ const REACHABLE = 1
 const LOST = 2
 const ON_PATH = 3
 
-/** What is known of each inode number. */
+/** Facts about each inode number, which is the position in the arrays. */
 interface Graph {
-  /** Of a directory: the directory that names it; 0 for none. */
+  /** The parent of a directory; 0 if no directory names it. */
   readonly parent: Uint32Array
-  /** How many names an inode has; for a directory, how many subdirectories. */
+  /** Number of names of an inode; for a directory, number of subdirectories. */
   readonly links: Uint32Array
   readonly state: Uint8Array
 }
@@ -95,7 +96,9 @@ function* countLink(graph: Graph, parent: number, ino: number, mode: number): Ge
   }
 }
 
-/** Follows every directory up to the root, each step once; then looks at what directories name. */
+/**
+ * Follows every directory up to the root, each step once, then marks all other reachable inodes.
+ */
 function* findPaths(context: CheckContext, graph: Graph): Generator<Finding> {
   const { parent, state } = graph
   state[ROOT_INO] = REACHABLE

@@ -1,4 +1,4 @@
-/** The packs an index lists, their frames, and, where they are at hand, the pack files themselves. */
+/** Checks the packs that an index lists, their frames, and the pack files if they are available. */
 import { type Digest, digestFromBytes } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 import { type PackRef, packRefFromRow, packTableFromRows } from '../index/pack-rows.js'
@@ -10,12 +10,12 @@ import { type CheckContext, finding, parsed } from './check-context.js'
 import { compared } from './check-inodes.js'
 import type { Finding } from './finding.js'
 
-/** A pack's file, or `undefined` when the store does not have it. */
+/** Opens the file of a pack. Returns `undefined` if the store does not have it. */
 export type OpenPack = (
   digest: Digest,
 ) => RandomAccess | undefined | Promise<RandomAccess | undefined>
 
-/** The packs with their raw sizes; `packs` is filled for the other checks. */
+/** Checks the rows of packs. Fills `packs` with the raw size of each by key, for other checks. */
 export function* checkPackRows(
   context: CheckContext,
   packs: Map<number, number>,
@@ -41,7 +41,7 @@ export function* checkPackRows(
   }
 }
 
-/** Packs that no extent uses. */
+/** Finds packs that no extent uses. */
 export function* checkUse(
   packs: ReadonlyMap<number, number>,
   used: ReadonlySet<number>,
@@ -51,7 +51,7 @@ export function* checkUse(
   }
 }
 
-/** Each pack's frames, and with `openPack` its file: digest, table and every frame. */
+/** Checks each pack's frames and, with `openPack`, its file: digest, table and every frame. */
 export async function* checkPacks(
   context: CheckContext,
   options: { readonly openPack?: OpenPack; readonly signal?: AbortSignal },

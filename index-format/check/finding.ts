@@ -1,11 +1,11 @@
-/** What an offline verification can find. The codes are closed: a test provokes each. */
+/** The findings of an offline verification. The set of codes is closed. A test provokes each. */
 
 export type FindingCode =
   /** The file cannot be read as an index at all. */
   | 'unreadable-index'
   /** A version that this build does not read. */
   | 'unsupported-version'
-  /** The file's digest is not the one it goes by. */
+  /** The file's digest is not the expected one. */
   | 'index-digest-mismatch'
   /** SQLite finds the file's pages damaged. */
   | 'damaged-page'
@@ -19,7 +19,7 @@ export type FindingCode =
   | 'invalid-root'
   /** A name whose inode does not exist. */
   | 'dangling-entry'
-  /** A name in a directory that does not exist or is none. */
+  /** A name whose parent does not exist or is not a directory. */
   | 'orphan-entry'
   /** A directory with more than one name. */
   | 'linked-directory'
@@ -30,9 +30,9 @@ export type FindingCode =
   | 'wrong-nlink'
   /** Extended attributes of an inode that does not exist. */
   | 'dangling-xattr'
-  /** Extents of an inode that does not exist or is no regular file. */
+  /** Extents of an inode that does not exist or is not a regular file. */
   | 'dangling-extent'
-  /** Two extents of a file cover the same bytes, or one stands in the inode and more in the table. */
+  /** Two extents of a file cover the same bytes; one of them may be the one in the inode's row. */
   | 'overlapping-extents'
   | 'extent-outside-file'
   | 'extent-outside-pack'
@@ -57,14 +57,14 @@ export type FindingCode =
   | 'invalid-pack-table'
   /** The table at the end of a pack is not the one in the index. */
   | 'pack-table-mismatch'
-  /** A frame that is not one zstd frame of its claimed sizes. */
+  /** A frame that is not a single zstd frame of the claimed sizes. */
   | 'invalid-frame'
   | 'frame-digest-mismatch'
 
 export interface Finding {
   readonly code: FindingCode
-  /** Table and key, pack, or frame: where a person has to look. */
+  /** The place, for a person to look at: table and key, pack, or frame. */
   readonly where: string
-  /** What is there, and what was expected. */
+  /** The value found, and the value expected. */
   readonly detail: string
 }

@@ -1,10 +1,11 @@
-/** A small document that travels as one zstd frame, which says how large it is. */
+/** Decompresses a small document from one zstd frame with its content size in the header. */
 import zstd from 'zstd-napi/binding.js'
 import { IndexFormatError } from '../errors.js'
 
 /**
- * Decompresses a frame of at most `maxBytes`; `what` names it in messages. Throws `invalid-compression`
- * or `limit-exceeded`, before anything is allocated.
+ * Decompresses a frame whose content has at most `maxBytes`; `what` names it in messages. Throws
+ * `invalid-compression` if the frame is damaged. Throws `limit-exceeded`, before it allocates, if
+ * the frame claims more bytes or no size.
  */
 export function decompressedFrame(
   compressed: Uint8Array,
@@ -23,7 +24,7 @@ export function decompressedFrame(
   throw tooLarge(claimed ?? Number.POSITIVE_INFINITY, { maxBytes, what })
 }
 
-/** The error for a document that is larger than it may be. */
+/** The error for a document of more than `maxBytes`. */
 export function tooLarge(
   sizeBytes: number,
   { maxBytes, what }: { readonly maxBytes: number; readonly what: string },

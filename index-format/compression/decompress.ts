@@ -1,7 +1,7 @@
 /**
- * Turns a layer blob, however it is compressed, into its tar bytes. What it is compressed with is
- * read from its first bytes: media types are not always right. Whatever the input, at most a few
- * chunks are in memory, and the output is bounded.
+ * Turns a layer blob into its tar bytes. The compression is detected from the first bytes, because
+ * media types are not always right. For any input, at most a few chunks are in memory, and the
+ * output is bounded.
  */
 import { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
@@ -15,19 +15,20 @@ export type Compression = 'none' | 'gzip' | 'zstd'
 export interface DecompressOptions {
   /** Output bytes after which `limit-exceeded` is thrown. Default: MAX_LAYER_RAW_BYTES. */
   readonly maxRawBytes?: number
-  /** What is decompressed, for messages. Default: `layer`. */
+  /** Names the input in messages. Default: `layer`. */
   readonly name?: string
-  /** Told what was found, once, before the first byte. */
+  /** Called once with the detected compression, before the first byte. */
   readonly onCompression?: (compression: Compression) => void
 }
 
-/** Bytes that decide: the magic of a tar header is the last thing looked at, at 257 to 264. */
+/** Bytes from which the compression is detected: one block, which is a whole tar header. */
 const HEAD_BYTES = 512
 const OUTPUT_CHUNK_BYTES = 256 * 1024
 
 /**
- * What `head`, the first 512 bytes (fewer only if there are no more), is compressed with; `undefined`
- * when it is neither gzip nor zstd nor the beginning of a tar archive. An empty input is an empty archive.
+ * The compression of an input with the first bytes `head`: 512 bytes, or all bytes of a shorter
+ * input. `undefined` if the input is neither gzip nor zstd nor a tar archive. An empty input counts
+ * as an empty archive, `none`.
  */
 export function compressionOf(head: Uint8Array): Compression | undefined {
   if (head.length === 0) return 'none'
@@ -42,10 +43,10 @@ export function compressionOf(head: Uint8Array): Compression | undefined {
 }
 
 /**
- * The uncompressed bytes of `source`: plain, gzip or zstd, of one or more members or frames. Throws
- * `invalid-compression` for anything else or damaged, `truncated` when it ends too early, and
- * `limit-exceeded` beyond `maxRawBytes`; errors of the source pass through. Leaving the loop early
- * ends the source.
+ * The uncompressed bytes of `source`: a plain tar archive, gzip of any number of members, or zstd
+ * of any number of frames. Throws `invalid-compression` for other or damaged input, `truncated`
+ * when the input ends too early, and `limit-exceeded` beyond `maxRawBytes`. Errors of the source
+ * pass through. Leaving the loop early ends the source.
  */
 export async function* decompress(
   source: AsyncIterable<Uint8Array>,
@@ -161,7 +162,7 @@ async function* rejoin(
 }
 
 async function closeOf(source: AsyncIterable<Uint8Array>): Promise<void> {
-  // A generator that never ran skips its finally block: let it run up to its first chunk.
+  // A generator that never ran skips its finally block. So it is run up to its first chunk.
   const iterator = source[Symbol.asyncIterator]()
   await iterator.next()
   await iterator.return?.()
@@ -171,7 +172,7 @@ function looksLikeTar(head: Uint8Array): boolean {
   if (head.length < HEAD_BYTES) return false
   const magic = Buffer.from(head.buffer, head.byteOffset + 257, 5).toString('latin1')
   if (magic === 'ustar') return true
-  // v7 has no magic, and an empty archive nothing but zeros: the reader checks the rest.
+  // A v7 header has no magic, and an empty archive is all zeros. The tar reader checks the rest.
   return head.every((byte) => byte === 0) || hasOctalChecksum(head)
 }
 

@@ -1,13 +1,13 @@
 /**
- * Streaming zstd decompression with bounded output. zstd-napi's stream class pushes everything that
- * one input chunk expands to; a frame may expand 10,000 times, so the context is driven here, one
- * output buffer at a time.
+ * Streaming zstd decompression with bounded output. zstd-napi's stream class emits all output of
+ * one input chunk at once, and a frame may expand 10,000 times. So this module calls the
+ * decompression context itself, for one output buffer at a time.
  */
 import binding from 'zstd-napi/binding.js'
 import { IndexFormatError } from '../errors.js'
 
 const OUTPUT_CHUNK_BYTES = 256 * 1024
-/** Less room than this is not worth a step. */
+/** If the rest of the output buffer is smaller than this, a new buffer is allocated. */
 const MIN_OUTPUT_BYTES = 32 * 1024
 /** zstd's own default: a frame that needs a window over 128 MiB is refused. */
 const MAX_WINDOW_LOG = 27
@@ -27,7 +27,7 @@ export async function* unzstd(
   for await (const chunk of source) {
     let input = chunk
     for (;;) {
-      // What was handed out is never written again: the rest of the slab serves the next step.
+      // Bytes that were yielded are never overwritten: the next step uses the rest of the slab.
       if (slab.length < MIN_OUTPUT_BYTES) slab = Buffer.allocUnsafeSlow(OUTPUT_CHUNK_BYTES)
       const output = slab
       const [hint, produced, consumed] = step(context, output, input, name)
@@ -35,7 +35,7 @@ export async function* unzstd(
       if (produced > 0) yield output.subarray(0, produced)
       if (consumed > 0 || produced > 0) insideFrame = hint !== 0
       input = input.subarray(consumed)
-      // A full output buffer may have left more inside the context.
+      // If the output buffer is full, the context may hold more output.
       if (input.length === 0 && (produced < output.length || hint === 0)) break
     }
   }

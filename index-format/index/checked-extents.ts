@@ -1,10 +1,13 @@
-/** The rules for one file's extents, as a writer holds them: in order, apart, inside file and pack. */
+/** Checks one file's extents for a writer: in order, without overlap, inside the file and packs. */
 import { IndexFormatError } from '../errors.js'
 import { MAX_EXTENTS_PER_FILE } from '../limits.js'
 import type { PackTable } from '../pack/pack-table.js'
 import type { Extent, Inode } from '../tree/tree.js'
 
-/** Throws `invalid-index` unless the extents describe exactly the file's stored bytes. */
+/**
+ * Throws `invalid-index` unless the extents cover exactly the file's stored bytes, and
+ * `limit-exceeded` for more than MAX_EXTENTS_PER_FILE. An extent's `pack` is a position in `packs`.
+ */
 export function checkedExtents(
   extents: readonly Extent[],
   inode: Inode,

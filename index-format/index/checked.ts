@@ -1,6 +1,6 @@
 /**
- * What a writer refuses to put into an index: exactly what a reader would refuse to take out. A tree
- * is our own code, but its attributes come from an archive.
+ * Checks values before a writer puts them into an index. A writer refuses exactly the values that a
+ * reader would refuse. A tree is our own code, but its attributes come from an archive.
  */
 import { IndexFormatError } from '../errors.js'
 import { isRegular } from '../file-mode.js'
@@ -60,7 +60,7 @@ export function checkedTarget(target: Uint8Array | undefined, inode: Inode): Uin
   return target
 }
 
-/** In byte order of name, each name once. */
+/** Throws unless the names are in byte order, each once, and all sizes are within the limits. */
 export function checkedXattrs(xattrs: readonly Xattr[], ino: number): readonly Xattr[] {
   within(xattrs.length, 0, MAX_XATTRS_PER_INODE, ino, 'attributes')
   let listBytes = 0

@@ -1,6 +1,6 @@
 /**
- * Opens an index file and makes sure that it is one: the right application, version and tables.
- * SQLite's own verdicts on damaged bytes become ours here.
+ * Opens an index file and checks that it is one: application id, version and tables. SQLite's
+ * errors for damaged bytes become `IndexFormatError` here.
  */
 import { statSync } from 'node:fs'
 import Database, { type Database as Connection } from 'better-sqlite3'
@@ -8,18 +8,21 @@ import { IndexFormatError } from '../errors.js'
 import { type IndexMeta, metaFromRows } from './index-meta.js'
 import { APPLICATION_ID, INDEX_VERSION, PAGE_BYTES, TABLES } from './schema.js'
 
-/** SQLite's own verdict on a file, as far as it means that the bytes are wrong. */
+/** Codes of SQLite errors that mean that the bytes of the file are wrong. */
 const DAMAGED = /^SQLITE_(?:CORRUPT|NOTADB|FORMAT|ERROR|TOOBIG|MISMATCH|IOERR_SHORT_READ)/
 
-/** Opens `path` read-only. Throws as `Index.open` does; the caller closes the connection. */
+/**
+ * Opens `path` read-only, with `cacheBytes` of page cache in SQLite, at least 16 KiB. Throws as
+ * `Index.open` does. The caller closes the connection.
+ */
 export function openConnection(path: string, cacheBytes: number): Connection {
   const connection = new Database(path, { readonly: true, fileMustExist: true })
   try {
     connection.pragma('trusted_schema=OFF')
     connection.pragma('cell_size_check=ON')
     connection.pragma('mmap_size=0')
-    // Nobody writes: the shared lock of the first read is kept, so that no later statement asks the
-    // kernel for locks or looks whether the file has changed.
+    // Nobody writes to the file. In this mode SQLite keeps the shared lock of the first read: later
+    // statements neither ask the kernel for locks nor check whether the file has changed.
     connection.pragma('locking_mode=EXCLUSIVE')
     connection.pragma(`cache_size=-${Math.max(16, Math.floor(cacheBytes / 1024))}`)
     refuseForeignFile(connection)
@@ -31,7 +34,7 @@ export function openConnection(path: string, cacheBytes: number): Connection {
   }
 }
 
-/** The meta table. */
+/** Reads the meta table. Throws `invalid-index`. */
 export function readMeta(connection: Connection): IndexMeta {
   return metaFromRows(
     connection.prepare<[], unknown[]>('SELECT key,value FROM meta LIMIT 100').raw().all(),
@@ -49,7 +52,7 @@ export function rootPages(connection: Connection): RootPages {
   return new Map(rows)
 }
 
-/** SQLite reads the missing end of a last page as zeroes; here it counts as damage. */
+/** SQLite reads a missing end of the last page as zeroes. Here a missing end counts as damage. */
 function refuseOddSize(connection: Connection, fileBytes: number): void {
   const pages = connection.pragma('page_count', { simple: true })
   const pageBytes = connection.pragma('page_size', { simple: true })
@@ -81,7 +84,10 @@ function refuseForeignFile(connection: Connection): void {
   }
 }
 
-/** Says which file, keeps our own code, and turns SQLite's verdict on the bytes into `invalid-index`. */
+/**
+ * The error to throw for `cause`, naming the file. An `IndexFormatError` keeps its code, a SQLite
+ * error for damaged bytes becomes `invalid-index`, and any other error is returned as it is.
+ */
 export function refusal(path: string, cause: unknown): unknown {
   if (cause instanceof IndexFormatError) {
     return new IndexFormatError(cause.code, `read index ${path}: ${cause.message}`, { cause })

@@ -1,12 +1,13 @@
-/** Extents from rows: the one that stands in the inode itself, and those of the extent table. */
+/** Parses extents from rows: the one in an inode's own row, and those of the extent table. */
 import { isRegular } from '../file-mode.js'
 import { MAX_FILE_BYTES, MAX_PACK_RAW_BYTES, MAX_PACKS } from '../limits.js'
 import type { Extent } from '../tree/tree.js'
 import { integerFromRow, invalidRow, modeFromRow } from './row.js'
 
 /**
- * Parses [mode, size, pack, raw_offset] of an inode. A file that is one run of bytes in one pack,
- * as most are, has its only extent here; `undefined` where the extent table has to be asked.
+ * Parses [mode, size, pack, raw_offset] of an inode. Most files are one run of bytes in one pack,
+ * and have their only extent in this row. `undefined` for any other: its extents, if it has any,
+ * are in the extent table. Throws `invalid-index`.
  */
 export function inlineExtentFromRow(row: readonly unknown[], ino: number): Extent | undefined {
   if (row[2] === null) {
@@ -23,7 +24,10 @@ export function inlineExtentFromRow(row: readonly unknown[], ino: number): Exten
   return { offset: 0, length, pack, rawOffset }
 }
 
-/** Parses [offset, length, pack, raw_offset]; the extent lies between `from` and the file's size. */
+/**
+ * Parses [offset, length, pack, raw_offset]. Throws `invalid-index` unless the extent lies between
+ * `from` and `size`, the size of the file.
+ */
 export function extentFromRow(
   row: readonly unknown[],
   ino: number,

@@ -1,7 +1,7 @@
 /**
  * Reads one index file: the tree it describes and the packs its content is in. Opening does no work
  * that grows with the tree. Whatever a file holds, reading it gives exact values or an
- * `IndexFormatError`; threads open their own.
+ * `IndexFormatError`. Each thread opens an `Index` of its own.
  */
 import type { Database as Connection, Statement } from 'better-sqlite3'
 import { bytesFromDigest, type Digest } from '../digest.js'
@@ -47,12 +47,12 @@ import {
 export interface IndexOptions {
   /** SQLite's page cache. Default 1 MiB; the kernel's page cache holds the file anyway. */
   readonly cacheBytes?: number
-  /** For names, inodes and listings; shared by all indexes of a thread. Default: one of its own. */
+  /** Pages for names, inodes and listings. All indexes of a thread may share one. Default: own. */
   readonly pages?: PageCache
   /**
-   * The file has its size, but not all of its pages: those that are missing are zeroes, which no page of
-   * a table is. What lies in them gives `incomplete-index`; every answer is that of the whole file.
-   * Default false.
+   * Whether pages of the file are missing. The file has its full size; a missing page is all
+   * zeroes, which no page of a table is. A method that needs a missing page throws
+   * `incomplete-index`. Every answer that is given is that of the whole file. Default false.
    */
   readonly isPartial?: boolean
 }
@@ -62,7 +62,7 @@ type Query = Statement<unknown[], Row>
 
 const DEFAULT_CACHE_BYTES = 1024 * 1024
 const DEFAULT_PAGES = 64
-/** Names remembered for directory listings that will go on; 100 KiB at usual name lengths. */
+/** Names remembered so that directory listings can go on; 100 KiB at usual name lengths. */
 const MAX_REMEMBERED_NAMES = 1024
 
 export class Index implements Tree {
@@ -73,7 +73,7 @@ export class Index implements Tree {
   readonly #queries = new Map<QueryName, Query>()
   readonly #memory = new ReaddirMemory(MAX_REMEMBERED_NAMES)
   readonly #isPartial: boolean
-  /** Gone once it has met something that it leaves to SQLite. */
+  /** `undefined` after it has met a page that it leaves to SQLite, and after `close`. */
   #direct: DirectReader | undefined
 
   private constructor(path: string, connection: Connection, options: IndexOptions) {
@@ -86,9 +86,9 @@ export class Index implements Tree {
   }
 
   /**
-   * Opens an index file that nobody writes to any more; its digest has been verified by whoever
-   * brought it. Throws `invalid-index` or `unsupported-version`; a file that cannot be opened at
-   * all gives SQLite's own error. The caller closes it.
+   * Opens an index file that nobody writes to any more. The caller has verified its digest. Throws
+   * `invalid-index` or `unsupported-version`, or SQLite's own error if the file cannot be opened at
+   * all. The caller closes the index.
    */
   static open(path: string, options: IndexOptions = {}): Index {
     const connection = openConnection(path, options.cacheBytes ?? DEFAULT_CACHE_BYTES)
@@ -120,7 +120,7 @@ export class Index implements Tree {
     )
   }
 
-  /** `lookup` and `inode` in one statement: what a FUSE LOOKUP needs. */
+  /** `lookup` and `inode` in one statement, for a FUSE LOOKUP. */
   lookupInode(parent: number, name: Uint8Array): Inode | undefined {
     return this.#directly(
       (direct) => direct.lookupInode(parent, name),
@@ -132,9 +132,10 @@ export class Index implements Tree {
   }
 
   /**
-   * An inode's directory, and its name there; of several names it is any. Children have consecutive numbers, in the order
-   * of their directories, so that no walk is needed. Undefined for the root, for what is not there, and where hard links
-   * hide the place.
+   * The directory of an inode, and its name there; if it has several names, any of them. No walk is
+   * needed, because children have consecutive numbers, in the order of their directories.
+   * `undefined` for the root, for an inode that is not in the tree, and if hard links prevent this
+   * search from finding it.
    */
   placeOf(ino: number): { parent: number; name: Uint8Array } | undefined {
     let parent = ROOT_INO
@@ -158,7 +159,7 @@ export class Index implements Tree {
     })
   }
 
-  /** `readdir` and each entry's `inode` in one statement: what a FUSE READDIRPLUS needs. */
+  /** `readdir` and each entry's `inode` in one statement, for a FUSE READDIRPLUS. */
   readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] {
     return this.#directly(
       (direct) => direct.readdirPlus(parent, cookie, limit),
@@ -190,7 +191,7 @@ export class Index implements Tree {
     }))
   }
 
-  /** The value of one attribute: what a FUSE GETXATTR needs. */
+  /** The value of one attribute, for a FUSE GETXATTR; `undefined` if the inode does not have it. */
   xattr(ino: number, name: Uint8Array): Uint8Array | undefined {
     if (this.#isPartial && this.meta.xattrs) throw this.#incomplete()
     const row = this.#get('xattr', ino, name)
@@ -241,7 +242,10 @@ export class Index implements Tree {
     this.#connection.close()
   }
 
-  /** Out of the file's pages where that can be, else through SQLite, from then on for good. */
+  /**
+   * Answers from the file's pages if possible, otherwise through SQLite. After the first `UnreadablePage`
+   * it asks SQLite only. If the index is partial, an `UnreadablePage` becomes `incomplete-index` instead.
+   */
   #directly<T>(read: (direct: DirectReader) => T, otherwise: () => T): T {
     const direct = this.#direct
     if (direct === undefined) return otherwise()
@@ -299,7 +303,7 @@ export class Index implements Tree {
     }
   }
 
-  /** SQLite takes a page that is missing for a damaged one. */
+  /** SQLite reports a missing page as damage. In a partial index that is `incomplete-index`. */
   #refusal(cause: unknown): unknown {
     const refused = refusal(this.path, cause)
     return this.#isPartial && refused instanceof IndexFormatError
@@ -322,10 +326,13 @@ export class Index implements Tree {
 }
 
 const NO_NAME = new Uint8Array(0)
-/** A longer row may go on in overflow pages (4096 - 35 bytes), whose zeroes SQLite would take for text. */
+/**
+ * A row over 4096 - 35 bytes continues in overflow pages. SQLite would return the zeroes of a
+ * missing overflow page as content. Rows with targets up to this length have no overflow pages.
+ */
 const MAX_LOCAL_TARGET_BYTES = 3_072
 
-/** The inode joined to an entry, after the entry's own `ino` at `row[at]`. */
+/** The inode joined to an entry. `row[at]` is the entry's own `ino`; the inode's columns follow. */
 function joinedInode(row: Row, at: number, parent: number): Inode {
   const ino = integerFromRow(row[at], 1, MAX_INO, 'entry', parent, 'ino')
   if (row[at + 1] === null)

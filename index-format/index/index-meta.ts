@@ -1,6 +1,6 @@
 /**
- * What an index says about itself in its meta table: its kind and its counts. A reader knows the
- * class of superblock and the size of a tree from it without walking anything.
+ * The meta table of an index: its kind and its counts. They tell a reader the class of superblock
+ * and the size of the tree, so that it need not walk the tree.
  */
 import { MAX_INO, MAX_PACKS } from '../limits.js'
 import { IndexFormatError } from '../errors.js'
@@ -20,7 +20,7 @@ export interface IndexMeta {
   readonly files: number
   /** Sum of the regular files' sizes, holes included. */
   readonly sizeBytes: number
-  /** Bytes that extents cover, files that share content counted each. */
+  /** Bytes that extents cover. Content that several files share counts once for each file. */
   readonly storedBytes: number
   /** Packs the tree refers to. */
   readonly packs: number
@@ -47,7 +47,7 @@ export function rowsFromMeta(meta: IndexMeta): [string, number][] {
   ]
 }
 
-/** Parses the meta table. Keys that this build does not know are refused: version 1 has none. */
+/** Parses the meta table. Throws `invalid-index`, also for an unknown key: version 1 has none. */
 export function metaFromRows(rows: readonly unknown[][]): IndexMeta {
   const values = new Map(rows.map((row) => [row[0], row[1]]))
   const field = (key: string, max: number): number => {

@@ -1,8 +1,8 @@
 /**
- * Writes a tree into an index file, breadth first: the children of a directory get consecutive inode
- * numbers in byte order of name, directories are visited in the order of their numbers. Every table
- * is thereby filled in key order, the fastest and densest way, and the same tree gives the same
- * bytes. Memory grows with the directories and hard links only, by a few words each.
+ * Writes a tree into an index file, breadth first: the children of a directory get consecutive
+ * inode numbers in byte order of name, and directories are visited in the order of their numbers.
+ * So every table is filled in key order, which is fastest and gives the smallest file. The same
+ * tree gives the same bytes. Memory grows by a few words for each directory and hard link.
  */
 import { existsSync, rmSync } from 'node:fs'
 import Database, { type Database as Connection, type Statement } from 'better-sqlite3'
@@ -29,19 +29,19 @@ export interface WriteIndexOptions {
   /** The file to write; it must not exist. */
   readonly path: string
   readonly kind: IndexKind
-  /** What extents may refer to. Only packs that are used get into the index. */
+  /** The packs that extents may refer to. Only packs with an extent are written into the index. */
   readonly packs: readonly PackTable[]
   /**
-   * The extents of a regular file in terms of `packs`: `pack` is a position in that list, from 0.
-   * Default: the tree's own extents, for a tree whose extents are already such.
+   * The extents of a regular file, where `pack` is a position in `packs`, from 0. Default: the
+   * tree's own extents, if the tree numbers packs in this way.
    */
   readonly extentsOf?: (treeIno: number) => readonly Extent[]
-  /** Looked at between batches of a directory. */
+  /** Checked between batches of a directory. */
   readonly signal?: AbortSignal
 }
 
 export interface WrittenIndex {
-  /** Of the file as it stands. */
+  /** Digest of the whole file. */
   readonly digest: Digest
   readonly sizeBytes: number
   readonly meta: IndexMeta
@@ -52,8 +52,9 @@ const BATCH = 1024
 const CACHE_KIB = 16 * 1024
 
 /**
- * Writes `tree` into an index file. What the tree holds is checked against the format's limits:
- * `invalid-index` or `limit-exceeded` names the inode. A failure leaves no file.
+ * Writes `tree` into an index file. Throws `invalid-index` or `limit-exceeded`, naming the inode,
+ * if the tree breaks a rule or limit of the format, `invalid-index` if the file exists, and the
+ * signal's reason when it is aborted. A failure leaves no file that was not there before.
  */
 export function writeIndex(tree: Tree, options: WriteIndexOptions): WrittenIndex {
   const { path } = options
@@ -85,7 +86,7 @@ function prepareFile(connection: Connection): void {
   connection.pragma('journal_mode=OFF')
   connection.pragma('synchronous=OFF')
   connection.pragma('locking_mode=EXCLUSIVE')
-  // Space that SQLite frees on the way is zeroed: no leftovers in the file, and less to compress.
+  // SQLite zeroes the space that it frees: the file has no leftovers, and compresses better.
   connection.pragma('secure_delete=ON')
   connection.pragma(`cache_size=-${CACHE_KIB}`)
   connection.pragma(`application_id=${APPLICATION_ID}`)
@@ -103,13 +104,13 @@ class IndexWriter {
   readonly #insertEntry: Insert
   readonly #insertXattr: Insert
   readonly #insertExtent: Insert
-  /** Directories in the order of their new inode numbers: [ino in the tree, new ino] alternating. */
+  /** Directories in the order of their new inode numbers: [ino in the tree, new ino] in turn. */
   readonly #directories: number[] = []
   /** The directories of the tree that have been numbered. */
   readonly #seen = new Set<number>()
   /** New inode numbers of non-directories that may have further names. */
   readonly #linked = new Map<number, number>()
-  /** Position in `options.packs` to key in the index, by first use. */
+  /** A pack's key in the index, by its position in `options.packs`. Keys follow the first use. */
   readonly #packKeys = new Map<number, number>()
   readonly #extentsOf: (treeIno: number) => readonly Extent[]
   readonly #counts = { inodes: 0, entries: 0, files: 0, frames: 0, sizeBytes: 0, storedBytes: 0 }

@@ -1,4 +1,4 @@
-/** Packs and their frames from rows, with every sum checked: what they say is what gets allocated. */
+/** Parses packs and frames from rows. Every sum is checked: readers allocate memory by it. */
 import type { Digest } from '../digest.js'
 import {
   MAX_FRAME_BYTES,
@@ -13,10 +13,10 @@ import { digestFromRow, integerFromRow, invalidRow, shown } from './row.js'
 
 /** A pack as an index names it. */
 export interface PackRef {
-  /** What extents call it, in this index only. */
+  /** The number by which extents refer to the pack, in this index only. */
   readonly key: number
   readonly digest: Digest
-  /** The pack file, the table at its end included. */
+  /** Bytes of the pack file, including the table at its end. */
   readonly sizeBytes: number
   readonly rawSizeBytes: number
 }
@@ -32,7 +32,10 @@ export function packRefFromRow(row: readonly unknown[]): PackRef {
   }
 }
 
-/** Parses [raw_offset, raw_size, offset, size, digest] of all frames, which must fill the pack. */
+/**
+ * Parses [raw_offset, raw_size, offset, size, digest] of all frames of a pack. Throws
+ * `invalid-index` unless they fill the pack without gap.
+ */
 export function packTableFromRows(pack: PackRef, rows: readonly (readonly unknown[])[]): PackTable {
   const { key } = pack
   if (rows.length > MAX_FRAMES_PER_PACK) {

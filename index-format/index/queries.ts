@@ -1,6 +1,6 @@
 /**
- * What an index is asked, as SQL. One statement for each FUSE request that can be answered with one:
- * a statement costs more than the rows it finds.
+ * The SQL statements of `Index`. A FUSE request is answered with one statement where possible,
+ * because a statement costs more than the rows it finds.
  */
 import {
   MAX_EXTENTS_PER_FILE,
@@ -14,8 +14,8 @@ import {
 import { INODE_COLUMNS } from './row.js'
 
 /**
- * A blob column, or nothing when it is over its limit: SQLite knows the length without reading the
- * blob, so a hostile file cannot make us allocate it.
+ * A blob column, or NULL if the blob is over `maxBytes`. SQLite knows the length without reading
+ * the blob, so that a hostile file cannot make us allocate memory for it.
  */
 const bounded = (column: string, maxBytes: number): string =>
   `CASE WHEN length(${column})<=${maxBytes} THEN ${column} END`

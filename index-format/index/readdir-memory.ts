@@ -1,7 +1,7 @@
 /**
- * Remembers the names of directory batches that were cut short by their limit, so that a listing
- * goes on with `name > last` instead of counting from the start again: a directory of n entries
- * costs O(n), not O(n²). Bounded; what was forgotten is found again by counting.
+ * Remembers the names of directory batches that ended at their limit. The next batch is then read
+ * with `name > last` instead of counting from the start: a directory of n entries costs O(n), not
+ * O(n²). Memory is bounded: the caller finds a forgotten name by counting.
  */
 interface Batch {
   /** The cookie of `names[0]`. */
@@ -18,13 +18,16 @@ export class ReaddirMemory {
     this.#maxNames = maxNames
   }
 
-  /** The name that stands at `cookie` in directory `parent`, if it is remembered. */
+  /** The name at position `cookie` of directory `parent`, if it is remembered. */
   nameAt(parent: number, cookie: number): Uint8Array | undefined {
     const batch = this.#batches.get(parent)
     return batch?.names[cookie - batch.firstCookie]
   }
 
-  /** Takes the place of what was known of `parent`; the directory heard of longest ago makes room. */
+  /**
+   * Replaces the names remembered of `parent`. If there are more than `maxNames` in all, the
+   * directories remembered longest ago are forgotten.
+   */
   remember(parent: number, firstCookie: number, names: readonly Uint8Array[]): void {
     this.#forget(parent)
     if (names.length > this.#maxNames) return

@@ -1,7 +1,7 @@
 /**
- * From rows to exact types. An index comes from a stranger: SQLite checks column types only when a
- * row is inserted, so every value that leaves a table passes one of these parsers, and what it
- * refuses is named by table, key and column.
+ * Parses rows into exact types. An index comes from a stranger, and SQLite checks column types only
+ * when a row is inserted. So every value that is read from a table passes one of these parsers.
+ * They throw `invalid-index`, naming table, key and column.
  */
 import { type Digest, digestFromBytes } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -30,7 +30,7 @@ const FILE_TYPES = new Set([S_IFSOCK, S_IFLNK, S_IFREG, S_IFBLK, S_IFDIR, S_IFCH
 
 type Key = number | string
 
-/** `key` is what identifies the row to a person: an inode number, a pack key, a meta key. */
+/** The error for a row. `key` tells a person which row: an inode number, a pack key, a meta key. */
 export function invalidRow(table: string, key: Key, complaint: string): IndexFormatError {
   return new IndexFormatError('invalid-index', `table ${table}, key ${key}: ${complaint}`)
 }
@@ -107,7 +107,7 @@ export const INODE_COLUMNS = [
   'implied',
 ] as const
 
-/** Parses the columns of INODE_COLUMNS, of which the first stands at `row[at]`. */
+/** Parses the columns of INODE_COLUMNS. The first of them is `row[at]`. */
 export function inodeFromRow(row: readonly unknown[], at: number): Inode {
   const ino = inoFromRow(row[at])
   const u32 = (index: number): number =>
@@ -134,7 +134,7 @@ export function inodeFromRow(row: readonly unknown[], at: number): Inode {
   }
 }
 
-/** What the row is called in messages is its own number, made into text only for one that is wrong. */
+/** The number of an inode's row. It is made into text, for a message, only if it is wrong. */
 function inoFromRow(value: unknown): number {
   const right = typeof value === 'number' && Number.isInteger(value) && value >= 1
   return right && value <= MAX_INO
@@ -142,7 +142,7 @@ function inoFromRow(value: unknown): number {
     : integerFromRow(value, 1, MAX_INO, 'inode', shown(value), 'ino')
 }
 
-/** A value as an error message shows it: bounded, whatever it is. */
+/** A value as text for error messages, of bounded length. */
 export function shown(value: unknown): string {
   if (value instanceof Uint8Array) return `a blob of ${value.length} bytes`
   if (value === null || value === undefined) return 'missing'

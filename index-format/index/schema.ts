@@ -10,7 +10,7 @@ export const APPLICATION_ID = 0x5448494e
 export const INDEX_VERSION = 1
 export const PAGE_BYTES = 4096
 
-/** In the order in which they are created, hence in which sqlite_schema lists them. */
+/** In the order in which they are created. sqlite_schema lists them in the same order. */
 export const TABLES: readonly { readonly name: string; readonly sql: string }[] = [
   {
     name: 'meta',

@@ -1,6 +1,6 @@
 /**
- * The last step of writing an index: what SQLite records about itself rather than about the tree is
- * set to constants, so that the file's digest depends on the tree alone, and the digest is taken.
+ * The last step of writing an index. The header fields in which SQLite describes itself are set to
+ * constants, so that the file's digest depends on the tree alone. Then the digest is computed.
  */
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
@@ -11,15 +11,15 @@ const CHANGE_COUNTER_AT = 24
 const VERSION_VALID_FOR_AT = 92
 const SQLITE_VERSION_AT = 96
 
-/** The first SQLite with STRICT tables, which is what a reader needs. */
+/** The first version of SQLite with STRICT tables, which a reader needs. */
 const SQLITE_VERSION = 3_037_000
 const CHUNK_BYTES = 1024 * 1024
 
-/** Normalises the header of the closed database at `path`; gives the digest and size of the file. */
+/** Normalises the header of the closed database at `path`. Returns the file's digest and size. */
 export function sealIndex(path: string): { digest: Digest; sizeBytes: number } {
   const fd = openSync(path, 'r+')
   try {
-    // The page count of the header is valid while these two agree.
+    // The page count in the header is valid only if these two fields are equal.
     writeField(fd, CHANGE_COUNTER_AT, 1)
     writeField(fd, VERSION_VALID_FOR_AT, 1)
     writeField(fd, SQLITE_VERSION_AT, SQLITE_VERSION)

@@ -1,7 +1,8 @@
 /**
- * The pages of an index that a start looks at. They travel with the image, so that a node can serve
- * the start before it has the whole index; FORMAT.md, "Startup pages". One zstd frame: how many pages
- * there are, their numbers in ascending order (32 bits each, little-endian), then the pages.
+ * The pages of an index that a start reads. They are in the thin layer, so that a node can serve
+ * the start before it has the whole index; see FORMAT.md, "Startup pages". Their form is one zstd
+ * frame: the number of pages, the page numbers in ascending order (32 bits each, little-endian),
+ * and the pages themselves.
  */
 import { decompressedFrame, tooLarge } from '../compression/bounded-frame.js'
 import { IndexFormatError } from '../errors.js'
@@ -16,18 +17,24 @@ import { PageFile } from './pages/page-file.js'
 import { PageWalk } from './pages/page-walk.js'
 import { PAGE_BYTES } from './schema.js'
 
-/** What a start asks an index. */
+/** The questions that a start asks of an index. */
 export interface StartupQuestions {
-  /** Inodes of directories in which it looks, ascending or not; those that lead to `files` need not be named. */
+  /**
+   * Inode numbers of the directories in which the start looks up or lists names, in any order. The
+   * directories that lead to `files` need not be named.
+   */
   readonly directories: Iterable<number>
-  /** Of the files that it reads: inode and path, as in a startup plan. All of their content can be read. */
+  /**
+   * The files that the start reads: paths by inode number, as in a startup plan. The pages cover
+   * all content of these files.
+   */
   readonly files: ReadonlyMap<number, Uint8Array>
 }
 
 export interface StartupPages {
-  /** From 1 on, ascending. */
+  /** Page numbers, from 1 on, ascending. */
   readonly numbers: readonly number[]
-  /** As many pages of 4096 bytes, one after the other. */
+  /** The pages in the order of `numbers`, 4096 bytes each. */
   readonly bytes: Uint8Array
 }
 
@@ -36,7 +43,10 @@ const NUMBER_BYTES = 4
 const CACHE_PAGES = 1024
 const LIMIT = { maxBytes: MAX_STARTUP_PAGES_BYTES, what: 'startup pages' }
 
-/** What `questions` need of the index at `path`, which must have no attributes. Throws `invalid-index`. */
+/**
+ * The pages of the index at `path` that answer `questions`. The index must have no extended
+ * attributes. Throws `invalid-index`.
+ */
 export function startupPagesOf(path: string, questions: StartupQuestions): StartupPages {
   const index = Index.open(path)
   const connection = openConnection(path, 0)
@@ -52,7 +62,7 @@ export function startupPagesOf(path: string, questions: StartupQuestions): Start
     const inos = [...questions.files.keys()]
     const packs = new Set(inos.flatMap((ino) => index.extents(ino).map(({ pack }) => pack)))
     walk.rows('frame', packs)
-    // The first page has the schema, and is no page of a tree like the others.
+    // Page 1 has the schema. It is not an ordinary page of a B-tree, so that no walk visits it.
     const numbers = [1, ...walk.seen]
     return { numbers, bytes: Buffer.concat(numbers.map((number) => file.bytes(number))) }
   } catch (cause) {
@@ -66,7 +76,7 @@ export function startupPagesOf(path: string, questions: StartupQuestions): Start
   }
 }
 
-/** The same pages give the same bytes. Throws `limit-exceeded`. */
+/** The pages as one zstd frame. The same pages give the same bytes. Throws `limit-exceeded`. */
 export function bytesFromStartupPages({ numbers, bytes }: StartupPages): Uint8Array {
   const header = Buffer.alloc(NUMBER_BYTES * (1 + numbers.length))
   header.writeUInt32LE(numbers.length, 0)
@@ -79,8 +89,8 @@ export function bytesFromStartupPages({ numbers, bytes }: StartupPages): Uint8Ar
 }
 
 /**
- * Pages of an index of `indexBytes`. Throws `invalid-compression`, `limit-exceeded`, and `invalid-index`
- * where they are not pages of such an index.
+ * Parses the startup pages of an index file of `indexBytes`. Throws `invalid-compression`,
+ * `limit-exceeded`, and `invalid-index` if they cannot be pages of a file of this size.
  */
 export function startupPagesFromBytes(compressed: Uint8Array, indexBytes: number): StartupPages {
   const document = decompressedFrame(compressed, LIMIT)
@@ -106,7 +116,7 @@ function refused(why: string): IndexFormatError {
   return new IndexFormatError('invalid-index', `startup pages: ${why}`)
 }
 
-/** The directories that lead to a file. */
+/** Adds the directories that lead to the file at `path`. */
 function addParents(index: Index, path: Uint8Array, directories: Set<number>): void {
   const names = Buffer.from(path).toString('latin1').split('/')
   let ino: number | undefined = ROOT_INO

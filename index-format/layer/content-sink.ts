@@ -1,8 +1,8 @@
-/** Where the bytes of a layer's files go while it is unpacked. */
+/** Takes the bytes of a layer's files while the layer is unpacked. */
 export interface ContentSink {
   /**
-   * Appends `chunk`, a view that stays as it is. The first byte appended has offset 0. What it throws
-   * ends the unpacking.
+   * Appends `chunk`. Its bytes do not change later, so that the sink may keep it. The first byte
+   * appended has offset 0. An error thrown here ends the unpacking.
    */
   append(chunk: Uint8Array): void | Promise<void>
 }

@@ -1,7 +1,7 @@
 /**
- * Finds the directory that a path means inside one layer, following the layer's own symlinks and never
- * leaving its root, as containerd resolves the parents of what it unpacks. Directories that nobody
- * named yet can be made on the way.
+ * Finds the directory at a path inside one layer. It follows the layer's own symlinks and never
+ * leaves the layer's root, as containerd does for the parents of a member. It can make missing
+ * directories on the way.
  */
 import { IndexFormatError } from '../errors.js'
 import { isDirectory, isSymlink, S_ISGID } from '../file-mode.js'
@@ -12,7 +12,7 @@ import { inheritedXattrs } from './member-xattrs.js'
 import { WHITEOUT_MODE } from './whiteout.js'
 import type { Found, WorkTree } from './work-tree.js'
 
-/** Remembered paths; all are forgotten when there are more. */
+/** Remembered paths. When there are more, all are forgotten. */
 const CACHE_ENTRIES = 16_384
 
 export interface Directory {
@@ -26,7 +26,7 @@ interface Walk {
   /** The member, for messages. */
   readonly what: string
   linksFollowed: number
-  /** Components being resolved, those of links on the way included. */
+  /** Path components being resolved, including those of symlink targets on the way. */
   depth: number
 }
 
@@ -42,26 +42,29 @@ export class DirectoryResolver {
     this.#tree = tree
   }
 
-  /** Something that is not a file was removed or replaced: what paths mean may have changed. */
+  /** Forgets all remembered paths. Call it when anything but a file is removed or replaced. */
   forget(): void {
     this.#cache.clear()
   }
 
-  /** The directory `path` means, made with its missing parents as `implied` ones where need be. */
+  /**
+   * The directory at `path`. If it or a parent is missing, it is made as an `implied` directory.
+   * Throws `invalid-layer` or `limit-exceeded`; `what` names the member.
+   */
   ensure(path: string, what: string): Directory {
     const directory = this.#directory(path, { create: true, what, linksFollowed: 0, depth: 0 })
     if (directory === undefined) throw new Error(`ensure ${escapePath(path)}: not created`)
     return directory
   }
 
-  /** The directory `path` means, or `undefined` when there is none. */
+  /** The directory at `path`, or `undefined` if a part is missing. Throws as `ensure` does. */
   existing(path: string, what: string): Directory | undefined {
     return this.#directory(path, { create: false, what, linksFollowed: 0, depth: 0 })
   }
 
   /**
-   * What bears the path, a link in its last place followed too; `undefined` when nothing does, or the
-   * path leads through a file or round in circles.
+   * The inode at `path`. A symlink as the last component is followed, too. `undefined` if there is
+   * none, or if the path leads through a file or a loop of symlinks.
    */
   follow(path: string): Found | undefined {
     try {
@@ -100,7 +103,7 @@ export class DirectoryResolver {
     return directory
   }
 
-  /** Links whose targets begin with links nest: without a bound they would exhaust the stack. */
+  /** Symlinks whose targets begin with symlinks nest: a bound keeps the stack from overflowing. */
   #descend(walk: Walk): void {
     walk.depth++
     if (walk.depth <= 2 * MAX_TREE_DEPTH) return
@@ -125,7 +128,7 @@ export class DirectoryResolver {
     if (isDirectory(found.mode)) return { ino: found.ino, path }
     if (isSymlink(found.mode)) return this.#directory(this.#linked(parent, found, walk), walk)
     if (found.mode === WHITEOUT_MODE && walk.create) {
-      // A whiteout and then a name below it: the directory is made anew, as if it were named itself.
+      // The archive has a whiteout and then a name below it: a directory replaces the whiteout.
       this.#tree.remove(parent.ino, pathBytes(name), found)
       return { ino: this.#imply(parent.ino, name), path }
     }
@@ -146,7 +149,10 @@ export class DirectoryResolver {
     return linkedPath(parent.path, this.#tree.target(link.ino) ?? new Uint8Array())
   }
 
-  /** As mkdir(2) makes it for containerd: 0755, root's, but the group of a set-group-ID parent. */
+  /**
+   * Makes a directory as mkdir(2) does for containerd: mode 0755, owner 0:0. In a set-group-ID
+   * parent, it gets the parent's group.
+   */
   #imply(parent: number, name: string): number {
     const above = this.#tree.owner(parent)
     const mode = 0o040755

@@ -1,8 +1,8 @@
 /**
- * Unpacks a layer into a tree, with the result containerd's overlayfs snapshotter has on disk: the
- * same names, types, owners, modes, times, links, attributes and whiteouts, whatever order the members
- * come in. FORMAT.md, "Layers and merging", has the rules; where containerd fails, so does this, with
- * an error that names the member, unless the rules say otherwise.
+ * Unpacks a layer into a tree. The result is that of containerd's overlayfs snapshotter on disk:
+ * the same names, types, owners, modes, times, links, attributes and whiteouts, for any order of
+ * members. FORMAT.md, "Layers and merging", has the rules. Where containerd fails, this class fails
+ * with an error that names the member, unless the rules say otherwise.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -36,13 +36,13 @@ export interface LayerBuilderOptions {
   /** Takes the content of the files. The caller closes it. */
   readonly sink: ContentSink
   /**
-   * Where the working tree's SQLite file goes; it must not exist, and is the caller's to delete.
-   * Default: a place SQLite chooses in its temporary directory, deleted at `close`.
+   * The SQLite file for the working tree. It must not exist, and the caller deletes it. Default: a
+   * file in SQLite's temporary directory, deleted at `close`.
    */
   readonly workFile?: string
 }
 
-/** The highest time containerd applies: 2^63 - 1 nanoseconds after 1970. */
+/** Nanoseconds, after MAX_MTIME_SEC, of the last time containerd applies: 1970 plus 2^63 - 1 ns. */
 const LAST_NSEC = 854_775_807
 const NO_CHANGE = 0xffffffff
 const MAX_DEV_MAJOR = 0xfff
@@ -62,7 +62,7 @@ export class LayerBuilder {
   readonly #resolver: DirectoryResolver
   readonly #spooler: Spooler
   #members = 0
-  /** Whether a name was ever taken away or given to something else. */
+  /** Whether any name was removed or given to another inode. */
   #replaced = false
   #finished = false
   #closed = false
@@ -73,7 +73,7 @@ export class LayerBuilder {
     this.#spooler = new Spooler(sink)
   }
 
-  /** A builder with an empty tree. Close it, or the tree that `finish` answers. */
+  /** A builder with an empty tree. The caller closes it or, after `finish`, the finished tree. */
   static create(options: LayerBuilderOptions): LayerBuilder {
     return new LayerBuilder(WorkTree.create(options.workFile ?? ''), options.sink)
   }
@@ -89,8 +89,8 @@ export class LayerBuilder {
   }
 
   /**
-   * Applies every member of an uncompressed tar archive. Throws what `readTar` and `add` throw, and
-   * the signal's reason when it is aborted; the builder is then only good for `close`.
+   * Applies every member of an uncompressed tar archive. Throws as `readTar` and `add` do, and the
+   * signal's reason when it is aborted. After an error the builder can only be closed.
    */
   async addArchive(source: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
     for await (const member of readTar(source, { globalHeaders: 'ignore' })) {
@@ -100,8 +100,8 @@ export class LayerBuilder {
   }
 
   /**
-   * Applies one member, taking its body. Throws `invalid-layer` for what cannot be unpacked and
-   * `limit-exceeded`, naming the member, and the signal's reason when it is aborted.
+   * Applies one member and reads its body. Throws `invalid-layer` if the member cannot be unpacked
+   * and `limit-exceeded`, both naming the member, and the signal's reason when it is aborted.
    */
   async add(member: TarMember, signal?: AbortSignal): Promise<void> {
     const what = `member "${escapeBytes(member.path)}"`
@@ -112,7 +112,7 @@ export class LayerBuilder {
       )
     }
     const path = memberPathOf(member.path, what)
-    // Of the root itself containerd takes nothing.
+    // containerd ignores a member that is the root itself.
     if (path === undefined) return
     const parent = this.#resolver.ensure(path.parent, what)
     if (this.#applyWhiteout(parent, path.base, what)) return
@@ -125,8 +125,8 @@ export class LayerBuilder {
   }
 
   /**
-   * The finished tree, which the caller closes instead of the builder. Throws `invalid-layer` when a
-   * hard link has no target or is its own.
+   * The finished tree, which the caller closes instead of the builder. Throws `invalid-layer` if
+   * the target of a hard link is missing, a directory, or the link itself.
    */
   finish(): LayerTree {
     resolvePendingLinks(this.#tree, this.#resolver)
@@ -136,7 +136,7 @@ export class LayerBuilder {
     return new LayerTree(this.#tree)
   }
 
-  /** Drops the unfinished tree. Does nothing after `finish`: the tree is then its owner's. */
+  /** Drops the unfinished tree. Does nothing after `finish`. Idempotent. */
   close(): void {
     if (this.#closed || this.#finished) return
     this.#closed = true
@@ -151,7 +151,7 @@ export class LayerBuilder {
       case 'ignored':
         return true
       case 'opaque': {
-        // overlayfs does not look at the mark on the root of a layer.
+        // overlayfs ignores an opaque mark on the root of a layer.
         if (parent.ino === ROOT_INO) return true
         const xattrs = this.#tree.xattrs(parent.ino)
         for (const { name, value } of OPAQUE_XATTRS) {
@@ -225,7 +225,7 @@ export class LayerBuilder {
     const directory = this.#resolver.existing(target.parent, what)
     const found = directory && this.#tree.find(directory.ino, target.base)
     if (found === undefined || (found.mode & S_IFMT) === 0) {
-      // The target may still come: the name is kept, and given its inode at the end.
+      // The target may come later. Until then the name has a placeholder inode.
       const ino = this.#create(parent, path.base, PLAIN)
       const own = fullPath(path)
       this.#tree.addPendingLink({
@@ -252,7 +252,7 @@ export class LayerBuilder {
     )
   }
 
-  /** Gives an inode that exists the member's owner, mode, time and attributes. */
+  /** Gives an existing inode the member's owner, mode, time and attributes. */
   #change(member: TarMember, to: Found, what: string): void {
     const { ino, mode } = to
     const owner = this.#tree.owner(ino)
@@ -274,7 +274,7 @@ export class LayerBuilder {
     this.#tree.setXattrs(ino, current)
   }
 
-  /** A new inode under a name, whatever bore it before. */
+  /** Makes a new inode under a name. Removes the inode that has the name, if there is one. */
   #create(parent: Directory, name: Uint8Array, inode: NewInode): number {
     const ino = this.#tree.create(parent.ino, name, inode)
     if (ino !== undefined) return ino
@@ -292,8 +292,8 @@ export class LayerBuilder {
   }
 
   /**
-   * containerd sets the times of directory members last, by path: whatever bears the path gets them.
-   * It gives up where the path has since become one that leads nowhere; that is no reason to refuse.
+   * containerd sets the times of directory members last, by path: the inode that a path leads to by
+   * then gets the time. containerd fails if a path leads nowhere by then. Here the time is dropped.
    */
   #applyDirectoryTimes(): void {
     for (const { path, sec, nsec } of this.#tree.directoryTimes()) {
@@ -326,14 +326,14 @@ function sizeOf(member: TarMember): number {
   return member.kind === 'symlink' ? member.linkTarget.length : member.sizeBytes
 }
 
-/** chown(2) takes 32 bits, and leaves alone what is all ones. */
+/** chown(2) takes 32 bits. All ones leave the owner as it is. */
 function ownerOf(id: number, current: number): number {
   if (id >= 0 && id < NO_CHANGE) return id
   const cut = Number(BigInt.asUintN(32, BigInt(id)))
   return cut === NO_CHANGE ? current : cut
 }
 
-/** containerd replaces what 64 bits of nanoseconds after 1970 cannot hold. */
+/** containerd replaces a time by 0 if it is before 1970 or over 2^63 - 1 nanoseconds after it. */
 function boundTime({ mtimeSec, mtimeNsec }: TarMember): { mtimeSec: number; mtimeNsec: number } {
   const inside =
     mtimeSec >= 0 &&
@@ -341,7 +341,7 @@ function boundTime({ mtimeSec, mtimeNsec }: TarMember): { mtimeSec: number; mtim
   return inside ? { mtimeSec, mtimeNsec } : { mtimeSec: 0, mtimeNsec: 0 }
 }
 
-/** `new_encode_dev` of linux/kdev_t.h: 12 bits of major, 20 of minor. */
+/** `new_encode_dev` of linux/kdev_t.h: 12 bits of major, 20 of minor. Throws `limit-exceeded`. */
 function rdevOf({ devMajor, devMinor }: TarMember, what: string): number {
   if (devMajor < 0 || devMajor > MAX_DEV_MAJOR || devMinor < 0 || devMinor > MAX_DEV_MINOR) {
     throw new IndexFormatError(

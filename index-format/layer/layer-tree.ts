@@ -1,6 +1,6 @@
 /**
- * The tree of a layer that was unpacked by `LayerBuilder`: in overlayfs form, whiteouts and opaque
- * directories included. Inode numbers are in the order of the archive; an index gives its own.
+ * The tree of a layer that `LayerBuilder` unpacked: in overlayfs form, with whiteouts and opaque
+ * directories. Inode numbers are in the order of the archive. An index has other numbers.
  */
 import { type Digest, digestFromBytes, digestOf } from '../digest.js'
 import { isRegular } from '../file-mode.js'
@@ -20,7 +20,7 @@ export class LayerTree implements Tree {
   readonly #pages: DirectoryPages<EntryRow, DirEntry>
   readonly #plusPages: DirectoryPages<PlusRow, DirEntryPlus>
   readonly #packEntries: PackEntries
-  /** Most layers have no attributes at all: nothing is asked of those. */
+  /** Most layers have no extended attributes. Then no inode is queried for them. */
   readonly #hasXattrs: boolean
   #closed = false
 
@@ -59,7 +59,7 @@ export class LayerTree implements Tree {
     return this.#plusPages.read(parent, cookie, limit)
   }
 
-  /** What packing wants to know of a directory's names. */
+  /** The names of a directory, in byte order, with all that packing needs to know of them. */
   packEntries(parent: number): Iterator<PackEntry, undefined> {
     return this.#packEntries.of(parent)
   }
@@ -77,8 +77,9 @@ export class LayerTree implements Tree {
   }
 
   /**
-   * SHA-256 of a file's stored bytes, its extents one after the other; `undefined` unless `ino` is a
-   * regular file. Two files are equal when this, their sizes and the places of their extents are.
+   * SHA-256 of a file's stored bytes, its extents one after the other; `undefined` unless `ino` is
+   * a regular file. Two files have the same content if this digest, their sizes and the offsets and
+   * lengths of their extents are equal.
    */
   contentDigest(ino: number): Digest | undefined {
     const row = this.#statements.digest.get(ino)
@@ -86,7 +87,7 @@ export class LayerTree implements Tree {
     return row.digest === null ? digestOf(new Uint8Array()) : digestFromBytes(row.digest)
   }
 
-  /** Deletes the tree. */
+  /** Closes the tree's SQLite file. Idempotent. */
   close(): void {
     if (this.#closed) return
     this.#closed = true

@@ -1,7 +1,7 @@
 /**
- * The place in a layer that a member's path names. Paths are cleaned as containerd cleans them, by
- * their text alone. They are held as latin1 strings, one character per byte, so that they can be
- * keys; they never meet UTF-8.
+ * The place in a layer that a member's path names. Paths are cleaned by their text alone, as
+ * containerd does. They are latin1 strings, one character per byte, so that they can be keys of a
+ * map. They are never read as UTF-8.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -15,9 +15,9 @@ export interface MemberPath {
 }
 
 /**
- * The cleaned path, or `undefined` when it is the root itself. Throws `invalid-layer` for an absolute
- * path and when `..` climbs above the root, `limit-exceeded` for a component over MAX_NAME_BYTES;
- * `what` names the member.
+ * The cleaned path, or `undefined` when it is the root itself. Throws `invalid-layer` for an
+ * absolute path and when `..` climbs above the root, `limit-exceeded` for a component over
+ * MAX_NAME_BYTES; `what` names the member.
  */
 export function memberPathOf(path: Uint8Array, what: string): MemberPath | undefined {
   const text = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
@@ -27,7 +27,7 @@ export function memberPathOf(path: Uint8Array, what: string): MemberPath | undef
       `${what}: "${escapePath(text)}" is an absolute name; a layer names what is in it from its own root`,
     )
   }
-  // Nearly every path is clean but for these two ends.
+  // Nearly every path is clean except for a leading "./" or a trailing slash.
   const from = text.startsWith('./') ? 2 : 0
   const trimmed = text.slice(from, text.endsWith('/') ? Math.max(from, text.length - 1) : undefined)
   const clean = isClean(trimmed) ? trimmed : cleaned(text, what)
@@ -40,7 +40,7 @@ export function memberPathOf(path: Uint8Array, what: string): MemberPath | undef
   }
 }
 
-/** The path that a symlink in directory `directory` leads to: kept inside the root, as chroot does. */
+/** The path that a symlink in `directory` leads to. It stays inside the root, as with chroot(2). */
 export function linkedPath(directory: string, target: Uint8Array): string {
   const text = Buffer.from(target.buffer, target.byteOffset, target.byteLength).toString('latin1')
   const joined = text.startsWith('/') ? text : `${directory}/${text}`
@@ -67,7 +67,10 @@ function cleaned(text: string, what: string): string {
   )
 }
 
-/** The components, dots resolved by the text. `climbs` says whether a `..` had nothing left to remove. */
+/**
+ * The components of a path, with `.` and `..` resolved by the text alone. `climbs` says whether a
+ * `..` had no component left to remove.
+ */
 function partsOf(text: string): { parts: string[]; climbs: boolean } {
   const parts: string[] = []
   let climbs = false

@@ -1,6 +1,6 @@
 /**
- * The extended attributes an inode has after a member was unpacked onto it, as containerd's sequence
- * of chown, setxattr and chmod leaves them on ext4.
+ * The extended attributes of an inode after a member was applied to it: those that containerd's
+ * sequence of chown, setxattr and chmod leaves on ext4.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -10,7 +10,7 @@ import type { Xattr } from '../tree/tree.js'
 import { ACCESS_ACL, aclAfterChmod, DEFAULT_ACL, encodeAcl, parseAcl } from './posix-acl.js'
 
 const CAPABILITY = 'security.capability'
-/** Sizes of `struct vfs_cap_data` in versions 2 and 3 (linux/capability.h); the kernel sets no other. */
+/** Sizes of `struct vfs_cap_data`, versions 2 and 3 (linux/capability.h). Others cannot be set. */
 const CAPABILITY_BYTES = [20, 24]
 
 /** An inode's attributes by name in latin1. */
@@ -24,9 +24,12 @@ export interface XattrChange {
   readonly what: string
 }
 
-/** Applies `change` to the attributes an inode has. Throws `invalid-layer` for what a filesystem refuses. */
+/**
+ * Applies `change` to `current`, the attributes of an inode. Throws `invalid-layer` for an
+ * attribute that a filesystem refuses, and `limit-exceeded` for too many.
+ */
 export function changeXattrs(current: XattrMap, change: XattrChange): void {
-  // chown(2) takes the capabilities of anything but a directory.
+  // chown(2) removes capabilities, except those of a directory.
   if (!isDirectory(change.mode)) current.delete(CAPABILITY)
   for (const xattr of change.xattrs) setXattr(current, xattr, change)
   const access = current.get(ACCESS_ACL)
@@ -39,7 +42,7 @@ export function changeXattrs(current: XattrMap, change: XattrChange): void {
   checkList(current, change.what)
 }
 
-/** The attributes of an inode just created in a directory that has `parentXattrs`. */
+/** The attributes of an inode of this `mode`, just made in a directory that has `parentXattrs`. */
 export function inheritedXattrs(parentXattrs: XattrMap, mode: number): XattrMap {
   const inherited: XattrMap = new Map()
   const list = parentXattrs.get(DEFAULT_ACL)
@@ -58,7 +61,7 @@ function setXattr(current: XattrMap, { name, value }: Xattr, change: XattrChange
     setAcl(current, key, value, change)
   } else if (key.startsWith('user.')) {
     if (key === 'user.') throw refused(key, change.what, 'it has no name after the namespace')
-    // Only files and directories have attributes of users (xattr(7)); containerd drops the others.
+    // Only files and directories can have user attributes (xattr(7)). containerd drops the others.
     if (isRegular(change.mode) || isDirectory(change.mode)) current.set(key, value)
   } else if (key.startsWith('security.')) {
     if (key === 'security.') throw refused(key, change.what, 'it has no name after the namespace')
@@ -67,7 +70,7 @@ function setXattr(current: XattrMap, { name, value }: Xattr, change: XattrChange
     }
     current.set(key, value)
   }
-  // containerd drops trusted.*, and what no filesystem takes: unknown namespaces and none.
+  // containerd drops `trusted.*`, and names that no filesystem takes: without a known namespace.
 }
 
 function setAcl(current: XattrMap, key: string, value: Uint8Array, change: XattrChange): void {

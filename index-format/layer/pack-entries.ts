@@ -1,14 +1,17 @@
 /**
- * What packing asks of a directory's names, in one statement a page instead of four questions a name.
- * Digests come as text and names not at all: each blob that SQLite hands over becomes a buffer with
- * memory of its own, which costs more than finding the row.
+ * Reads the names of a directory for packing, with one statement for each page instead of four for
+ * each name. It reads digests as text, and names not at all: each blob from SQLite becomes a buffer
+ * with memory of its own, which costs more than finding the row.
  */
 import type { Database } from 'better-sqlite3'
 import { isDigest } from '../digest.js'
 import type { PackEntry } from '../pack/pack-inputs.js'
 import type { Extent } from '../tree/tree.js'
 
-/** [ino, mode, nlink, digest, extent's offset, length and place in the spool]; the last three of files of one run. */
+/**
+ * [ino, mode, nlink, digest, then of the only extent: offset, length, position in the spool]. The
+ * last three are null unless the file is one run.
+ */
 type Row = readonly [
   ...[number, number, number, string],
   ...[number | null, number | null, number | null],
@@ -22,7 +25,7 @@ export class PackEntries {
   readonly #page
   readonly #nameAt
 
-  /** `extents` is asked for files of several runs, or none. */
+  /** `extents` is called for files of several runs or none. */
   constructor(database: Database, extents: (ino: number) => readonly Extent[]) {
     this.#extents = extents
     this.#page = database
@@ -38,7 +41,7 @@ export class PackEntries {
     )
   }
 
-  /** All of a directory's names in byte order. */
+  /** One element for each name of a directory, in byte order of name. */
   *of(parent: number): Generator<PackEntry, undefined> {
     for (let after: Uint8Array | undefined = NO_NAME; after !== undefined;) {
       const rows: Row[] = this.#page.all(parent, after, BATCH)

@@ -1,6 +1,6 @@
 /**
- * Gives hard links that came before their targets the inodes they meant. Links to links are followed
- * to the end of the chain, each once.
+ * Gives hard links that came before their targets the inodes of these targets. A chain of such
+ * links is followed to its end once, for all links in it.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -9,7 +9,7 @@ import type { DirectoryResolver } from './directory-resolver.js'
 import { memberPathOf } from './member-path.js'
 import type { Found, PendingLink, WorkTree } from './work-tree.js'
 
-/** Throws `invalid-layer`, naming the link, when a target is missing, a directory, or the link itself. */
+/** Throws `invalid-layer`, naming the link, if a target is missing, a directory or the link. */
 export function resolvePendingLinks(tree: WorkTree, resolver: DirectoryResolver): void {
   for (const pending of tree.pendingLinks()) {
     if (!isStillThere(tree, pending)) continue
@@ -32,7 +32,7 @@ export function resolvePendingLinks(tree: WorkTree, resolver: DirectoryResolver)
   }
 }
 
-/** A later member may have taken the name, or removed its directory. */
+/** False if a later member took the name, or removed its directory. */
 function isStillThere(tree: WorkTree, link: PendingLink): boolean {
   return tree.find(link.parent, link.name)?.ino === link.ino
 }

@@ -1,7 +1,7 @@
 /**
- * POSIX access control lists in the form in which they stand in extended attributes: version 2 of
- * linux/posix_acl_xattr.h. A layer meets them in two ways: a directory's default list is inherited by
- * what is created in it, and chmod(2) rewrites the list that goes with the mode.
+ * POSIX access control lists in the form that extended attributes have: version 2 of
+ * linux/posix_acl_xattr.h. Two rules matter for layers: an inode made in a directory inherits the
+ * directory's default list, and chmod(2) rewrites an inode's access list.
  */
 
 export const ACCESS_ACL = 'system.posix_acl_access'
@@ -24,16 +24,16 @@ export interface AclEntry {
   readonly tag: number
   /** rwx bits. */
   readonly perm: number
-  /** Of a USER or GROUP entry. */
+  /** The user or group of a USER or GROUP entry; NO_ID in others. */
   readonly id: number
 }
 
 export type ParsedAcl =
-  /** The kernel refuses it (EINVAL). */
+  /** A list that the kernel refuses (EINVAL). */
   | { readonly kind: 'invalid' }
-  /** A version the kernel does not know (EOPNOTSUPP). */
+  /** A list of a version that the kernel does not know (EOPNOTSUPP). */
   | { readonly kind: 'unsupported' }
-  /** No entries: setting it removes the attribute. */
+  /** A list without entries: setting it removes the attribute. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'acl'; readonly entries: readonly AclEntry[] }
 
@@ -70,8 +70,8 @@ export function encodeAcl(entries: readonly AclEntry[]): Uint8Array {
 }
 
 /**
- * The access list after chmod(2) to `mode`; `undefined` when it then says no more than the mode does,
- * and the kernel stores none.
+ * The access list after chmod(2) to `mode`. `undefined` if it says no more than the mode: then the
+ * kernel stores no list.
  */
 export function aclAfterChmod(
   entries: readonly AclEntry[],
@@ -87,7 +87,7 @@ export function aclAfterChmod(
   })
 }
 
-/** posix_acl_valid: each class once, in order, a mask where there are named entries. */
+/** posix_acl_valid of the kernel: each class once, in order; a mask if there are named entries. */
 function isValid(entries: readonly AclEntry[]): boolean {
   const order = [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER]
   let last = -1

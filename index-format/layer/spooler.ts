@@ -1,5 +1,5 @@
 /**
- * Passes the stored bytes of one file after the other to the sink, and hashes them on the way, so
+ * Passes the stored bytes of one file after the other to the sink. It hashes them on the way, so
  * that equal files are found without reading the spool again.
  */
 import { createHash, hash } from 'node:crypto'
@@ -11,7 +11,7 @@ export interface SpooledFile {
   /** SHA-256 of the stored bytes; `null` when there are none. */
   readonly digest: Uint8Array | null
   readonly storedBytes: number
-  /** Pack 0 is the spool. */
+  /** Their pack 0 is the spool. */
   readonly extents: readonly Extent[]
 }
 
@@ -25,7 +25,7 @@ export class Spooler {
     this.#sink = sink
   }
 
-  /** Bytes passed on so far, those of replaced files included. */
+  /** Bytes passed to the sink so far, including those of files that were replaced later. */
   get spooledBytes(): number {
     return this.#offset
   }
@@ -51,7 +51,7 @@ export class Spooler {
       signal?.throwIfAborted()
       const appended = this.#sink.append(chunk)
       this.#offset += chunk.length
-      // Most files come in one chunk: no hasher object for them.
+      // Most files come in one chunk and need no hasher object.
       if (chunk.length === member.storedBytes) {
         if (appended !== undefined) await appended
         return hash('sha256', chunk, 'buffer')

@@ -1,7 +1,7 @@
 /**
- * What a layer deletes. In an archive it is a name with a prefix (OCI image-spec, layer.md,
- * "Whiteouts"); in a tree it is what overlayfs understands (Documentation/filesystems/overlayfs.rst,
- * "whiteouts and opaque directories").
+ * Whiteouts: marks for names that a layer deletes. In an archive a whiteout is a name with a prefix
+ * (OCI image-spec, layer.md, "Whiteouts"). In a tree it has overlayfs's form
+ * (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories").
  */
 import { S_IFCHR, S_IFMT } from '../file-mode.js'
 import type { Inode, Xattr } from '../tree/tree.js'
@@ -12,12 +12,12 @@ const OPAQUE_MARKER = Buffer.from('.wh..wh..opq')
 
 /** Marks a directory that hides the same directory in the layers below; its value is `y`. */
 export const OPAQUE_XATTR = 'trusted.overlay.opaque'
-/** The same for overlayfs mounted with `userxattr`. */
+/** The same mark for an overlayfs mounted with `userxattr`. */
 export const USER_OPAQUE_XATTR = 'user.overlay.opaque'
-/** overlayfs keeps these to itself: nobody sees them through a mount. */
+/** Attributes that overlayfs hides: they cannot be seen through a mount. */
 const PRIVATE_PREFIX = Buffer.from('trusted.overlay.')
 
-/** The mode of the whiteouts that members ask for; devices 0:0 of an archive bring their own. */
+/** The mode of whiteouts from `.wh.` members. A device 0:0 in an archive keeps its own mode. */
 export const WHITEOUT_MODE = S_IFCHR
 
 const OPAQUE_VALUE = Buffer.from('y')
@@ -33,23 +33,26 @@ export type WhiteoutMember =
   | { readonly kind: 'none' }
   /** Hides `name` of the same directory. */
   | { readonly kind: 'whiteout'; readonly name: Buffer }
-  /** Hides what the layers below have in the directory it stands in. */
+  /** Hides everything that the layers below have in the member's directory. */
   | { readonly kind: 'opaque' }
-  /** A name that aufs kept for itself. */
+  /** A name that aufs reserves. */
   | { readonly kind: 'ignored' }
 
 const NONE: WhiteoutMember = { kind: 'none' }
 
-/** What a member with this base name deletes. An empty `name`, or a dot or two, is the caller's to refuse. */
+/**
+ * The kind of member that this base name means. The `name` of a whiteout may be empty, "." or "..":
+ * the caller refuses these.
+ */
 export function whiteoutOf(base: Buffer): WhiteoutMember {
   if (base[0] !== 0x2e || !startsWith(base, PREFIX)) return NONE
   if (base.equals(OPAQUE_MARKER)) return { kind: 'opaque' }
-  // containerd makes a whiteout of it for a name that no layer can have: nothing anybody sees.
+  // containerd makes a whiteout here, for a name that no layer can have. It has no visible effect.
   if (startsWith(base, META_PREFIX)) return { kind: 'ignored' }
   return { kind: 'whiteout', name: base.subarray(PREFIX.length) }
 }
 
-/** Whether overlayfs takes the inode for a whiteout: a character device 0:0, wherever it comes from. */
+/** Whether overlayfs takes the inode for a whiteout: any character device 0:0. */
 export function isWhiteout(inode: Inode): boolean {
   return (inode.mode & S_IFMT) === S_IFCHR && inode.rdev === 0
 }
@@ -61,7 +64,7 @@ export function isOpaque(xattrs: readonly Xattr[]): boolean {
   )
 }
 
-/** The attributes that a mount of overlayfs shows of an inode with these. */
+/** Those of `xattrs`, the attributes of an inode, that a mount of overlayfs shows. */
 export function visibleXattrs(xattrs: Xattr[]): Xattr[] {
   if (xattrs.length === 0) return xattrs
   const opaque = isOpaque(xattrs)

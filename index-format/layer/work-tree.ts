@@ -1,7 +1,8 @@
 /**
- * The tree of a layer while it is being unpacked: tables in a private SQLite file that nobody ever
- * reads again, so that memory does not grow with the layer. One transaction, no journal, no sync.
- * Invariant between calls: every entry's inode exists, and an inode without entries is gone.
+ * The tree of a layer while it is unpacked: tables in a private SQLite file, so that memory does
+ * not grow with the layer. The file is never opened again, so it needs no journal and no sync, and
+ * all changes are one transaction. Invariant between calls: every entry's inode exists, and every
+ * inode but the root has an entry.
  */
 import Database from 'better-sqlite3'
 import { isDirectory } from '../file-mode.js'
@@ -36,7 +37,7 @@ const SCHEMA = `
     target BLOB NOT NULL
   ) STRICT;`
 
-/** What a new inode is made of. */
+/** The attributes of a new inode. */
 export interface NewInode {
   readonly mode: number
   readonly uid: number
@@ -47,19 +48,19 @@ export interface NewInode {
   readonly mtimeSec: number
   readonly mtimeNsec: number
   readonly implied: boolean
-  /** Of a symlink. */
+  /** Target of a symlink; null for others. */
   readonly target: Uint8Array | null
-  /** SHA-256 of a file's stored bytes. */
+  /** SHA-256 of a file's stored bytes; null if there are none. */
   readonly digest: Uint8Array | null
 }
 
-/** What a name stands for. */
+/** The inode of a name. */
 export interface Found {
   readonly ino: number
   readonly mode: number
 }
 
-/** A hard link whose target had not come yet when it was met. */
+/** A hard link that came before its target. `ino` is a placeholder inode with mode 0. */
 export interface PendingLink {
   readonly ino: number
   readonly parent: number
@@ -87,8 +88,8 @@ export class WorkTree {
   }
 
   /**
-   * An empty tree: its root, mode 0755, owned by root. `file` must not exist; an empty string, the
-   * usual case, lets SQLite choose a place of its own and delete it at `close`.
+   * A tree with only a root: mode 0755, owner 0:0. `file` must not exist. For an empty string, the
+   * usual case, SQLite makes a temporary file and deletes it at `close`. The caller closes it.
    */
   static create(file: string): WorkTree {
     const db = new Database(file)
@@ -115,7 +116,7 @@ export class WorkTree {
     return tree
   }
 
-  /** The database, for whoever reads the finished tree. */
+  /** The database, for readers of the finished tree. */
   get database(): Database.Database {
     return this.#db
   }
@@ -124,7 +125,7 @@ export class WorkTree {
     return this.#statements.find.get(parent, name)
   }
 
-  /** A new inode under a name; `undefined`, and nothing done, when the name is taken. */
+  /** Makes a new inode under a name. If the name is taken, does nothing and returns `undefined`. */
   create(parent: number, name: Uint8Array, inode: NewInode): number | undefined {
     const ino = this.#lastIno + 1
     if (this.#statements.addEntry.run(parent, name, ino).changes === 0) return undefined
@@ -135,13 +136,13 @@ export class WorkTree {
     return ino
   }
 
-  /** Another name for an inode that is no directory; the name must be free. */
+  /** Gives an inode that is not a directory another name. The name must be free. */
   link(parent: number, name: Uint8Array, ino: number): void {
     this.#statements.addEntry.run(parent, name, ino)
     this.#statements.addLinks.run(1, ino)
   }
 
-  /** Takes a name away and, with its last name, the inode and all below it. */
+  /** Removes a name. With its last name, removes the inode and, for a directory, all below it. */
   remove(parent: number, name: Uint8Array, found: Found): void {
     this.#statements.removeEntry.run(parent, name)
     if (!isDirectory(found.mode)) {
@@ -164,7 +165,7 @@ export class WorkTree {
     return this.#statements.owner.get(ino)?.mode ?? 0
   }
 
-  /** Owner of an inode: -1 where there is none. */
+  /** Owner and mode of an inode. If there is no such inode: owner -1:-1, mode 0. */
   owner(ino: number): { readonly uid: number; readonly gid: number; readonly mode: number } {
     return this.#statements.owner.get(ino) ?? { uid: -1, gid: -1, mode: 0 }
   }
@@ -241,7 +242,7 @@ export class WorkTree {
     this.#db.close()
   }
 
-  /** Rows in pages: a statement that is being iterated would lock the connection against changes. */
+  /** Rows in pages: to iterate over a statement would lock the connection against changes. */
   *#pages<Row>(page: (after: number) => Row[], key: (row: Row) => number): IterableIterator<Row> {
     for (let rows = page(0); rows.length > 0;) {
       yield* rows

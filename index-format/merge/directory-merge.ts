@@ -1,6 +1,7 @@
 /**
- * Merges the same directory of several layers as overlayfs does when it reads it: of each name the
- * topmost layer decides, and a directory goes on into the layers below until something hides them.
+ * Merges the same directory of several layers, as overlayfs does when the directory is read. For
+ * each name, the topmost layer that has it decides. A directory is merged with those of the layers
+ * below, until an opaque mark or another kind of inode hides the rest.
  */
 import { isDirectory, S_IFCHR, S_IFMT } from '../file-mode.js'
 import { isOpaque, isWhiteout } from '../layer/whiteout.js'
@@ -8,7 +9,7 @@ import type { DirEntry, Tree } from '../tree/tree.js'
 
 const BATCH = 1024
 
-/** A directory of one layer. */
+/** An inode of one layer, usually a directory. */
 export interface LayerDirectory {
   /** Position in the list of layers, 0 at the bottom. */
   readonly layer: number
@@ -19,7 +20,7 @@ export interface LayerDirectory {
 export interface MergedEntry {
   readonly name: Uint8Array
   readonly mode: number
-  /** What stands for the name, topmost first: one inode, or the directories it is made of. */
+  /** The inodes behind the name, topmost first: a single one, or the directories to be merged. */
   readonly stack: readonly LayerDirectory[]
 }
 
@@ -29,7 +30,7 @@ interface Stream {
   head: DirEntry | undefined
 }
 
-/** The names of the directory made of `stack` (topmost first), in byte order. */
+/** The names of the directory merged from `stack`, topmost first. The names are in byte order. */
 export function* mergedEntries(
   layers: readonly Tree[],
   stack: readonly LayerDirectory[],
@@ -63,7 +64,7 @@ export function isWhiteoutEntry(
   return inode !== undefined && isWhiteout(inode)
 }
 
-/** `same` has what the layers of the stack call by this name, topmost first. */
+/** `same` has the inodes of this name in each layer, topmost first. `undefined` for a whiteout. */
 function mergedEntry(
   layers: readonly Tree[],
   name: Uint8Array,
@@ -76,7 +77,7 @@ function mergedEntry(
     if (i > 0 && !isDirectory(mode)) break
     stack.push({ layer, ino })
     if (!isDirectory(mode)) break
-    // Only looked at where something is below that the mark could hide.
+    // The opaque mark is read only if a layer below has the name, which the mark would hide.
     if (i + 1 < same.length && isOpaque(layers[layer]?.xattrs(ino) ?? [])) break
   }
   return { name, mode: top.mode, stack }

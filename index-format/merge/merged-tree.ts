@@ -1,8 +1,9 @@
 /**
- * All layers of an image as one tree: what the kernel's overlayfs shows over containerd's unpacked
- * layers. A directory that only one layer has is read from that layer; the listing of one that several
- * have is merged once and kept in a private SQLite file, so that memory does not grow with the image.
- * Inode numbers say which layer and inode they stand for.
+ * All layers of an image as one tree: the tree that the kernel's overlayfs shows over containerd's
+ * unpacked layers. A directory that only one layer has is read from that layer. The listing of a
+ * directory that several layers have is merged once and kept in a private SQLite file, so that
+ * memory does not grow with the image. An inode number contains the layer and the inode number in
+ * that layer.
  */
 import Database from 'better-sqlite3'
 import { isDirectory } from '../file-mode.js'
@@ -23,11 +24,11 @@ import { ResolvedLayer } from './resolved-layer.js'
 
 export interface MergedTreeOptions {
   /**
-   * Where the merged listings go; the file must not exist, and is the caller's to delete. Default: a
-   * place SQLite chooses in its temporary directory, deleted at `close`.
+   * The SQLite file for the merged listings. It must not exist, and the caller deletes it. Default:
+   * a file in SQLite's temporary directory, deleted at `close`.
    */
   readonly workFile?: string
-  /** Looked at between directories. */
+  /** Checked between directories. */
   readonly signal?: AbortSignal
 }
 
@@ -39,7 +40,7 @@ export interface Origin {
   readonly ino: number
 }
 
-/** Inode numbers of a layer are below this: layer and number make one exact number together. */
+/** Above every inode number of a layer: layer and inode number make one exact number. */
 const LAYER_STRIDE = 2 ** 32
 const CACHE_KIB = 16 * 1024
 
@@ -68,9 +69,9 @@ export class MergedTree implements Tree {
   }
 
   /**
-   * Merges `layers`, bottom first, in overlayfs form; their implied directories are resolved here. The
-   * caller goes on owning them and keeps them open as long as this tree. Throws the signal's reason
-   * when it is aborted. Close the tree.
+   * Merges `layers`, bottom first, in overlayfs form. Their implied directories are resolved here.
+   * The caller closes the layers, after this tree, and closes this tree. Throws the signal's reason
+   * when it is aborted.
    */
   static create(layers: readonly Tree[], options: MergedTreeOptions = {}): MergedTree {
     const resolved: Tree[] = []
@@ -96,7 +97,7 @@ export class MergedTree implements Tree {
     }
   }
 
-  /** Where an inode comes from: its content is that layer's, with that layer's pack numbers. */
+  /** The layer and inode that an inode comes from. Its extents have that layer's pack numbers. */
   origin(ino: number): Origin {
     if (ino === ROOT_INO) return { layer: this.#layers.length - 1, ino: ROOT_INO }
     return { layer: Math.floor(ino / LAYER_STRIDE), ino: ino % LAYER_STRIDE }
@@ -125,7 +126,7 @@ export class MergedTree implements Tree {
       : this.#readLayer(parent, cookie, limit)
   }
 
-  /** Not of a directory that several layers have: its inodes are in different trees. */
+  /** `undefined` for a directory that several layers have: its inodes are in different trees. */
   readdirPlus(parent: number, cookie: number, limit: number): DirEntryPlus[] | undefined {
     if (this.#isMerged(parent)) return undefined
     const { layer, ino } = this.origin(parent)
@@ -157,7 +158,7 @@ export class MergedTree implements Tree {
     return this.#layers[origin.layer]?.extents(origin.ino) ?? []
   }
 
-  /** Deletes the merged listings; the layers stay open. */
+  /** Closes the file of the merged listings. The layers stay open. Idempotent. */
   close(): void {
     if (this.#db.open) this.#db.close()
   }
@@ -179,12 +180,12 @@ export class MergedTree implements Tree {
     }
   }
 
-  /** Whether a directory is made of several layers' directories. */
+  /** Whether a directory is merged from directories of several layers. */
   #isMerged(ino: number): boolean {
     return this.#statements.directory.get(ino) !== undefined
   }
 
-  /** Cookies are the layer's own: whiteouts leave gaps between them. */
+  /** Lists a directory of one layer. Cookies are the layer's own: whiteouts leave gaps in them. */
   #readLayer(parent: number, cookie: number, limit: number): DirEntry[] {
     const { layer, ino } = this.origin(parent)
     const tree = this.#layers[layer]
@@ -204,7 +205,7 @@ function inoOf(layer: number, ino: number): number {
   return layer * LAYER_STRIDE + ino
 }
 
-/** An entry of a directory that only one layer has, and so all that is below it. */
+/** Renumbers an entry of a directory that only one layer has. Its attributes are the layer's. */
 function inLayer(layer: number, entry: DirEntryPlus): DirEntryPlus {
   const ino = inoOf(layer, entry.ino)
   return { ...entry, ino, inode: { ...entry.inode, ino, implied: false } }

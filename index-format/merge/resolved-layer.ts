@@ -1,7 +1,7 @@
 /**
- * A layer as it stands above certain others: a directory that its archive implies without naming it
- * has the attributes of the same directory below, as containerd gives them when it unpacks. Everything
- * else is the layer's own.
+ * A layer above certain other layers. An implied directory has the attributes of the same directory
+ * below, as containerd copies them when it unpacks. Names made in it may inherit a group or a
+ * default access control list from it. Everything else is the layer's own.
  */
 import { isDirectory, isSymlink, S_ISGID } from '../file-mode.js'
 import { inheritedXattrs, type XattrMap } from '../layer/member-xattrs.js'
@@ -20,11 +20,11 @@ import { inodeAt } from './tree-path.js'
 
 const BATCH = 1024
 
-/** What an inode has that the layer's own tree does not say. */
+/** The attributes of an inode that replace those of the layer's own tree. */
 interface Override {
-  /** The directory below whose mode, owner and time an implied directory takes. */
+  /** The inode with the mode, owner and time of an implied directory; `undefined` for others. */
   readonly from: Inode | undefined
-  /** All attributes; `undefined` when they are the layer's own. */
+  /** All extended attributes; `undefined` when they are the layer's own. */
   readonly xattrs: readonly Xattr[] | undefined
 }
 
@@ -32,8 +32,9 @@ interface Visit {
   readonly ino: number
   /** Latin1, without slashes at its ends. */
   readonly path: string
-  /** The group and the default list that it got from below and gives to what is made in it. */
+  /** The group of implied directories in it, if it has the set-group-ID bit from below. */
   readonly group: number | undefined
+  /** The default access control list that it has from below, which everything in it inherits. */
   readonly inherited: XattrMap | undefined
 }
 
@@ -46,9 +47,9 @@ export class ResolvedLayer implements Tree {
   }
 
   /**
-   * `layer` above the layers `below`, bottom first, which must be resolved themselves. Reads every
-   * directory of the layer once, unless nothing is below. Memory grows with the implied directories.
-   * The caller goes on owning the trees.
+   * Resolves `layer` above the layers `below`: bottom first, each of them resolved. Reads every
+   * directory of the layer once, unless `below` is empty. Memory grows with the implied
+   * directories. The caller closes the trees, after the last use of this one.
    */
   static create(layer: Tree, below: readonly Tree[]): ResolvedLayer {
     const resolved = new ResolvedLayer(layer)
@@ -56,7 +57,7 @@ export class ResolvedLayer implements Tree {
     return resolved
   }
 
-  /** Whether any attribute is another than it would be above other layers. */
+  /** Whether any attribute depends on the layers below. */
   get dependsOnBelow(): boolean {
     return this.#overrides.size > 0
   }
@@ -134,7 +135,7 @@ export class ResolvedLayer implements Tree {
       return { ino, path, group: undefined, inherited }
     }
     const found = sourceOf(path, below)
-    // mkdir(2) in a set-group-ID directory: the directory above became one only here.
+    // As mkdir(2) in a set-group-ID directory: the parent may have that bit from below.
     const from = found?.inode ?? { ...own, gid: parent.group ?? own.gid }
     const inherited = parent.inherited && inheritedXattrs(parent.inherited, from.mode)
     const xattrs = layered(found?.xattrs ?? [], inherited, this.#layer.xattrs(ino))
@@ -148,7 +149,10 @@ export class ResolvedLayer implements Tree {
     }
   }
 
-  /** What a name made in a directory with a default list from below inherits; its own list if it is a directory. */
+  /**
+   * Gives a name the attributes that it inherits from `list`, its directory's default list from
+   * below. Returns the default list of the name itself, if it is a directory.
+   */
   #inherit(list: XattrMap, { ino, mode }: DirEntry): XattrMap | undefined {
     if (isSymlink(mode)) return undefined
     const inherited = inheritedXattrs(list, mode)
@@ -160,8 +164,9 @@ export class ResolvedLayer implements Tree {
 }
 
 /**
- * The directory below that an implied one takes after: the topmost layer that has anything at the
- * path decides; what is no directory gives nothing.
+ * The directory below whose attributes an implied directory at `path` gets. The topmost layer that
+ * has anything at the path decides. `undefined` if it has something else than a directory there, or
+ * if no layer has anything.
  */
 function sourceOf(
   path: string,
@@ -176,7 +181,10 @@ function sourceOf(
   return undefined
 }
 
-/** containerd copies all but `trusted.*`; of our two marks of opaqueness, the second goes with the first. */
+/**
+ * containerd copies all attributes except `trusted.*`. The user attribute that marks an opaque
+ * directory is our addition, and is not copied either.
+ */
 function copiedXattrs(xattrs: readonly Xattr[]): readonly Xattr[] {
   const opaque = isOpaque(xattrs)
   return xattrs.filter(({ name }) => {

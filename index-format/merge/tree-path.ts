@@ -1,6 +1,7 @@
 /**
- * Finds what a path means inside one tree, its own symlinks followed and its root never left: how
- * containerd looks for a directory in each layer below the one it unpacks.
+ * Finds the inode at a path inside one tree. It follows the tree's own symlinks and never leaves
+ * the tree's root. containerd looks in this way for a directory in each layer below the one that it
+ * unpacks.
  */
 import { isDirectory, isSymlink } from '../file-mode.js'
 import { linkedPath } from '../layer/member-path.js'
@@ -8,9 +9,10 @@ import { MAX_SYMLINKS_FOLLOWED } from '../limits.js'
 import { type Inode, ROOT_INO, type Tree } from '../tree/tree.js'
 
 /**
- * The inode at `path` (latin1, clean, without slashes at its ends), a link in its last place followed
- * too. `undefined` when a component is missing; `blocked` when one is neither directory nor link, or
- * the links go round in circles.
+ * The inode at `path`: latin1, clean, without slashes at its ends. A symlink as the last component
+ * is followed, too. `undefined` if a component is missing. `blocked` if a component that should be
+ * a directory is neither a directory nor a symlink, or if there are more than MAX_SYMLINKS_FOLLOWED
+ * symlinks, as in a loop.
  */
 export function inodeAt(tree: Tree, path: string): Inode | 'blocked' | undefined {
   let left = path
@@ -22,7 +24,7 @@ export function inodeAt(tree: Tree, path: string): Inode | 'blocked' | undefined
   return 'blocked'
 }
 
-/** Goes as far as the first link: then `linked` is the path that it turns the whole path into. */
+/** Walks to the first symlink. `linked` is then the whole path with the symlink's target in it. */
 function walk(tree: Tree, path: string): Inode | 'blocked' | { linked: string } | undefined {
   let inode = tree.inode(ROOT_INO)
   if (path === '') return inode

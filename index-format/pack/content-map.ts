@@ -1,6 +1,6 @@
 /**
- * Where content went: for each different content its pieces, for each file its content. Numbers in
- * flat arrays, because a layer may have a million files.
+ * Records where content is stored: the pieces of each different content, and the content of each
+ * file. It uses flat arrays of numbers, because a layer may have a million files.
  */
 import type { Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -24,18 +24,21 @@ export class ContentMap {
   readonly #firstPiece: number[] = []
   readonly #endPiece: number[] = []
   readonly #pieces: number[] = []
-  /** Contents that this run stored, rather than found. */
+  /** Contents that this run stored. The others are known content. */
   readonly #stored: number[] = []
   readonly #contentOfFile = new Map<number, number>()
-  /** Where in the file its stored bytes stand; only of files with holes. */
+  /** The positions of the stored bytes in the file, only for files with holes. */
   readonly #runsOfFile = new Map<number, readonly Extent[]>()
 
-  /** The content with this digest, if it is here already. */
+  /** The number of the content with this digest, if it was added before. */
   find(digest: Digest): number | undefined {
     return this.#contents.find(digest)
   }
 
-  /** Takes up a content; its pieces follow in order before any other content is taken up. */
+  /**
+   * Adds a content and returns its number. The caller adds all its pieces, in order, before it adds
+   * another content. `stored` says that this run stores the content.
+   */
   add(digest: Digest, stored: boolean): number {
     const content = this.#contents.add(digest)
     this.#firstPiece[content] = this.#endPiece[content] = this.#pieces.length / STRIDE
@@ -43,7 +46,10 @@ export class ContentMap {
     return content
   }
 
-  /** Appends a piece to the newest content; it may be placed later. A piece that continues the last one joins it. */
+  /**
+   * Appends a piece to the newest content and returns its position, for `placePiece`. A piece that
+   * continues the last one is joined to it.
+   */
   addPiece(content: number, piece: Piece): number {
     const position = this.#pieces.length / STRIDE
     const last = position - 1
@@ -59,19 +65,19 @@ export class ContentMap {
     return position
   }
 
-  /** Says where a piece went whose frame was not complete when it was added. */
+  /** Sets the place of a piece whose frame was not yet written when the piece was added. */
   placePiece(position: number, pack: number, rawOffset: number): void {
     this.#pieces[position * STRIDE] = pack
     this.#pieces[position * STRIDE + 1] = rawOffset
   }
 
-  /** The file `fileId` holds this content, in these runs. */
+  /** Records that file `fileId` holds this content, in these runs. */
   setFile(fileId: number, content: number, runs: readonly Extent[]): void {
     this.#contentOfFile.set(fileId, content)
     if (runs.length > 1 || runs[0]?.offset !== 0) this.#runsOfFile.set(fileId, runs)
   }
 
-  /** The file's extents, `pack` being a position in the list of packs. */
+  /** The extents of a file. `pack` is a position in the list of packs. */
   extentsOf(fileId: number): Extent[] {
     const content = this.#contentOfFile.get(fileId)
     if (content === undefined) return []
@@ -108,7 +114,7 @@ export class ContentMap {
   }
 }
 
-/** Lays the pieces of a file's stored bytes over the runs where these stand in the file. */
+/** Assigns the pieces of a file's stored bytes to the runs that these bytes form in the file. */
 function extentsFromRuns(runs: readonly Extent[], pieces: readonly Piece[]): Extent[] {
   const extents: Extent[] = []
   let at = 0

@@ -1,16 +1,16 @@
 /**
- * Content-defined cutting: where a large file is cut into frames depends on the bytes around the
- * cut, so that an insertion moves the cuts near it and leaves the others, and two versions of a file
- * share most frames. A gear hash over the last 32 bytes, with a harder condition before the usual
- * size and an easier one after it (FastCDC, Xia et al., USENIX ATC 2016).
+ * Content-defined cutting of large files into frames. The bytes before a cut determine its place.
+ * So an insertion moves only the cuts near it, and two versions of a file share most frames. A gear
+ * hash over the last 32 bytes has to meet a condition: a harder one before the normal size of a
+ * piece, an easier one after it (FastCDC, Xia et al., USENIX ATC 2016).
  */
 import { createHash } from 'node:crypto'
 import { MAX_CUT_BYTES } from '../limits.js'
 import { FORMAT_FRAME_SIZES, type FrameSizes } from './frame-sizes.js'
 
-/** Each step shifts the hash by one bit, so that a byte is forgotten after 32. */
+/** Each step shifts the 32-bit hash by one bit, so that a byte has no effect after 32 steps. */
 const WINDOW_BYTES = 32
-/** The hash's upper bits, which all of the window has reached: 22 of them, then 18. */
+/** The upper 22 and the upper 18 bits of the hash: they depend on more bytes than lower bits do. */
 const HARD_MASK = 0xfffffc00 | 0
 const EASY_MASK = 0xffffc000 | 0
 
@@ -25,8 +25,8 @@ export class Cutter {
 
   /**
    * The length of the first piece of `bytes.subarray(from, to)`: `minCutBytes` to MAX_CUT_BYTES, or
-   * all of it when it has no more than `minCutBytes`. For the same answer wherever the bytes stand,
-   * `to` is the end of the file or at least MAX_CUT_BYTES away.
+   * all bytes if there are no more than `minCutBytes`. `to` must be the end of the file or at least
+   * MAX_CUT_BYTES after `from`. Otherwise the result depends on the buffering of the file.
    */
   cut(bytes: Uint8Array, from: number, to: number): number {
     const sizeBytes = Math.min(to - from, MAX_CUT_BYTES)
@@ -43,9 +43,10 @@ export class Cutter {
 }
 
 /**
- * The first position from `from`, before `to`, where the hash of the bytes before it has no bit of
- * `mask`. Every byte of a large file but the first of each piece comes through here: four positions a
- * turn, over arrays that V8 reads without a check of their type, take half the time of a plain loop.
+ * The first position from `from` on, and before `to`, where the hash of the bytes before it has no
+ * bit of `mask`; `undefined` if there is none. All bytes of a large file except the first ones of
+ * each piece are hashed here. Four positions in each turn of the loop, over arrays that V8 reads
+ * without a type check, take half the time of a plain loop.
  */
 function firstCut(
   piece: Uint8Array,
@@ -75,8 +76,8 @@ function firstCut(
 }
 
 /**
- * 256 32-bit integers. Entry i: the first four bytes, little-endian, of the SHA-256 of the ASCII text
- * "thin gear i", i in decimal.
+ * 256 32-bit integers. Entry i is the first four bytes, little-endian, of the SHA-256 of the ASCII
+ * text "thin gear i", with i in decimal.
  */
 export function gearTable(): Int32Array {
   return Int32Array.from({ length: 256 }, (_, value) =>

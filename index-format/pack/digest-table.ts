@@ -1,7 +1,7 @@
 /**
- * Numbers digests 0, 1, 2, … in the order of their first appearance: a hash table in typed arrays,
- * 40 to 48 bytes a digest, where a Map of strings takes four times that. A layer may have a million
- * files.
+ * Numbers digests 0, 1, 2, … in the order of their first appearance. It is a hash table in typed
+ * arrays that takes 40 to 48 bytes for each digest. A Map of strings takes four times that, and a
+ * layer may have a million files.
  */
 import { bytesFromDigest, type Digest, digestFromBytes } from '../digest.js'
 
@@ -24,7 +24,7 @@ export class DigestTable {
     return at === FREE ? undefined : at
   }
 
-  /** The number of `digest`, which gets the next one if it has none. */
+  /** The number of `digest`. A new digest gets the next number. */
   add(digest: Digest): number {
     const bytes = bytesFromDigest(digest)
     const slot = this.#slotOf(bytes)

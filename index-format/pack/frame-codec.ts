@@ -1,7 +1,7 @@
 /**
- * One zstd frame in, one frame's bytes out. Decompression writes into a buffer of exactly the size
- * the pack's table claims, so that nothing a frame holds makes it larger, and its result is compared
- * with the frame's digest before anybody sees it.
+ * Compresses and decompresses single zstd frames. Decompression writes into a buffer of exactly the
+ * size that the pack's table claims, so that a frame cannot expand beyond it. The result is
+ * returned only if it has the frame's digest.
  */
 import zstd from 'zstd-napi/binding.js'
 import { digestOf } from '../digest.js'
@@ -12,7 +12,7 @@ import type { Frame } from './pack-table.js'
 /**
  * Decompresses `compressed`, the bytes of `frame` in its pack, and verifies them. Throws
  * `invalid-pack` when the bytes are not one zstd frame of the claimed sizes, `digest-mismatch` when
- * they hold something else. The result is the caller's own.
+ * the content has another digest. The caller owns the result.
  */
 export function decodeFrame(frame: Frame, compressed: Uint8Array): Uint8Array {
   const raw = decompressed(frame, compressed)
@@ -64,19 +64,22 @@ function refused(frame: Frame, complaint: string, cause?: unknown): IndexFormatE
   return new IndexFormatError('invalid-pack', message, cause === undefined ? {} : { cause })
 }
 
-/** zstd's levels above need more memory to decompress. */
+/** Higher levels of zstd need more memory to decompress. */
 const MAX_LEVEL = 19
 
 /**
  * Compresses frames, one after the other, in the calling thread. The output depends on input, level
- * and the zstd library alone, not on what was compressed before.
+ * and the zstd library alone, not on earlier frames.
  */
 export class FrameEncoder {
   readonly #context = new zstd.CCtx()
   #level: number | undefined
   #scratch = Buffer.alloc(0)
 
-  /** At zstd `level`, 1 to 19. The result is the caller's own memory. */
+  /**
+   * Compresses `raw` at zstd `level`, 1 to 19. The caller owns the result. Throws `limit-exceeded`
+   * for another level.
+   */
   encode(raw: Uint8Array, level: number): Uint8Array {
     const bound = maxEncodedBytes(raw.length)
     if (this.#scratch.length < bound) this.#scratch = Buffer.allocUnsafeSlow(bound)
@@ -84,10 +87,10 @@ export class FrameEncoder {
     return new Uint8Array(this.#scratch.subarray(0, sizeBytes))
   }
 
-  /** Compresses into `target`, which has `maxEncodedBytes` of room, and answers how many bytes. */
+  /** As `encode`, into `target`, which has `maxEncodedBytes` of room. Returns the bytes written. */
   encodeInto(target: Uint8Array, raw: Uint8Array, level: number): number {
     if (this.#level !== level) {
-      // zstd would take another level, and say nothing.
+      // zstd would silently replace an invalid level by another one.
       if (!Number.isInteger(level) || level < 1 || level > MAX_LEVEL) {
         const message = `compress frame: zstd level ${level}, expected 1 to ${MAX_LEVEL}`
         throw new IndexFormatError('limit-exceeded', message)
@@ -103,7 +106,7 @@ export class FrameEncoder {
   }
 }
 
-/** Bytes that the compressed form of so many bytes may have. */
+/** The largest compressed size that `rawSizeBytes` bytes can have. */
 export function maxEncodedBytes(rawSizeBytes: number): number {
   return zstd.compressBound(rawSizeBytes)
 }

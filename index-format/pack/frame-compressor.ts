@@ -1,18 +1,19 @@
 /**
- * Where frames get compressed: in this thread, or in several. The result is the same; a writer puts
- * frames into their pack in the order in which it asked.
+ * Compresses frames in the calling thread, or in several threads. The compressed bytes are the
+ * same. A writer puts frames into their pack in the order in which it submitted them.
  */
 import { FrameEncoder } from './frame-codec.js'
 
 export interface FrameCompressor {
-  /** How many frames a caller should have under way to keep it busy; at most that many are accepted. */
+  /** Frames that a caller should have in compression to keep all threads busy. More are refused. */
   readonly maxInFlight: number
   /**
-   * Compresses one frame at zstd `level`. `raw` has been read when the call returns, before the
-   * promise is settled: its memory is the caller's to use again.
+   * Compresses one frame at zstd `level`, 1 to 19. The call reads `raw` before it returns: the
+   * caller may change `raw` before the promise settles. Rejects if the compressor is full, is
+   * closed or fails.
    */
   compress(raw: Uint8Array, level: number): Promise<Uint8Array>
-  /** Ends threads; what is under way is rejected. Idempotent. */
+  /** Ends the threads, and rejects the promises of frames in compression. Idempotent. */
   close(): Promise<void>
 }
 

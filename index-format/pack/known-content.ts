@@ -1,4 +1,4 @@
-/** What a publisher has stored before: the seam through which packing leaves it out. */
+/** Content that a publisher has stored before. Packing refers to it instead of storing it again. */
 import type { Digest } from '../digest.js'
 import type { PackTable } from './pack-table.js'
 
@@ -10,9 +10,9 @@ export interface KnownPiece {
 }
 
 export interface KnownContent {
-  /** The pieces, in order, of the file content with this digest. */
+  /** The pieces, in order, of the file content with this digest; `undefined` if it is not known. */
   file(digest: Digest): readonly KnownPiece[] | undefined
-  /** A frame with this digest, all of it. */
+  /** The whole of a frame with this digest; `undefined` if it is not known. */
   frame(digest: Digest): KnownPiece | undefined
 }
 

@@ -1,8 +1,9 @@
 /**
- * Puts the content of a layer's files into packs. Small files share frames, in the order in which
- * they come, which is that of their paths: neighbours compress well together. Large files are cut
- * where their content says. Content that is here already, in this layer or in the store, is referred
- * to. The result depends on the files, their order, the level and what is known; not on timing.
+ * Puts the content of a layer's files into packs. Small files share frames in the order of their
+ * paths, because neighbours compress well together. Large files are cut as `Cutter` says. Content
+ * that this layer or the store already has is not stored again: files refer to it. The result
+ * depends on the files, their order, the level, the frame sizes and the known content. Timing has
+ * no effect.
  */
 import { setImmediate } from 'node:timers/promises'
 import { type Digest, digestOf } from '../digest.js'
@@ -23,35 +24,35 @@ import { RunReader } from './run-reader.js'
 
 /** A regular file whose content is to be packed. */
 export interface PackInput {
-  /** What `extentsOf` will be asked for: the inode number in the tree being packed. Each once. */
+  /** The inode number in the tree being packed, for `PackedContent.extentsOf`. Each comes once. */
   readonly fileId: number
-  /** Of the stored bytes: the runs' bytes, one after the other. */
+  /** Digest of the stored bytes, which are the runs' bytes one after the other. */
   readonly digest: Digest
-  /** Where the stored bytes stand in the file, and in the spool (`rawOffset`). In order of `offset`. */
+  /** The runs of stored bytes, in order: `offset` is in the file, `rawOffset` in the spool. */
   readonly runs: readonly Extent[]
 }
 
 export interface PackFilesOptions {
   /** In path order, as `packInputsOf` gives them. */
   readonly files: Iterable<PackInput>
-  /** What the runs' `rawOffset` refers to. */
+  /** The spool with the bytes of the runs. */
   readonly spool: RandomAccess
   /** Default: nothing is known. */
   readonly known?: KnownContent
-  /** The caller's to close. */
+  /** The caller closes it. */
   readonly compressor: FrameCompressor
   /** zstd level, 1 to 19. */
   readonly level: number
   /** Default: the sizes of the format. */
   readonly sizes?: FrameSizes
-  /** Where the next pack goes; called after the one before is finished. */
+  /** Opens the sink of the next pack. Called after the pack before it is finished. */
   readonly openPack: () => PackSink
-  /** Told the bytes of each file or piece that has been dealt with. */
+  /** Called for each file that is done, with its stored bytes. */
   readonly onProgress?: (bytes: number) => void
   readonly signal?: AbortSignal
 }
 
-/** Content that was stored now: what a publisher remembers as known. */
+/** Content that this run stored. A publisher remembers it as known content. */
 export interface StoredContent {
   readonly digest: Digest
   /** `pack` is a position in `packs`. */
@@ -61,20 +62,21 @@ export interface StoredContent {
 export interface PackedContent {
   /** New packs and those found in the store, in the order of their first use. */
   readonly packs: readonly PackTable[]
-  /** Positions in `packs` of those that were written now. */
+  /** Positions in `packs` of the packs that this run wrote. */
   readonly newPacks: ReadonlySet<number>
   /** The file's extents; `pack` is a position in `packs`. Empty for a file that was not given. */
   extentsOf(fileId: number): Extent[]
-  /** Each different file content that was stored now, once. */
+  /** Each different file content that this run stored, once. */
   storedContents(): Iterable<StoredContent>
 }
 
-/** Files without any wait between them after which other work gets its turn. */
+/** After this many files, other work of the event loop gets a turn, even if no file had to wait. */
 const FILES_PER_TURN = 1000
 
 /**
- * Packs all files. A failure, or `signal`, aborts the pack being written; packs before it stay, they
- * are complete and belong to no index yet. Throws what the sink, the spool or the compressor throws.
+ * Packs all files. A failure or `signal` aborts the pack being written. Packs before it stay: they
+ * are complete, and no index refers to them yet. Throws the errors of the sink, the spool and the
+ * compressor, `invalid-pack` for wrong known content, and the signal's reason.
  */
 export async function packFiles(options: PackFilesOptions): Promise<PackedContent> {
   const packer = new FilePacker(options)
@@ -95,7 +97,7 @@ class FilePacker {
   /** Frames of large files in this run: `#framePlaces[n]` is where frame n is. */
   readonly #frames = new DigestTable()
   readonly #framePlaces: { pack: number; rawOffset: number }[] = []
-  /** The frame that small files are collected in. */
+  /** The frame in which small files are collected. */
   readonly #small: Buffer
   #smallBytes = 0
   /** Pieces in the frame being filled: [piece, offset in the frame] alternating. */
@@ -172,7 +174,7 @@ class FilePacker {
     return content
   }
 
-  /** Closes the frame that small files share, and says where their pieces are. */
+  /** Writes the frame that small files share, and sets the places of their pieces. */
   async #flushSmall(): Promise<void> {
     if (this.#smallBytes === 0) return
     const raw = this.#small.subarray(0, this.#smallBytes)
@@ -205,7 +207,7 @@ class FilePacker {
       this.#options.signal?.throwIfAborted()
       const length = this.#cutter.cut(window, from, to)
       const bytes = window.subarray(from, from + length)
-      // What is not cut is known by its file's digest already.
+      // A file that is not cut is one frame, whose digest is that of the file.
       const digest = length === sizeBytes ? file.digest : digestOf(bytes)
       const place = await this.#placeFrame(bytes, digest)
       this.#contents.addPiece(content, { ...place, length })
@@ -214,7 +216,7 @@ class FilePacker {
     return content
   }
 
-  /** Where these bytes are as a frame: in this run, in the store, or written now. */
+  /** The place of a frame with these bytes: one of this run, one in the store, or a new one. */
   async #placeFrame(
     bytes: Uint8Array,
     digest: Digest,

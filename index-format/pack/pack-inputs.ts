@@ -11,17 +11,17 @@ import type { PackInput } from './pack-files.js'
 
 const BATCH = 1024
 
-/** What packing asks of a name. */
+/** The facts about a name that packing needs. */
 export interface PackEntry {
   readonly ino: number
   readonly mode: number
   readonly nlink: number
-  /** Of a regular file's stored bytes. */
+  /** Digest of a regular file's stored bytes; may be `undefined` if there are none. */
   readonly digest: Digest | undefined
   readonly runs: readonly Extent[]
 }
 
-/** A tree that answers all of it at once. */
+/** A tree that gives all these facts in one call. */
 interface PackableTree {
   /** All of a directory's names, in byte order. */
   packEntries(parent: number): Iterator<PackEntry, undefined>
@@ -29,8 +29,9 @@ interface PackableTree {
 
 /**
  * Each regular file of `tree` with content, once, at its first name. `digestOf` gives the digest of
- * an inode's stored bytes; it is not asked where the tree itself gives them, as `LayerTree` does.
- * Memory grows with the directories and with the files that have several names.
+ * an inode's stored bytes. It is not called for a tree with `packEntries`, such as `LayerTree`.
+ * Throws `invalid-layer` for a directory with two names or a file without digest. Memory grows with
+ * the directories and with the files that have several names.
  */
 export function* packInputsOf(
   tree: Tree & Partial<PackableTree>,

@@ -1,6 +1,6 @@
 /**
- * The packs of one run: those it writes, one after the other, and those it found in the store. Each
- * has its position from the moment it is first used; a new one's table follows when it is complete.
+ * The packs of one run: those that it writes, one after the other, and those that it found in the
+ * store. A pack gets its position at its first use. A new pack gets its table when it is complete.
  */
 import type { Digest } from '../digest.js'
 import type { FrameCompressor } from './frame-compressor.js'
@@ -11,7 +11,7 @@ import type { PackTable } from './pack-table.js'
 export interface PackListOptions {
   readonly compressor: FrameCompressor
   readonly level: number
-  /** Called for each new pack, after the one before is finished. */
+  /** Opens the sink of the next pack. Called after the pack before it is finished. */
   readonly openPack: () => PackSink
 }
 
@@ -50,7 +50,7 @@ export class PackList {
     this.#writer = undefined
   }
 
-  /** Gives the current pack up; those before it are stored. */
+  /** Aborts the current pack. Packs before it stay stored. */
   async abort(): Promise<void> {
     const writer = this.#writer
     this.#writer = undefined

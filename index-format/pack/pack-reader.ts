@@ -1,4 +1,4 @@
-/** Reads a whole pack file that is at hand: for verification, inspection and the publisher. */
+/** Reads a whole pack file that is available: for verification, inspection and the publisher. */
 import { createHash } from 'node:crypto'
 import type { Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -19,8 +19,8 @@ export class PackReader {
   }
 
   /**
-   * Reads the table at the end of the pack called `digest`. Throws `invalid-pack`,
-   * `unsupported-version` or `truncated`. The caller keeps, and closes, `pack`.
+   * Reads the table at the end of the pack. The digest of the pack is `digest`; it is not verified
+   * here. Throws `invalid-pack`, `unsupported-version` or `truncated`. The caller closes `pack`.
    */
   static open(pack: RandomAccess, digest: Digest): PackReader {
     return new PackReader(pack, readPackTable(pack, digest))
@@ -38,7 +38,7 @@ export class PackReader {
     return decodeFrame(frame, compressed)
   }
 
-  /** Reads the whole file. Throws `digest-mismatch` unless it is what it is called. */
+  /** Reads the whole file. Throws `digest-mismatch` unless the file has the digest of the pack. */
   verifyDigest(): void {
     const found = digestOfAccess(this.#pack)
     if (found !== this.table.digest) {
@@ -48,7 +48,7 @@ export class PackReader {
   }
 }
 
-/** The digest of everything `access` holds. */
+/** The digest of all bytes of `access`. */
 function digestOfAccess(access: RandomAccess): Digest {
   const hash = createHash('sha256')
   const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, access.sizeBytes))

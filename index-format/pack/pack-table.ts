@@ -1,12 +1,12 @@
 /**
- * Where the frames of a pack are. The table stands at the end of the pack file, in the index of
- * every tree that uses the pack, and in the publisher's database; it is the same everywhere.
+ * The table of a pack: where its frames are. The table is at the end of the pack file, in the index
+ * of every tree that uses the pack, and in the publisher's database. It is the same everywhere.
  */
 import type { Digest } from '../digest.js'
 
 /** One zstd frame: the unit of fetch, verification and caching. */
 export interface Frame {
-  /** Where its bytes begin in the pack's uncompressed address space. Frames follow each other without gap. */
+  /** Where its bytes begin in the pack's uncompressed address space. Frames leave no gaps. */
   readonly rawOffset: number
   /** Uncompressed bytes; 1 to MAX_FRAME_RAW_BYTES. */
   readonly rawSizeBytes: number
@@ -14,15 +14,15 @@ export interface Frame {
   readonly offset: number
   /** Compressed bytes. */
   readonly sizeBytes: number
-  /** Of the uncompressed bytes. */
+  /** Digest of the uncompressed bytes. */
   readonly digest: Digest
 }
 
 /** A pack: a run of frames, in one blob of the store. */
 export interface PackTable {
-  /** Of the pack file as it is stored. */
+  /** Digest of the pack file as it is stored. */
   readonly digest: Digest
-  /** The pack file, the table at its end included. */
+  /** Bytes of the pack file, including the table at its end. */
   readonly sizeBytes: number
   /** The sum of the frames' `rawSizeBytes`. */
   readonly rawSizeBytes: number
@@ -30,7 +30,7 @@ export interface PackTable {
   readonly frames: readonly Frame[]
 }
 
-/** Which frame covers `rawOffset` of the pack's uncompressed bytes; the caller has checked that there is one. */
+/** The number of the frame that covers `rawOffset`. The caller has checked that there is one. */
 export function frameIndexAt({ frames }: PackTable, rawOffset: number): number {
   let low = 0
   let high = frames.length - 1

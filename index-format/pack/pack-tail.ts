@@ -1,7 +1,7 @@
 /**
- * The end of a pack file: a zstd skippable frame with the table of the pack's frames, so that
- * `zstd -dc` of the whole file still gives the content. FORMAT.md draws it. All integers are
- * little-endian, as zstd's own.
+ * The end of a pack file: a zstd skippable frame with the table of the pack's frames. `zstd -dc` of
+ * the whole file still gives the content. FORMAT.md has the layout. All integers are little-endian,
+ * like those of zstd.
  */
 import { bytesFromDigest, type Digest, digestFromBytes } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -25,7 +25,7 @@ const FOOTER_BYTES = 4 + 4 + 8
 const FOOTER_MAGIC = Buffer.from('THINPACK')
 const PACK_VERSION = 1
 
-/** The table as it ends a pack file. */
+/** The bytes of the table at the end of a pack file. */
 export function tailFromFrames(frames: readonly Frame[]): Uint8Array {
   const contentBytes = frames.length * ROW_BYTES + FOOTER_BYTES
   const tail = Buffer.alloc(SKIPPABLE_HEADER_BYTES + contentBytes)
@@ -49,8 +49,8 @@ function tailBytesOf(frames: number): number {
 }
 
 /**
- * Reads the table at the end of a pack file. `digest` is what the pack is called and becomes the
- * table's; it is not verified here. Throws `invalid-pack`, `unsupported-version` or `truncated`.
+ * Reads the table at the end of a pack file. `digest` is the digest of the pack. It is put into the
+ * table and not verified here. Throws `invalid-pack`, `unsupported-version` or `truncated`.
  */
 export function readPackTable(pack: RandomAccess, digest: Digest): PackTable {
   const { sizeBytes } = pack

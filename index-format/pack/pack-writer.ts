@@ -1,7 +1,7 @@
 /**
- * Writes one pack: frames in the order in which they are added, then their table. A frame's place in
- * the pack's raw address space is known when it is added, its place in the file when it has been
- * compressed; how long that takes, and in which thread, leaves no trace in the file.
+ * Writes one pack: frames in the order in which they are added, then their table. The raw offset of
+ * a frame is known when it is added, its offset in the file when it has been compressed. The time
+ * and the thread of compression do not change the file.
  */
 import { createHash } from 'node:crypto'
 import type { Digest } from '../digest.js'
@@ -11,19 +11,19 @@ import type { FrameCompressor } from './frame-compressor.js'
 import { tailFromFrames } from './pack-tail.js'
 import type { Frame, PackTable } from './pack-table.js'
 
-/** Where the bytes of one pack go. */
+/** Takes the bytes of one pack. */
 export interface PackSink {
-  /** In order, one call at a time. `bytes` is the sink's to keep. */
+  /** Appends `bytes`, which the sink may keep. One call at a time. */
   write(bytes: Uint8Array): Promise<void>
-  /** All is written; `table` has the pack's digest. After this the pack is stored, durably. */
+  /** Called after the last `write`; `table` has the digest. Resolves when the pack is durable. */
   finish(table: PackTable): Promise<void>
-  /** Instead of `finish`: the pack will not be completed; nothing of it may remain. */
+  /** Called instead of `finish` for a pack that is not completed. Nothing of it may remain. */
   abort(): Promise<void>
 }
 
 export interface PackWriterOptions {
   readonly sink: PackSink
-  /** The caller's to close; several writers may share it, one at a time. */
+  /** The caller closes it. Several writers may use it, one after the other. */
   readonly compressor: FrameCompressor
   /** zstd level, 1 to 19. */
   readonly level: number
@@ -34,13 +34,13 @@ interface PendingFrame {
   readonly rawSizeBytes: number
   readonly digest: Digest
   readonly compressed: Promise<Uint8Array>
-  /** Compressed, or failed. */
+  /** Whether compression has ended, with or without success. */
   isDone: boolean
 }
 
 /**
- * Frames that wait to be written, those in the compressor included: a thread that has done three small
- * ones goes on with the next while another is still at a large one that comes before them.
+ * Raw bytes of frames that are not yet written, including those in the compressor. So a thread goes
+ * on with further small frames while another thread compresses a large frame before them.
  */
 const MAX_PENDING_RAW_BYTES = 16 * 1024 * 1024
 
@@ -49,7 +49,7 @@ export class PackWriter {
   readonly #hash = createHash('sha256')
   readonly #frames: Frame[] = []
   readonly #pending: PendingFrame[] = []
-  /** What the compressor has in hand. Never rejects. */
+  /** One promise for each frame in the compressor. They never reject. */
   readonly #compressing = new Set<Promise<void>>()
   #pendingRawBytes = 0
   #rawSizeBytes = 0
@@ -59,7 +59,7 @@ export class PackWriter {
     this.#options = options
   }
 
-  /** Raw bytes added so far: where the next frame will stand. */
+  /** Raw bytes added so far: the raw offset of the next frame. */
   get rawSizeBytes(): number {
     return this.#rawSizeBytes
   }
@@ -71,8 +71,9 @@ export class PackWriter {
   }
 
   /**
-   * Adds a frame of `raw`, whose digest the caller has, and gives its raw offset. Waits while the
-   * compressor has enough to do; the memory of `raw` is the caller's again afterwards.
+   * Adds a frame of `raw`, whose digest is `digest`, and returns its raw offset. Waits while the
+   * compressor is busy. Afterwards the caller may change `raw`. Throws `limit-exceeded` if the
+   * frame does not fit.
    */
   async add(raw: Uint8Array, digest: Digest): Promise<number> {
     if (raw.length < 1 || raw.length > MAX_FRAME_RAW_BYTES || !this.fits(raw.length)) {
@@ -87,7 +88,7 @@ export class PackWriter {
     return rawOffset
   }
 
-  /** Writes what is under way and the table. The pack needs one frame at least. */
+  /** Writes the remaining frames and the table. Throws `invalid-pack` if no frame was added. */
   async finish(): Promise<PackTable> {
     while (this.#pending.length > 0) await this.#writeOldest()
     if (this.#frames.length === 0) {
@@ -105,7 +106,7 @@ export class PackWriter {
     return table
   }
 
-  /** Gives the pack up, whatever state it is in. */
+  /** Aborts the pack, in any state, after the compressor has finished its frames. */
   async abort(): Promise<void> {
     await Promise.allSettled(this.#pending.map((frame) => frame.compressed))
     this.#pending.length = 0
@@ -116,7 +117,7 @@ export class PackWriter {
     const { compressor, level } = this.#options
     const compressed = compressor.compress(raw, level)
     const frame: PendingFrame = { ...place, rawSizeBytes: raw.length, compressed, isDone: false }
-    // A rejection is met when the frame's turn comes; until then it must not count as unhandled.
+    // `#writeOldest` passes a rejection on. Until then it must not count as unhandled.
     const done: Promise<void> = compressed.then(nothing, nothing).then(() => {
       frame.isDone = true
       this.#compressing.delete(done)
@@ -125,7 +126,7 @@ export class PackWriter {
     return frame
   }
 
-  /** Writes what can be written, and waits until the compressor takes another frame. */
+  /** Writes the frames that are ready, and waits until the compressor can take another frame. */
   async #makeRoom(rawSizeBytes: number): Promise<void> {
     const { maxInFlight } = this.#options.compressor
     for (;;) {

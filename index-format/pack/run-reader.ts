@@ -14,7 +14,7 @@ export class RunReader {
     this.#runs = runs
   }
 
-  /** Fills `target` with the next bytes. */
+  /** Fills `target` with the next bytes. Throws `truncated` if there are too few. */
   read(target: Uint8Array): void {
     for (let at = 0; at < target.length;) {
       const run = this.#runs[this.#run]

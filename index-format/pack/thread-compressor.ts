@@ -1,7 +1,7 @@
 /**
- * Compresses frames in worker threads. Each thread has two slots of memory that both sides see, so
- * that it never waits for the next frame, memory is bounded, and nothing large is allocated or
- * handed over for a frame.
+ * Compresses frames in worker threads. Each thread has two slots of memory that it shares with the
+ * calling thread. So a thread need not wait for the next frame, memory is bounded, and no large
+ * buffer is allocated or passed for the raw bytes of a frame.
  */
 import { Worker } from 'node:worker_threads'
 import { IndexFormatError } from '../errors.js'
@@ -18,7 +18,7 @@ interface Waiter {
 interface Thread {
   readonly worker: Worker
   readonly slots: readonly CompressorSlot[]
-  /** Who waits for the frame in each slot; `undefined`: the slot is free. */
+  /** The callbacks for the frame in each slot; `undefined` if the slot is free. */
   readonly waiters: (Waiter | undefined)[]
   inFlight: number
 }
@@ -35,7 +35,7 @@ export class ThreadCompressor implements FrameCompressor {
     this.maxInFlight = threads.length * SLOTS_PER_THREAD
   }
 
-  /** Starts `threads` threads, at least 1. The caller closes it. */
+  /** Starts `threads` threads, at least 1. The caller closes the compressor. */
   static start(threads: number): ThreadCompressor {
     const started = Array.from({ length: Math.max(1, threads) }, startThread)
     const compressor = new ThreadCompressor(started)
@@ -102,7 +102,7 @@ function startThread(): Thread {
   return { worker, slots, waiters, inFlight: 0 }
 }
 
-/** The kernel gives pages to it as they are used: frames are much smaller than the largest one. */
+/** Shared memory. The kernel provides its pages on first use, and most frames use few of them. */
 function sharedBytes(sizeBytes: number): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(sizeBytes))
 }
@@ -115,6 +115,6 @@ function settle(thread: Thread, reply: CompressReply): void {
   thread.waiters[slot] = undefined
   thread.inFlight--
   if ('failure' in reply) waiter.reject(new Error(`compress frame: ${reply.failure}`))
-  // The slot is used again at once: what is handed out is a copy.
+  // The slot is reused at once, so the result is a copy.
   else waiter.resolve(new Uint8Array(memory.compressed.subarray(0, reply.sizeBytes)))
 }

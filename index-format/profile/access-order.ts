@@ -1,4 +1,4 @@
-/** Reads as they come, turned into the ranges of a profile: rounded to pages, each page once. */
+/** Turns reads into the ranges of a profile: in order, rounded to pages, each page once. */
 import { MAX_PROFILE_RANGES } from '../limits.js'
 import { directoriesOf, PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
 
@@ -7,19 +7,22 @@ export class AccessOrder {
   /** Pages that are in a range already, by inode. */
   readonly #seen = new Map<number, Set<number>>()
 
-  /** Adds a read of `length` bytes; pages that were read before are passed over. */
+  /**
+   * Adds a read of `length` bytes at `offset`. Pages that are in a range already are skipped. Once
+   * there are MAX_PROFILE_RANGES ranges, pages that need a new range are dropped.
+   */
   add(ino: number, offset: number, length: number): void {
     const seen = this.#pagesOf(ino)
     const end = Math.ceil((offset + length) / PROFILE_PAGE_BYTES)
     for (let page = Math.floor(offset / PROFILE_PAGE_BYTES); page < end; page++) {
       if (seen.has(page)) continue
-      // A profile over its bound keeps the beginning, which is what a start needs first.
+      // A full profile keeps its beginning, because a start needs that first.
       if (!this.#append(ino, page)) return
       seen.add(page)
     }
   }
 
-  /** What was read so far. */
+  /** The ranges of all reads so far, in the order of first access. */
   ranges(): readonly ProfileRange[] {
     return [...this.#ranges]
   }
@@ -47,8 +50,8 @@ export class AccessOrder {
 }
 
 /**
- * Profiles of different commands as a list: one of the same commands as an earlier one takes
- * its place, others follow.
+ * Keeps one profile for each list of commands. A later profile with the same commands replaces the
+ * earlier one, at its position.
  */
 export function profilesByCommand(profiles: readonly Profile[]): Profile[] {
   const byCommand = new Map<string, Profile>()
@@ -57,8 +60,8 @@ export function profilesByCommand(profiles: readonly Profile[]): Profile[] {
 }
 
 /**
- * One profile of several starts of the same tree: the first keeps its order, each further one adds
- * what those before it did not read.
+ * Joins several starts of the same tree into one profile with the index of `first`. The ranges of
+ * `first` keep their order. Each further profile adds the pages that no profile before it read.
  */
 export function mergedProfile(first: Profile, ...others: readonly Profile[]): Profile {
   const order = new AccessOrder()

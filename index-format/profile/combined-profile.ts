@@ -1,7 +1,7 @@
 /**
- * Several starts of one tree, each with a profile of its own, laid out one after the other: what all
- * of them read first, then what fewer read. Nobody knows, when an image is pulled, which
- * of its programs will run.
+ * Orders the pages of several starts of one tree, each with its own profile: first the pages that
+ * all starts read, then pages that fewer starts read. When an image is pulled, it is not known
+ * which of its programs will run.
  */
 import { IndexFormatError } from '../errors.js'
 import { MAX_STARTS } from '../limits.js'
@@ -10,15 +10,16 @@ import { groupedProfile } from './grouped-profile.js'
 import { pagesOf, pageStarts } from './page-starts.js'
 import { PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
 
-/** A run of a file's pages that the same starts read. */
+/** A run of a file's pages that are all read by the same starts. */
 export interface SharedRange extends ProfileRange {
-  /** Bit i is set where start i reads it. */
+  /** Bit i is set if start i reads the range. */
   readonly starts: number
 }
 
 /**
- * All pages of `profiles`, each once: pages of more starts before those of fewer, else those of an
- * earlier profile first, in its order. Throws `limit-exceeded` for more than MAX_STARTS profiles.
+ * All pages of `profiles`, each once. Pages that more starts read come first; at equal numbers,
+ * those of an earlier profile. Pages of the same starts are in order of access, grouped by
+ * `groupedProfile`. Throws `limit-exceeded` for more than MAX_STARTS profiles.
  */
 export function combinedRanges(profiles: readonly Profile[]): SharedRange[] {
   if (profiles.length > MAX_STARTS) {
@@ -50,7 +51,7 @@ function bitCount(starts: number): number {
   return count
 }
 
-/** The set that has the earliest start that the other lacks comes first. */
+/** Negative if set `a` comes first: it then has the lowest start that only one of the sets has. */
 function firstDifference(a: number, b: number): number {
   const differing = a ^ b
   return (a & differing & -differing) === 0 ? 1 : -1

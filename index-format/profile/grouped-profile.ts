@@ -1,12 +1,15 @@
 /**
- * Access order, made coarser: what is read within a short while stands in order of file and place.
- * Neighbouring pages then compress together, are one extent of the index and one message to the
- * kernel, and nothing arrives noticeably later.
+ * Makes access order coarser: ranges that are read shortly after each other are sorted by inode and
+ * offset. Neighbouring pages are then compressed together, and are one extent of the index and one
+ * message to the kernel. No page arrives noticeably later.
  */
 import { STARTUP_FRAME_RAW_BYTES } from '../limits.js'
 import type { Profile, ProfileRange } from './profile.js'
 
-/** The same pages; runs of ranges that fit into one frame of the startup pack are sorted and joined. */
+/**
+ * The same pages as in `profile`. Consecutive ranges that together fit into one frame of a startup
+ * pack are sorted by inode and offset, and adjacent ones are joined.
+ */
 export function groupedProfile(profile: Pick<Profile, 'ranges'>): Pick<Profile, 'ranges'> {
   const ranges: ProfileRange[] = []
   let group: ProfileRange[] = []

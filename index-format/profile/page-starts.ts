@@ -1,7 +1,10 @@
-/** Which of several starts read which pages. */
+/** Finds the starts that read each page. */
 import { PROFILE_PAGE_BYTES, type Profile, type ProfileRange } from './profile.js'
 
-/** By inode, for each page: bit i is set where profile i names it. Of MAX_STARTS profiles at most. */
+/**
+ * The starts that read each page, by inode number and page number: bit i is set if `profiles[i]`
+ * names the page. `profiles` has at most MAX_STARTS elements.
+ */
 export function pageStarts(profiles: readonly Profile[]): Map<number, Map<number, number>> {
   const startsOf = new Map<number, Map<number, number>>()
   for (const [at, { ranges }] of profiles.entries()) {
@@ -14,7 +17,7 @@ export function pageStarts(profiles: readonly Profile[]): Map<number, Map<number
   return startsOf
 }
 
-/** Every page, in the order of the ranges. */
+/** Every page of `ranges`, in their order. `page` is the offset divided by PROFILE_PAGE_BYTES. */
 export function* pagesOf(
   ranges: readonly ProfileRange[],
 ): Generator<{ ino: number; page: number }> {

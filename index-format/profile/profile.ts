@@ -1,7 +1,7 @@
 /**
- * What a program read while it started, in the order in which it first read it. Inode numbers are
- * those of the image's merged tree, which are the same in every index of the same tree; so a
- * profile stays good when the image is published anew with other packs.
+ * A profile: the pages that a program read while it started, in the order of first access. Inode
+ * numbers are those of the image's merged tree. They are the same in every index of that tree, so
+ * that a profile stays valid when the image is published again with other packs.
  */
 import type { Digest } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -15,7 +15,7 @@ import {
 import { JsonCursor } from '../recipe/json-cursor.js'
 import type { Tree } from '../tree/tree.js'
 
-/** What reads are rounded to: a page of every machine this runs on divides it or equals it. */
+/** Reads are rounded to this unit. The page size of every machine in use equals or divides it. */
 export const PROFILE_PAGE_BYTES = 4096
 
 /** A run of a file's pages. */
@@ -28,21 +28,28 @@ export interface ProfileRange {
 }
 
 export interface Profile {
-  /** An index of the tree that was recorded; any other index of that tree will do. */
+  /** An index of the recorded tree. The profile is valid for any other index of that tree, too. */
   readonly index: Digest
-  /** What was run, as a person would type it; informative. */
+  /** The commands that were run, as a person would type them. Informative. */
   readonly commands: readonly string[]
   /** In the order of first access; no page twice. */
   readonly ranges: readonly ProfileRange[]
-  /** Inodes of the directories in which something was looked for, ascending. Absent where nobody recorded that. */
+  /**
+   * Inode numbers of the directories in which a name was looked up or listed, ascending. Absent if
+   * they were not recorded.
+   */
   readonly directories?: readonly number[]
 }
 
-/** Of one profile. */
+/** Commands of one profile. */
 export const MAX_COMMANDS = 64
+/** Bytes of one command. */
 export const MAX_COMMAND_BYTES = 4096
 
-/** Parses a profile. Throws `invalid-profile` naming the JSON path, `unsupported-version`, `limit-exceeded`. */
+/**
+ * Parses a profile. Throws `invalid-profile` naming the JSON path, `unsupported-version`, or
+ * `limit-exceeded` for more than MAX_PROFILE_BYTES.
+ */
 export function profileFromBytes(bytes: Uint8Array): Profile {
   if (bytes.length > MAX_PROFILE_BYTES) {
     const message = `profile: ${bytes.length} bytes, at most ${MAX_PROFILE_BYTES} are read`
@@ -65,7 +72,7 @@ export function profileFromBytes(bytes: Uint8Array): Profile {
   }
 }
 
-/** The same profile gives the same bytes. */
+/** The JSON of a profile. The same profile gives the same bytes. */
 export function bytesFromProfile(profile: Profile): Uint8Array {
   const { index, commands } = profile
   const ranges = profile.ranges.map(({ ino, offset, length }) => [ino, offset, length])
@@ -73,7 +80,7 @@ export function bytesFromProfile(profile: Profile): Uint8Array {
   return Buffer.from(`${JSON.stringify(json)}\n`)
 }
 
-/** The member `directories` of a document that has `Profile`'s. */
+/** Parses the member `directories` of a profile or a startup plan; empty if it is absent. */
 export function directoriesFromJson(json: JsonCursor): Pick<Profile, 'directories'> {
   const member = json.member('directories')
   if (!member.present) return {}
@@ -81,14 +88,15 @@ export function directoriesFromJson(json: JsonCursor): Pick<Profile, 'directorie
   return directoriesOf([{ directories: inos }])
 }
 
-/** What `directoriesFromJson` reads. */
+/** The member that `directoriesFromJson` parses, in an object; empty if it is absent. */
 export function jsonFromDirectories({ directories }: Pick<Profile, 'directories'>): object {
   return directories === undefined ? {} : { directories }
 }
 
 /**
- * The directories of all these profiles; absent where one of them names none: nobody knows then in
- * which directories that one looks. Those over the bound are left out.
+ * The directories of all `profiles`, each once, ascending. Absent if one of the profiles names
+ * none, because it is then unknown in which directories that start looks. Those beyond the first
+ * MAX_PROFILE_DIRECTORIES are left out.
  */
 export function directoriesOf(
   profiles: readonly Pick<Profile, 'directories'>[],

@@ -1,22 +1,22 @@
 /**
- * Several starts of one command as one profile. A program whose threads race, or that collects
- * garbage, touches some other pages of its large files each time. Where several starts differ, one
- * more will touch pages that none of them did: of such a file everything is named that lies between
- * the first page and the last.
+ * Joins several starts of one command into one profile. A program whose threads race, or that
+ * collects garbage, touches partly different pages of its large files at each start. If recorded
+ * starts differ in a file, the next start will touch pages of it that none of them did. The profile
+ * then names all pages of that file between the first one read and the last.
  */
 import { mergedProfile } from './access-order.js'
 import { pageStarts } from './page-starts.js'
 import { PROFILE_PAGE_BYTES, type Profile } from './profile.js'
 
-/** Pages that not all starts read, after which a file counts as one that is read at random. */
+/** A file counts as read at random if at least this many pages were read in some starts only. */
 const MIN_UNSTEADY_PAGES = 4
-/** Beyond 32 MiB the rest of a file costs more than the pages that would be missed. */
+/** 32 MiB. Beyond this, fetching the rest of a file costs more than missing some pages of it. */
 const MAX_UNSTEADY_FILE_PAGES = 8192
 
 /**
- * All that these starts, of the same command and tree, read: the first keeps its order, further ones
- * add what those before did not read, and the rest of files that are read at random comes last. One
- * start stays as it is. MAX_STARTS at most.
+ * Joins starts of the same command and tree, at most MAX_STARTS. The ranges of `first` keep their
+ * order. Each further start adds the pages that no start before it read. The remaining pages of
+ * files that are read at random come last. A single start keeps its pages and their order.
  */
 export function repeatedStarts(first: Profile, ...others: readonly Profile[]): Profile {
   const starts = [first, ...others]

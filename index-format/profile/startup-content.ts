@@ -1,33 +1,36 @@
 /**
- * The content that a profile names, laid out for the startup pack: in access order, one piece after
- * the other; and the extents of the files it comes from, cut so that these bytes are read from the
- * startup pack and all others from where they were.
+ * Lays out the content that a profile names for the startup packs: in access order, one piece after
+ * the other. It also computes the new extents of the files: the bytes in startup packs are read
+ * from there, all other bytes from their old place.
  */
 import type { Extent, Tree } from '../tree/tree.js'
 import type { ProfileRange } from './profile.js'
 
-/** A run of bytes that goes into the startup pack. */
+/** A run of a file's bytes that goes into the startup packs. */
 export interface StartupPiece {
   readonly ino: number
-  /** Where in the file. */
+  /** Position in the file, in bytes. */
   readonly offset: number
   readonly length: number
   /** Where the bytes are now. */
   readonly source: { readonly pack: number; readonly rawOffset: number }
-  /** Where they go: in the startup packs' common address space, from 0. */
+  /** Where the bytes go: a position in the common address space of the startup packs, from 0. */
   readonly startupOffset: number
-  /** Which starts read it, as the range says it comes from. */
+  /** The starts that read the piece, as in its range: bit i is set if start i does. */
   readonly starts?: number
 }
 
 export interface StartupContent {
-  /** In the order in which they are to be written. */
+  /** In the order in which they have to be written. */
   readonly pieces: readonly StartupPiece[]
-  /** The sum of their lengths. */
+  /** The sum of the pieces' lengths. */
   readonly sizeBytes: number
 }
 
-/** Lays out what `profile` names in `tree`. Holes, and inodes that are no files, have nothing to store. */
+/**
+ * Lays out the content that `profile` names in `tree`. Holes, and inodes that are not files, give
+ * no pieces: they have no content.
+ */
 export function startupContent(
   tree: Tree,
   profile: { readonly ranges: readonly (ProfileRange & { readonly starts?: number })[] },
@@ -51,7 +54,10 @@ export function startupContent(
   return { pieces, sizeBytes }
 }
 
-/** Where the startup content was put: a position of its address space, as a pack and an offset there. */
+/**
+ * Finds where a position of the startup content was stored: the pack, the offset in the pack, and
+ * in `roomBytes` how many bytes of the pack are there from that offset on.
+ */
 export type StartupPlace = (startupOffset: number) => {
   pack: number
   rawOffset: number
@@ -59,9 +65,8 @@ export type StartupPlace = (startupOffset: number) => {
 }
 
 /**
- * A file's extents once the startup packs exist: `extents` with the pieces of this file taken out of
- * their old place. `place` says where a position of the startup content is, and how many bytes
- * follow it in the same pack.
+ * The extents of a file once the startup packs exist: `extents`, but the bytes of `pieces`, all of
+ * this file, come from the startup packs. `place` and `extents` must number packs in the same way.
  */
 export function extentsWithStartup(
   extents: readonly Extent[],
@@ -102,7 +107,7 @@ function pushStartup(result: Extent[], piece: StartupPiece, place: StartupPlace)
       last?.pack === pack &&
       last.offset + last.length === offset &&
       last.rawOffset + last.length === rawOffset
-    // Pages that were read one after the other stand one after the other: one extent for all.
+    // Pages that were read in sequence are neighbours in the pack: one extent covers them.
     if (follows) result[result.length - 1] = { ...last, length: last.length + length }
     else result.push({ offset, length, pack, rawOffset })
     done += length

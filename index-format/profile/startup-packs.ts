@@ -1,7 +1,7 @@
 /**
  * Writes the startup packs: the content that a profile names, in access order. Frames are small, so
- * that the first bytes are there soon, and no page is cut in two by them: a frame alone is enough to
- * fill pages of the kernel's cache.
+ * that the first bytes arrive early. Frames are cut at page boundaries, so that a single frame is
+ * enough to fill pages of the kernel's cache.
  */
 import { digestOf } from '../digest.js'
 import { STARTUP_FRAME_RAW_BYTES } from '../limits.js'
@@ -13,19 +13,22 @@ import { PROFILE_PAGE_BYTES } from './profile.js'
 import type { StartupContent, StartupPiece, StartupPlace } from './startup-content.js'
 
 export interface PackStartupOptions {
-  /** Fills `target` from a pack of the tree, verified. Several calls are under way at a time. */
+  /**
+   * Fills `target` with verified bytes of a pack of the tree, from `rawOffset` on. Several calls
+   * may run at the same time.
+   */
   readonly read: (pack: number, rawOffset: number, target: Uint8Array) => Promise<void>
-  /** The caller's to close. */
+  /** The caller closes it. */
   readonly compressor: FrameCompressor
   /** zstd level, 1 to 19. */
   readonly level: number
-  /** Where the next pack goes; called after the one before is finished. */
+  /** Opens the sink of the next pack. Called after the pack before it is finished. */
   readonly openPack: () => PackSink
   readonly signal?: AbortSignal
 }
 
 export interface StartupPacks {
-  /** In the order in which they are to be fetched; together they hold the whole content. */
+  /** In the order in which they have to be fetched. Together they hold the whole content. */
   readonly packs: readonly PackTable[]
   /** `pack` is a position in `packs`. */
   readonly place: StartupPlace
@@ -33,12 +36,15 @@ export interface StartupPacks {
 
 interface FramePart {
   readonly piece: StartupPiece
-  /** From the start of the piece. */
+  /** Bytes from the start of the piece. */
   readonly from: number
   readonly length: number
 }
 
-/** Packs `content`. A failure, or `signal`, aborts the pack being written. */
+/**
+ * Writes `content` into startup packs. A failure or `signal` aborts the pack being written. Throws
+ * the errors of `read`, the compressor and the sink, and the signal's reason.
+ */
 export async function packStartup(
   content: StartupContent,
   options: PackStartupOptions,
@@ -65,7 +71,7 @@ function* framesOf(pieces: readonly StartupPiece[]): Generator<FramePart[]> {
   for (const piece of pieces) {
     for (let from = 0; from < piece.length;) {
       const left = piece.length - from
-      // A piece begins at a page, or at the end of another extent, where nothing can be done.
+      // Cut at a page. A piece that begins inside a page, where an extent does, cannot be aligned.
       const length = left <= room ? left : room - (room % PROFILE_PAGE_BYTES)
       if (length > 0) {
         frame.push({ piece, from, length })

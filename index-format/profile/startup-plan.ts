@@ -1,7 +1,7 @@
 /**
- * What a node needs to bring a start in, before and without looking into the index: where the frames
- * of the startup packs are, and which bytes of which files they hold. It travels in the thin layer,
- * one zstd frame of JSON.
+ * The startup plan: where the frames of the startup packs are, and which bytes of which files they
+ * hold. With it a node fetches the content of a start before it has the index. The plan is in the
+ * thin layer, as one zstd frame of JSON.
  */
 import { decompressedFrame, tooLarge } from '../compression/bounded-frame.js'
 import { bytesFromDigest, type Digest, digestFromBytes } from '../digest.js'
@@ -31,38 +31,41 @@ import {
   type Profile,
 } from './profile.js'
 
-/** A run of a file's bytes; its place in the startup packs follows from those before it. */
+/** A run of a file's bytes. Its place in the startup packs is the end of the run before it. */
 export interface StartupRun {
   readonly ino: number
   readonly offset: number
   readonly length: number
-  /** Bit i is set where start i of the plan reads it; absent where there is one start only. */
+  /** Bit i is set if start i of the plan reads the run. May be absent if there is one start. */
   readonly starts?: number
 }
 
 /** One of the starts that a plan is for. */
 export interface PlannedStart {
-  /** What was run, as a person would type it; informative. */
+  /** The commands that were run, as a person would type them. Informative. */
   readonly commands: readonly string[]
 }
 
 export interface StartupPlan {
-  /** In the order in which they are to be fetched. */
+  /** In the order in which they have to be fetched. */
   readonly packs: readonly PackTable[]
-  /** What the packs hold, one after the other: lengths add up to the packs' raw sizes. */
+  /** The content of the packs, in order. The lengths add up to the packs' raw sizes. */
   readonly runs: readonly StartupRun[]
-  /** One path for each file of `runs`, raw bytes, without leading slash. */
+  /** One path for each file of `runs`, by inode number: raw bytes, without leading slash. */
   readonly paths: ReadonlyMap<number, Uint8Array>
-  /** Nothing that a node needs: the directories that its profiles name. Default: none. */
+  /** The directories that the profiles of the plan name. No node needs them. Default: none. */
   readonly directories?: readonly number[]
-  /** Nothing that a node needs: which profiles the plan was made of. Default: one without commands. */
+  /** The profiles that the plan was made of. No node needs them. Default: one without commands. */
   readonly starts?: readonly PlannedStart[]
 }
 
 const LEVEL = 19
 const LIMIT = { maxBytes: MAX_STARTUP_PLAN_BYTES, what: 'startup plan' }
 
-/** The same plan gives the same bytes. */
+/**
+ * The plan as one zstd frame of JSON. The same plan gives the same bytes. Throws `limit-exceeded`
+ * for more than MAX_STARTUP_PLAN_BYTES of JSON.
+ */
 export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
   const json = {
     version: 1,
@@ -88,7 +91,10 @@ export function bytesFromStartupPlan(plan: StartupPlan): Uint8Array {
   return new FrameEncoder().encode(bytes, LEVEL)
 }
 
-/** Throws `invalid-compression`, `invalid-startup-plan` naming the JSON path, `unsupported-version`, `limit-exceeded`. */
+/**
+ * Parses a startup plan. Throws `invalid-compression`, `invalid-startup-plan` naming the JSON path,
+ * `unsupported-version`, or `limit-exceeded` for more than MAX_STARTUP_PLAN_BYTES of JSON.
+ */
 export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
   const json = new JsonCursor(
     jsonFromBytes(decompressedFrame(compressed, LIMIT)),
@@ -119,7 +125,10 @@ export function startupPlanFromBytes(compressed: Uint8Array): StartupPlan {
   }
 }
 
-/** The profiles that a plan was made of: their pages in the order of the plan, the directories of all of them. */
+/**
+ * The profiles that a plan was made of, with `index` as their index. The pages of each are in the
+ * order of the plan. Each has all directories of the plan.
+ */
 export function profilesOfPlan(plan: StartupPlan, index: Digest): Profile[] {
   const { directories } = plan
   const starts: readonly PlannedStart[] = plan.starts ?? [{ commands: [] }]
@@ -156,7 +165,7 @@ function digestFromJson(json: JsonCursor | undefined): Digest {
   throw new IndexFormatError('invalid-startup-plan', `startup plan: ${json?.path ?? ''}: no digest`)
 }
 
-/** Absent in plans of earlier writers; `readBy` where there is one start, too. */
+/** Both are absent in plans of earlier writers. `readBy` is also absent if there is one start. */
 function startsFromJson(json: JsonCursor): {
   starts: PlannedStart[] | undefined
   readBy: number[] | undefined
@@ -190,7 +199,7 @@ function runFromJson(json: JsonCursor, starts: number | undefined): StartupRun {
 function fileFromJson(json: JsonCursor): [number, Uint8Array] {
   const [ino, path] = json.elements(2, 2)
   const bytes = pathFromText(path?.text(3 * MAX_MEMBER_PATH_BYTES) ?? '')
-  // It is joined to a directory of ours and looked up: it must not lead out of it.
+  // The path is looked up below a directory of ours. It must not lead out of that directory.
   const names = bytes.toString('latin1').split('/')
   if (names.some((name) => name === '' || name === '.' || name === '..' || name.includes('\0'))) {
     throw json.refused('a path below the root, without "." and ".."')
@@ -198,7 +207,7 @@ function fileFromJson(json: JsonCursor): [number, Uint8Array] {
   return [ino?.integer(1, MAX_INO) ?? 0, bytes]
 }
 
-/** Bytes beyond printable ASCII, and "%", as %XX. */
+/** The path as text. "%" and bytes that are not printable ASCII become %xx, in lower-case hex. */
 function textFromPath(path: Uint8Array): string {
   const latin1 = Buffer.from(path.buffer, path.byteOffset, path.byteLength).toString('latin1')
   return latin1.replace(/[^\x20-\x24\x26-\x7e]/g, (character) => {

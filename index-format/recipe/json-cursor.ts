@@ -1,11 +1,12 @@
 /**
- * A value inside a JSON document together with its path, so that whatever is wrong with it is
- * reported as `$.layers[3].url`. Nothing leaves it without having been checked.
+ * A value inside a JSON document together with its path, so that errors name the path, as in
+ * `$.layers[3].url`. Every value is checked before it is returned: the methods throw
+ * `invalid-recipe`, `invalid-profile` or `invalid-startup-plan`.
  */
 import { type Digest, digestFromString } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
 
-/** What kind of document this is: the first word of every complaint, and the end of its code. */
+/** The kind of the document: the first word of every message, and the end of the error's code. */
 type Document = 'recipe' | 'profile' | 'startup-plan'
 
 export class JsonCursor {
@@ -24,7 +25,7 @@ export class JsonCursor {
     return this.#value !== undefined && this.#value !== null
   }
 
-  /** The member `key` of an object; a cursor on nothing when the object has none. */
+  /** The member `key` of an object. If there is none, the cursor's value is absent. */
   member(key: string): JsonCursor {
     if (typeof this.#value !== 'object' || this.#value === null || Array.isArray(this.#value)) {
       throw this.refused('an object')
@@ -34,7 +35,7 @@ export class JsonCursor {
     return new JsonCursor(own ? members[key] : undefined, `${this.path}.${key}`, this.#document)
   }
 
-  /** The elements of an array of `min` to `max`. */
+  /** The elements of an array that has `min` to `max` elements. */
   elements(min: number, max: number): JsonCursor[] {
     const value = this.#value
     if (!Array.isArray(value) || value.length < min || value.length > max) {
@@ -87,7 +88,7 @@ export class JsonCursor {
     }
   }
 
-  /** The error for a value that is not what was `expected`. */
+  /** The error for a value of another form than `expected`. */
   refused(expected: string, cause?: unknown): IndexFormatError {
     const shown = this.present ? JSON.stringify(this.#value).slice(0, 120) : 'missing'
     const message = `${this.#document}: ${this.path} is ${shown}; expected ${expected}`

@@ -1,6 +1,6 @@
 /**
- * Where a recipe's layer is: an index of ours, a directory of a CVMFS repository, or a directory of
- * the host. A path from a recipe ends up in a mount(2), so it is absolute and has no `..`.
+ * The URL of a recipe's layer: an index of ours, a directory of a CVMFS repository, or a directory
+ * of the host. A path from a recipe is passed to mount(2), so it must be absolute and without `..`.
  */
 import { fileURLToPath } from 'node:url'
 import { type Digest, isDigest } from '../digest.js'
@@ -43,7 +43,7 @@ export function layerUrlFromJson(json: JsonCursor): LayerUrl {
   throw json.refused('a URL that begins with thin:, cvmfs:// or file://')
 }
 
-/** The host directory a layer that is not ours stands for; `undefined` for `thin`. */
+/** The host directory of a `cvmfs` or `file` URL; `undefined` for `thin`. */
 export function directoryOfLayerUrl(url: LayerUrl): string | undefined {
   switch (url.kind) {
     case 'thin':
@@ -67,7 +67,7 @@ export function textFromLayerUrl(url: LayerUrl): string {
   }
 }
 
-/** Each component begins with its slash; none is empty, "." or "..". The empty path is plain. */
+/** Whether the path is empty, or absolute without an empty component, "." or "..". */
 function isPlainPath(path: string): boolean {
   if (path === '') return true
   const [first, ...components] = path.split('/')
@@ -79,7 +79,7 @@ function isPlainPath(path: string): boolean {
 }
 
 function pathFromFileUrl(text: string): string | undefined {
-  // `new URL` would resolve "/a/../b" silently; a recipe that needs it resolved is refused instead.
+  // `new URL` would silently resolve "/a/../b". Such a path is refused instead.
   const match = /^file:\/\/(\/[^?#]*)$/.exec(text)
   if (match?.[1] === undefined) return undefined
   try {

@@ -1,7 +1,7 @@
 /**
- * thin.json: what a thin image's only layer holds. Version 1.0 is CVMFS's format; the member `thin`
- * is ours, and a recipe without it is a plain CVMFS recipe. Unknown members are ignored, so that a
- * later writer can add some; everything we read is checked and bounded.
+ * The recipe, thin.json, in the only layer of a thin image. Version 1.0 is CVMFS's format. The
+ * member `thin` is ours; a recipe without it is a plain CVMFS recipe. Unknown members are ignored,
+ * so that a later writer can add some. Every value that is read is checked and bounded.
  */
 import { type Digest, hexOf } from '../digest.js'
 import { IndexFormatError } from '../errors.js'
@@ -22,14 +22,14 @@ import { type LayerUrl, layerUrlFromJson, textFromLayerUrl } from './layer-url.j
 
 /** The name of the recipe's file in the thin image's layer. */
 export const RECIPE_FILE_NAME = 'thin.json'
-/** The name under which the compressed merged index stands beside it. */
+/** The name of the compressed merged index's file, beside the recipe, if the layer has it. */
 export const EMBEDDED_INDEX_FILE_NAME = 'thin-index.zst'
 
-/** The name of the startup plan's file, where there is one. */
+/** The name of the startup plan's file, if the layer has one. */
 export const STARTUP_PLAN_FILE_NAME = 'thin-startup.zst'
-/** The name of the startup pages' file, where they travel instead of the index. */
+/** The name of the startup pages' file, if the layer has them instead of the merged index. */
 export const STARTUP_PAGES_FILE_NAME = 'thin-startup-pages.zst'
-/** The name of the guessed profile's file, where there is one. */
+/** The name of the guessed profile's file, if the layer has one. */
 export const GUESS_FILE_NAME = 'thin-guess.json'
 
 /** A blob of a store. */
@@ -38,59 +38,62 @@ export interface BlobRef {
   readonly sizeBytes: number
 }
 
-/** An index: the SQLite file, and the zstd-compressed blob it travels in. */
+/** An index: the SQLite file, and the blob of the store that holds it, compressed with zstd. */
 export interface IndexRef {
-  /** Of the SQLite file, decompressed. */
+  /** Digest of the SQLite file, decompressed. */
   readonly digest: Digest
-  /** The SQLite file, decompressed. */
+  /** Bytes of the SQLite file, decompressed. */
   readonly sizeBytes: number
   readonly blob: BlobRef
-  /** Whether its tree needs a superblock that answers extended attributes. */
+  /** Whether the tree has extended attributes, and so needs a superblock that answers them. */
   readonly xattrs: boolean
-  /** The file of the thin layer that holds the same bytes as `blob`, if one does. */
+  /** The name of the file of the thin layer with the same bytes as `blob`, if there is one. */
   readonly embedded?: string
 }
 
 export interface RecipeLayer {
-  /** Of the original image's layer blob, as it is stored there. */
+  /** Digest of the original image's layer blob, as it is stored: usually compressed. */
   readonly digest: Digest
   readonly url: LayerUrl
 }
 
-/** What a start of the image reads, in packs of its own that can be fetched at once. */
+/** The content that a start of the image reads, in packs of its own, to be fetched at once. */
 export interface StartupRef {
   /** The file of the thin layer that holds the startup plan. */
   readonly plan: LayerFileRef
-  /** In the order in which they are to be fetched; at least one. */
+  /** In the order in which they have to be fetched; at least one. */
   readonly packs: readonly BlobRef[]
-  /** The file of the thin layer that holds the startup pages of the merged index, if one does. */
+  /** The file of the thin layer with the startup pages of the merged index, if there is one. */
   readonly pages?: LayerFileRef
 }
 
 /** A file of the thin layer, beside the recipe. */
 export type LayerFileRef = BlobRef & { readonly file: string }
 
-/** What this project adds to the format. */
+/** The member `thin`: this project's addition to CVMFS's format. */
 export interface ThinSection {
   readonly version: 1
-  /** Store URLs, first choice first: oci+https://host/repo, oci+http://, https://, http://, file:///dir. */
+  /**
+   * Store URLs, first choice first. Forms: oci+https://host/repo, oci+http://host/repo, https://…,
+   * http://…, file:///directory.
+   */
   readonly stores: readonly string[]
-  /** All layers as one tree. */
+  /** The index of all layers merged into one tree. */
   readonly merged?: IndexRef
-  /** One for each of the recipe's layers, bottom first; null where the layer is not an index. */
+  /** The index of each layer of the recipe, bottom first; null for a layer that has none. */
   readonly layers: readonly (IndexRef | null)[]
-  /** Of the merged tree. Absent where nobody said what a start reads. */
+  /** Startup content of the merged tree. Absent if the publisher had no profile. */
   readonly startup?: StartupRef
   /**
-   * A profile of the merged tree that nobody recorded: it holds the beginning of a start, in the
-   * ordinary packs, and nodes may learn the rest. Absent beside `startup`.
+   * A guessed profile of the merged tree, not a recorded one. It names the beginning of a start,
+   * whose content is in the ordinary packs. Nodes may learn the rest. Absent if there is `startup`.
    */
   readonly guess?: LayerFileRef
 }
 
 export interface Recipe {
   readonly version: '1.0'
-  /** What was converted, as a person would name it. Informative. */
+  /** The image that was converted, as a person would name it. Informative. */
   readonly origin: string
   /** Bottom first; at least one. */
   readonly layers: readonly RecipeLayer[]
@@ -132,7 +135,7 @@ export function recipeFromBytes(bytes: Uint8Array): Recipe {
   return recipe
 }
 
-/** thin.json of this recipe: the same recipe gives the same bytes. */
+/** The bytes of thin.json. The same recipe gives the same bytes. */
 export function bytesFromRecipe(recipe: Recipe): Uint8Array {
   const json = {
     version: recipe.version,
@@ -227,7 +230,7 @@ function fileNameFromJson(json: JsonCursor): string {
   throw json.refused('a file name of letters, digits, ".", "_" and "-"')
 }
 
-/** Checks a store's URL without opening it; what its parts mean is the business of its scheme. */
+/** Checks the form of a store's URL. The code that opens the store interprets its parts. */
 function storeUrlFromJson(json: JsonCursor): string {
   const text = json.text(MAX_RECIPE_TEXT_BYTES)
   const schemes = /^(?:oci\+https?:\/\/[^/]+\/.+|https?:\/\/[^/]+\/.*|file:\/\/\/.*)$/
@@ -274,7 +277,7 @@ function jsonFromIndexRef(ref: IndexRef): unknown {
   }
 }
 
-/** A layer of ours without its index, or an index nobody serves, could never be mounted. */
+/** Throws for a `thin:` layer without its index in `thin.layers`: it could never be mounted. */
 function refuseUnservedLayers(recipe: Recipe): void {
   recipe.layers.forEach((layer, at) => {
     if (layer.url.kind === 'thin' && (recipe.thin?.layers[at] ?? null) === null) {

@@ -1,6 +1,6 @@
 /**
- * Reads an async stream of chunks by count. What lies inside one chunk is handed out as a view of it,
- * without a copy and, where the caller asks for it, without a promise.
+ * Reads a given number of bytes at a time from an async stream of chunks. Bytes that lie inside one
+ * chunk are returned as a view of it, without a copy. `readSync` and `takeSync` need no promise.
  */
 import { IndexFormatError } from '../errors.js'
 
@@ -22,7 +22,7 @@ export class ByteReader {
     return this.#offset
   }
 
-  /** Exactly `count` bytes when they lie in the current chunk, else `undefined`: then call `read`. */
+  /** Exactly `count` bytes if they lie in the current chunk, else `undefined`: then call `read`. */
   readSync(count: number): Buffer | undefined {
     const end = this.#at + count
     if (end > this.#chunk.length) return undefined
@@ -34,7 +34,7 @@ export class ByteReader {
 
   /**
    * Exactly `count` bytes, or `undefined` when the stream ends before the first of them. Throws
-   * `truncated`, naming `what`, when it ends between.
+   * `truncated` when it ends after some of them. `what` names the bytes in the message.
    */
   async read(count: number, what: string): Promise<Buffer | undefined> {
     const whole = this.readSync(count)
@@ -53,7 +53,7 @@ export class ByteReader {
     return bytes
   }
 
-  /** 1 to `max` bytes of the current chunk, or `undefined` when it is used up: then call `take`. */
+  /** 1 to `max` bytes of the current chunk, or `undefined` when none are left: then call `take`. */
   takeSync(max: number): Buffer | undefined {
     const left = this.#chunk.length - this.#at
     return left === 0 ? undefined : this.readSync(Math.min(left, max))
@@ -77,7 +77,7 @@ export class ByteReader {
     return this.takeSync(max)
   }
 
-  /** Skips `count` bytes. Answers how many of them the stream had. */
+  /** Skips `count` bytes. Returns how many of them the stream had. */
   async skip(count: number): Promise<number> {
     let left = count
     while (left > 0) {
@@ -88,7 +88,7 @@ export class ByteReader {
     return count - left
   }
 
-  /** Reads the stream to its end, so that whoever hashes it upstream has seen every byte. */
+  /** Reads the stream to its end, so that a hash computed upstream covers every byte. */
   async drain(): Promise<void> {
     while ((await this.take(Number.MAX_SAFE_INTEGER)) !== undefined);
   }

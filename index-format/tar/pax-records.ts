@@ -1,6 +1,6 @@
 /**
- * The records of a pax extended header: `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record, so
- * that a value may hold any byte. POSIX.1 "pax", "pax Extended Header".
+ * The records of a pax extended header: `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record,
+ * so that a value may hold any byte. POSIX.1 "pax", "pax Extended Header".
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -10,11 +10,11 @@ import type { Xattr } from '../tree/tree.js'
 const XATTR_PREFIX = 'SCHILY.xattr.'
 
 export interface PaxRecords {
-  /** Every record but attributes and sparse runs; of a key that comes twice, the last. */
+  /** Every record except attributes and sparse runs. The last value of a repeated key counts. */
   readonly values: ReadonlyMap<string, Buffer>
-  /** The attributes, by name in latin1; of a name that comes twice, the last. */
+  /** The attributes, keyed by name in latin1. The last value of a repeated name counts. */
   readonly xattrs: ReadonlyMap<string, Xattr>
-  /** `GNU.sparse.offset` and `GNU.sparse.numbytes` in turn: the map of GNU sparse format 0.0. */
+  /** `GNU.sparse.offset` and `GNU.sparse.numbytes` alternating: the map of sparse format 0.0. */
   readonly sparsePairs: readonly number[]
 }
 
@@ -54,7 +54,7 @@ export function parsePaxRecords(body: Buffer, where: string): PaxRecords {
   return { values, xattrs, sparsePairs }
 }
 
-/** Records of a global header under those of a member's own: the member's win. */
+/** Joins global records with a member's own. Where both have a key, the member's value counts. */
 export function mergePaxRecords(globals: PaxRecords, own: PaxRecords): PaxRecords {
   if (globals === NO_PAX_RECORDS) return own
   return {
@@ -74,7 +74,10 @@ export function paxNumber(key: string, value: Buffer, where: string): number {
   return number
 }
 
-/** A time record: seconds, perhaps negative, perhaps with a fraction, of which nine digits count. */
+/**
+ * A time record: seconds, perhaps negative, perhaps with a fraction. The first nine digits of the
+ * fraction count. `nsec` counts forward from `sec`. Throws `invalid-tar` for anything else.
+ */
 export function paxTime(
   key: string,
   value: Buffer,

@@ -1,7 +1,7 @@
 /**
  * The four ways in which GNU tar says where a sparse file's bytes are: in the header block (old GNU
  * format), in repeated pax records (0.0), in one pax record (0.1), and before the data (1.0). GNU
- * tar's manual, "Storing Sparse Files" and "Other Sparse Formats". All end as the same list of runs.
+ * tar's manual, "Storing Sparse Files" and "Other Sparse Formats". All four give a list of runs.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -17,13 +17,13 @@ const OLD_EXTENSION_RUNS = { start: 0, count: 21, more: 504 }
 export interface SparseMap {
   /** The file's length with its holes. */
   readonly sizeBytes: number
-  /** Offset and length in turn, as the archive has them. */
+  /** Offset and length alternating, unchecked, as in the archive. */
   readonly pairs: readonly number[]
-  /** Bytes of the member's data that the map itself took. */
+  /** Bytes of the member's data that the map itself takes: 0 in every format but 1.0. */
   readonly mapBytes: number
 }
 
-/** The map of an old GNU sparse member (type `S`): in the header and the blocks that extend it. */
+/** Reads the map of an old GNU sparse member (type `S`): from its header and extension blocks. */
 export async function readOldSparseMap(
   header: TarHeader,
   reader: ByteReader,
@@ -52,8 +52,8 @@ export async function readOldSparseMap(
 }
 
 /**
- * The map of a sparse member in pax form, or `undefined` when its records speak of none. `reader`
- * stands at the member's data, where format 1.0 has the map.
+ * The map of a sparse member in pax form, or `undefined` when its records describe no sparse file.
+ * `reader` must be at the beginning of the member's data, where format 1.0 has the map.
  */
 export async function readPaxSparseMap(
   pax: PaxRecords,
@@ -87,7 +87,10 @@ export async function readPaxSparseMap(
   }
 }
 
-/** The runs of a map that hold bytes. Throws `invalid-tar` unless they are in order and are all of `storedBytes`. */
+/**
+ * The non-empty runs of a map. Throws `invalid-tar` unless the runs are in order, without overlap,
+ * inside the file, and `storedBytes` long together.
+ */
 export function runsOf(map: SparseMap, storedBytes: number, where: string): SparseRun[] {
   const runs: SparseRun[] = []
   let end = 0

@@ -1,6 +1,6 @@
 /**
- * The stored bytes of one member, handed out as views of the source's chunks. The reader asks it how
- * much is left before it goes on to the next header.
+ * The stored bytes of one tar member, as views of the source's chunks. They can be iterated once.
+ * `readTar` skips the bytes left here before it reads the next header.
  */
 import type { ByteReader } from './byte-reader.js'
 
@@ -27,7 +27,7 @@ export class TarBody implements AsyncIterable<Uint8Array> {
     return { next: () => this.#next() }
   }
 
-  /** Skips what is left. Throws `truncated` when the archive ends first. */
+  /** Skips the bytes not yet handed out. Throws `truncated` when the archive ends inside them. */
   async skip(): Promise<void> {
     const left = this.#left
     this.#left = 0

@@ -1,7 +1,7 @@
 /**
- * The 512-byte header block of a tar member: POSIX.1-1988 (ustar), its v7 predecessor, and GNU's and
- * star's variants. Field places are those of POSIX.1 "pax", "ustar Interchange Format", and of GNU
- * tar's manual, "Basic Tar Format".
+ * The 512-byte header block of a tar member: POSIX.1-1988 (ustar), its v7 predecessor, and GNU's
+ * and star's variants. The positions of fields are from POSIX.1 "pax", "ustar Interchange Format",
+ * and from GNU tar's manual, "Basic Tar Format".
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -10,17 +10,17 @@ export const BLOCK_BYTES = 512
 
 type TarFormat = 'v7' | 'ustar' | 'gnu' | 'star'
 
-/** The fields of a header that concern every member; `block` has the rest. */
+/** The fields of a header that every member needs. The other fields are read from `block`. */
 export interface TarHeader {
   readonly block: Buffer
   readonly format: TarFormat
   /** One character; `\0` for a regular file of v7. */
   readonly type: string
-  /** With the ustar prefix, raw bytes. */
+  /** Raw bytes, including the ustar prefix. */
   readonly path: Buffer
 }
 
-/** Decodes a header block. Throws `invalid-tar` when its checksum is wrong. */
+/** Decodes a header block. `offset` is for messages. Throws `invalid-tar` for a wrong checksum. */
 export function decodeHeader(block: Buffer, offset: number): TarHeader {
   if (!hasValidChecksum(block)) {
     throw new IndexFormatError(
@@ -35,7 +35,7 @@ export function decodeHeader(block: Buffer, offset: number): TarHeader {
   return { block, format, type: String.fromCharCode(block[156] ?? 0), path }
 }
 
-/** Whether the block is nothing but zeros: two of them end an archive. */
+/** Whether the block is all zeros. Two such blocks end an archive. */
 export function isZeroBlock(block: Buffer): boolean {
   return block[0] === 0 && block.every((byte) => byte === 0)
 }
@@ -49,7 +49,7 @@ export function stringField(block: Buffer, start: number, length: number): Buffe
 
 /**
  * A numeric field: octal digits between spaces and NULs, or GNU's base-256 (first bit set). Throws
- * `invalid-tar`, naming the member and the field, for anything else or beyond what a number holds.
+ * `invalid-tar`, naming the member and the field, for anything else and for unsafe integers.
  */
 export function numberField(
   header: TarHeader,
@@ -85,7 +85,7 @@ function octalField(block: Buffer, start: number, length: number): number | unde
 
 function base256Field(field: Buffer): number | undefined {
   const negative = ((field[0] ?? 0) & 0x40) !== 0
-  // The top bit only marks the form; the number is a two's complement of the other bits.
+  // The top bit only marks base-256. The other bits are the number in two's complement.
   let value = BigInt((field[0] ?? 0) & 0x7f)
   for (const byte of field.subarray(1)) value = value * 256n + BigInt(byte)
   if (negative) value -= 1n << BigInt(field.length * 8 - 1)
@@ -104,7 +104,7 @@ function hasValidChecksum(block: Buffer): boolean {
     unsigned += byte
     high += byte >> 7
   }
-  // Old tars on machines with signed characters added each byte above 127 as itself less 256.
+  // Old tar programs summed signed characters: each byte above 127 counted as itself minus 256.
   return claimed === unsigned || claimed === unsigned - 256 * high
 }
 

@@ -1,6 +1,6 @@
 /**
- * One member of a tar archive as the archive says it: nothing is cleaned, resolved or dropped here.
- * What a layer makes of it is `LayerBuilder`'s matter.
+ * One member of a tar archive, with the values of the archive: nothing is cleaned, resolved or
+ * dropped here. `LayerBuilder` applies members to a layer.
  */
 import type { Xattr } from '../tree/tree.js'
 
@@ -9,7 +9,7 @@ export type TarMemberKind =
 
 /** A run of a sparse file's bytes that the archive holds. */
 export interface SparseRun {
-  /** Where in the file, bytes. */
+  /** Position in the file, in bytes. */
   readonly offset: number
   /** Bytes; at least 1. */
   readonly length: number
@@ -23,12 +23,12 @@ export interface TarMember {
   readonly linkTarget: Uint8Array
   /** Permission bits with setuid, setgid and sticky: 0 to 0o7777. */
   readonly mode: number
-  /** As the archive has it: a safe integer, perhaps negative or over 32 bits. */
+  /** As in the archive: a safe integer, perhaps negative or over 32 bits. `gid` too. */
   readonly uid: number
   readonly gid: number
-  /** The file's length once it is unpacked, holes included; 0 unless a file. */
+  /** The file's length once it is unpacked, holes included; 0 unless the member is a file. */
   readonly sizeBytes: number
-  /** 0 unless char or block. */
+  /** Device numbers: 0 unless the kind is `char` or `block`. */
   readonly devMajor: number
   readonly devMinor: number
   /** Seconds since 1970, perhaps negative. */
@@ -37,13 +37,13 @@ export interface TarMember {
   readonly mtimeNsec: number
   /** The `SCHILY.xattr.` records, namespace included, in the order of the archive. */
   readonly xattrs: readonly Xattr[]
-  /** The runs that `body` holds, in order, without overlap; `undefined` unless the member is sparse. */
+  /** The runs that `body` holds, in order, without overlap; `undefined` unless it is sparse. */
   readonly sparse: readonly SparseRun[] | undefined
   /** Bytes that `body` yields. */
   readonly storedBytes: number
   /**
-   * The stored bytes, once, in chunks that are views of the source's chunks. What is not consumed
-   * before the next member is asked for is skipped.
+   * The stored bytes, in chunks that are views of the source's chunks. They can be iterated once.
+   * Bytes not consumed before the next member is requested are skipped.
    */
   readonly body: AsyncIterable<Uint8Array>
 }

@@ -1,8 +1,8 @@
 /**
- * Reads a tar archive as a stream of members: v7, ustar, pax, GNU and star headers, byte for byte as
- * they are. Memory does not grow with the archive: at most one extended header and one sparse map are
- * held. Where the formats contradict each other it decides as Go's archive/tar does, which is what
- * containerd unpacks with.
+ * Reads a tar archive as a stream of members: v7, ustar, pax, GNU and star headers, byte for byte
+ * as they are. Memory does not grow with the members: it holds the extended headers and the sparse
+ * map of one member, and the records of global headers. Where the formats contradict each other,
+ * the reader decides as Go's archive/tar does, because containerd unpacks with that.
  */
 import { IndexFormatError } from '../errors.js'
 import { escapeBytes } from '../escape.js'
@@ -35,13 +35,13 @@ import type { TarMember, TarMemberKind } from './tar-member.js'
 
 export interface TarReadOptions {
   /**
-   * What pax global headers do: `apply` gives their records to the members after them, as POSIX
-   * says; `ignore` drops them, as containerd does when it unpacks a layer. Default: `apply`.
+   * The treatment of pax global headers: `apply` gives their records to the members after them, as
+   * POSIX says; `ignore` drops them, as containerd does when it unpacks a layer. Default: `apply`.
    */
   readonly globalHeaders?: 'apply' | 'ignore'
 }
 
-/** What precedes a member: the extended headers that change it. */
+/** The extended headers before a member, which change its fields. */
 interface Extensions {
   pax: PaxRecords
   longPath: Buffer | undefined
@@ -50,8 +50,8 @@ interface Extensions {
 
 /**
  * The members of the archive in `source`, in order. After the end blocks the source is read to its
- * end and the rest ignored. Throws `invalid-tar`, `truncated` or `limit-exceeded`, naming the member;
- * errors of the source pass through. Leaving the loop early ends the source.
+ * end and its bytes are ignored. Throws `invalid-tar`, `truncated` or `limit-exceeded`, naming the
+ * member; errors of the source pass through. Leaving the loop early ends the source.
  */
 export async function* readTar(
   source: AsyncIterable<Uint8Array>,
@@ -140,7 +140,7 @@ async function memberFrom(
   const kind = kindOf(header, path)
   const isFile = kind === 'file'
   const stated = pax.values.get('size')
-  // Only files have data; a size in any other header says nothing about what follows it.
+  // Only files have data. The size in the header of any other member is ignored.
   const held = !isFile
     ? 0
     : stated === undefined
@@ -187,7 +187,7 @@ async function sparseMapOf(
 function kindOf(header: TarHeader, path: Uint8Array): TarMemberKind {
   switch (header.type) {
     case '\0':
-      // v7 has no type for directories: a slash at the end of the name is theirs.
+      // v7 has no type for directories: their names end with a slash.
       return path.at(-1) === 0x2f ? 'directory' : 'file'
     case '0':
     case '7':

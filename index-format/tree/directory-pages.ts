@@ -1,15 +1,15 @@
 /**
- * Reads a directory's listing page by page out of SQLite. It remembers with which name a page ended,
- * so that the next begins with a search for that name instead of counting entries from the start.
- * Forgetting only costs time.
+ * Reads a directory's listing page by page from SQLite. It remembers the last name of each page, so
+ * that the next page begins with a search for that name instead of counting entries from the start.
+ * A forgotten name only costs time.
  */
 import type { Statement } from 'better-sqlite3'
 import type { DirEntry } from './tree.js'
 
 export interface DirectoryPagesOptions<Row, Entry extends DirEntry> {
-  /** Entries of a directory by name: parent, how many, how many to pass over. */
+  /** Selects entries of a directory in order of name. Parameters: parent, limit, offset. */
   readonly from: Statement<[number, number, number], Row>
-  /** Entries with names behind this one: parent, name, how many. */
+  /** Selects entries whose names come after a given one. Parameters: parent, name, limit. */
   readonly after: Statement<[number, Uint8Array, number], Row>
   readonly entryFromRow: (row: Row, cookie: number) => Entry
 }
@@ -18,14 +18,14 @@ const REMEMBERED = 1024
 
 export class DirectoryPages<Row, Entry extends DirEntry> {
   readonly #options: DirectoryPagesOptions<Row, Entry>
-  /** The last name of a page, by parent and cookie. */
+  /** The last name of each page, by parent and by the cookie of that name. */
   readonly #ends = new Map<string, Uint8Array>()
 
   constructor(options: DirectoryPagesOptions<Row, Entry>) {
     this.#options = options
   }
 
-  /** See `Tree.readdir`: an entry's cookie is its place in the order of names, from 1. */
+  /** See `Tree.readdir`. An entry's cookie is its position in the order of names, from 1. */
   read(parent: number, cookie: number, limit: number): Entry[] {
     const { from, after, entryFromRow } = this.#options
     const end = this.#ends.get(keyOf(parent, cookie))

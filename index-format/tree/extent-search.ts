@@ -1,7 +1,7 @@
-/** Finds a place in a file's extents, which are in order and do not overlap. */
+/** Searches a file's extents, which are in order and do not overlap. */
 import type { Extent } from './tree.js'
 
-/** Index of the first extent that ends behind `offset`; `extents.length` when there is none. */
+/** Index of the first extent that ends after `offset`; `extents.length` if there is none. */
 export function firstExtentEndingAfter(extents: readonly Extent[], offset: number): number {
   let low = 0
   let high = extents.length

@@ -1,10 +1,9 @@
 /**
- * What a directory tree is to the rest of the system, whichever form it is in: a layer that is
- * being unpacked, a published index, several layers merged. Everything is synchronous: a tree is
- * local by the time anybody reads it.
+ * The interface of a directory tree. Its forms are an unpacked layer, a published index and several
+ * layers merged. All methods are synchronous, because a tree is local before it is read.
  *
- * Inode numbers are small integers, the root is 1, and the children of one directory are numbered
- * consecutively in name order where hard links allow it.
+ * The root is inode 1. In an index the children of one directory have consecutive inode numbers in
+ * order of name, except files that an earlier directory names, too. Other trees have other numbers.
  */
 
 /** The inode number of every tree's root directory. */
@@ -12,27 +11,27 @@ export const ROOT_INO = 1
 
 /** The attributes of one inode, as stat(2) has them. */
 export interface Inode {
-  /** 1 for the root; below 2^32. */
+  /** 1 for the root. Below 2^32, except in a `MergedTree`. */
   readonly ino: number
   /** `st_mode`: type and permission bits. */
   readonly mode: number
   readonly uid: number
   readonly gid: number
-  /** What overlayfs over the unpacked layers would report; FORMAT.md says how merged trees count. */
+  /** The link count that overlayfs over the unpacked layers reports; FORMAT.md has the rules. */
   readonly nlink: number
-  /** Bytes. A symbolic link's is the length of its target, a directory's 4096. */
+  /** Bytes. For a symbolic link the length of its target, for a directory 4096. */
   readonly sizeBytes: number
-  /** Bytes that extents cover: `sizeBytes` less the holes. 0 for anything but regular files. */
+  /** Bytes that extents cover: `sizeBytes` minus the holes. 0 for anything but regular files. */
   readonly storedBytes: number
   /** Device number in the kernel's 32-bit encoding (`new_encode_dev`); 0 unless a device. */
   readonly rdev: number
-  /** Seconds since 1970; within what containerd accepts, else 0 (see FORMAT.md). */
+  /** Seconds since 1970, at most MAX_MTIME_SEC; 0 for times that containerd does not accept. */
   readonly mtimeSec: number
   /** 0 to 999,999,999. */
   readonly mtimeNsec: number
   /**
-   * True for a directory that the layer's archive does not name, only its children: its attributes
-   * are those of the same directory in the layers below, where there is one.
+   * True for a directory that the layer's archive has only in the paths of other members. Merging
+   * gives it the attributes of the same directory in the layers below, if there is one.
    */
   readonly implied: boolean
 }
@@ -48,7 +47,7 @@ export interface DirEntry {
   readonly cookie: number
 }
 
-/** A name with the attributes of what it stands for. */
+/** A name with the attributes of its inode. */
 export interface DirEntryPlus extends DirEntry {
   readonly inode: Inode
 }
@@ -59,28 +58,35 @@ export interface Xattr {
   readonly value: Uint8Array
 }
 
-/** A run of a file's bytes inside a pack's uncompressed address space. What no extent covers is a hole. */
+/**
+ * A run of a file's bytes inside a pack's uncompressed address space. Bytes of a file that no
+ * extent covers are a hole.
+ */
 export interface Extent {
-  /** Where in the file, bytes. */
+  /** Position in the file, in bytes. */
   readonly offset: number
   /** Bytes; at least 1. */
   readonly length: number
-  /** Which pack: the key of `pack` in the index; for a tree being built, 0 is the spool file. */
+  /** The pack: its key in the index's table `pack`. In a tree being built, 0 is the spool file. */
   readonly pack: number
-  /** Where in the pack's uncompressed address space (or in the spool), bytes. */
+  /** Position in the pack's uncompressed address space (or in the spool file), in bytes. */
   readonly rawOffset: number
 }
 
-/** A read-only directory tree. An inode number that is not in the tree answers `undefined` or `[]`. */
+/** Read-only. For an inode number that is not in the tree, methods return `undefined` or `[]`. */
 export interface Tree {
   inode(ino: number): Inode | undefined
-  /** The inode that `name` in directory `parent` stands for. */
+  /** The inode number of `name` in directory `parent`. */
   lookup(parent: number, name: Uint8Array): number | undefined
-  /** At most `limit` entries of directory `parent` in byte order of name, after position `cookie` (0: from the start). */
+  /**
+   * At most `limit` entries of directory `parent` in byte order of name, after position `cookie`: 0
+   * means from the start.
+   */
   readdir(parent: number, cookie: number, limit: number): DirEntry[]
   /**
-   * `readdir` and each entry's `inode` in one step: whoever reads a whole tree asks one question a
-   * page instead of one a name. `undefined` where this cannot be; the same for all of a directory.
+   * `readdir` together with each entry's `inode`. A reader of a whole tree then makes one call for
+   * each page instead of one for each name. `undefined` if the tree cannot do this for `parent`;
+   * then it is `undefined` for every page of `parent`.
    */
   readdirPlus?(parent: number, cookie: number, limit: number): DirEntryPlus[] | undefined
   /** A symbolic link's target, raw bytes. */

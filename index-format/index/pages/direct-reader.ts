@@ -1,8 +1,8 @@
 /**
- * The three questions that a kernel asks most (a name, an inode, a directory with attributes),
- * answered from the pages of the index file. SQLite answers the same, but handing a row of twelve
- * columns over to JavaScript costs four times what finding it does. What is out of the ordinary is
- * left to SQLite, which knows all of the format and finds the words for damage.
+ * Answers the kernel's three most frequent questions from the pages of the index file: a name, an
+ * inode, a directory with attributes. SQLite gives the same answers, but passing a row of twelve
+ * columns to JavaScript costs four times as much as finding it. Unusual pages are left to SQLite,
+ * which knows the whole format and describes damage.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { Database as Connection } from 'better-sqlite3'
@@ -15,7 +15,7 @@ import type { PageCache } from './page-cache.js'
 import { PageFile } from './page-file.js'
 import { INODE_COLUMNS, inodeFromRow, integerFromRow, invalidRow, nameFromRow } from '../row.js'
 
-/** sqlite.org/fileformat2.html, "The Database Header": bytes that each page leaves to extensions. */
+/** Header field (sqlite.org/fileformat2.html, "The Database Header"): reserved bytes of a page. */
 const RESERVED_BYTES_AT = 20
 
 const MODE = INODE_COLUMNS.indexOf('mode')
@@ -34,8 +34,8 @@ export class DirectReader {
   }
 
   /**
-   * Reads the file that `connection` has open at `path`. `undefined` where that has to be left to
-   * SQLite alone. The caller closes it.
+   * A reader of the file at `path`, which `connection` has open. `undefined` if only SQLite can
+   * read this file. The caller closes the reader.
    */
   static open(path: string, connection: Connection, cache: PageCache): DirectReader | undefined {
     const roots = rootPages(connection)
@@ -44,7 +44,7 @@ export class DirectReader {
     return new DirectReader(PageFile.open(path, cache), { entry, inode })
   }
 
-  /** Throws `invalid-index`, as all others here, or `UnreadablePage`. */
+  /** Throws `invalid-index` or `UnreadablePage`, as all methods here. */
   inode(ino: number): Inode | undefined {
     const row = this.#inodes.row(ino)
     return row && inodeFromRow(row, 0)

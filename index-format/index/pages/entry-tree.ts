@@ -1,12 +1,12 @@
-/** Names of directories, found in the pages of the file. One reader, one thread. */
+/** Finds names of directories in the pages of an index file. Not shared between threads. */
 import { MAX_DEPTH } from './inode-tree.js'
 import { UnreadablePage } from './unreadable-page.js'
 import type { PageSource } from './page-file.js'
 import { integerBytes, type TreePage } from './tree-page.js'
 
-/** A name and what it stands for, unchecked. */
+/** A name and its inode number, unchecked. */
 export interface EntryRow {
-  /** A view into a page. */
+  /** A view into a page, valid until `PageCache.recycle`. */
   readonly name: Uint8Array
   readonly ino: number
 }
@@ -16,7 +16,10 @@ interface Frame {
   cell: number
 }
 
-/** A place in the order of all entries: the page of the next one, under the pages that led there. */
+/**
+ * A place in the order of all entries: the pages from the root to the page of the next entry, which
+ * is the last element, each with the number of its next cell.
+ */
 type Place = Frame[]
 
 const NO_NAME = new Uint8Array(0)
@@ -34,19 +37,19 @@ export class EntryTree {
   readonly #rootPage: number
   /** Where the last listing stopped: the next batch usually goes on there. */
   #stopped: { readonly parent: number; readonly cookie: number; readonly place: Place } | undefined
-  /** What `#parse` found. */
+  /** The columns of the cell that `#parse` read last. */
   #parent = 0
   #ino = 0
   #nameAt = 0
   #nameEnd = 0
 
-  /** `file` stays the caller's. */
+  /** The caller keeps and closes `file`. */
   constructor(options: { rootPage: number }, modules: { file: PageSource }) {
     this.#file = modules.file
     this.#rootPage = options.rootPage
   }
 
-  /** What a name in a directory stands for. Throws `UnreadablePage`. */
+  /** The inode number of a name in a directory; `undefined` if there is none. Throws `UnreadablePage`. */
   ino(parent: number, name: Uint8Array): number | undefined {
     let page = this.#file.page(this.#rootPage, 'index')
     for (let depth = 0; depth < MAX_DEPTH; depth++) {
@@ -86,7 +89,7 @@ export class EntryTree {
     return place
   }
 
-  /** Down to the first entry of a directory, or to where it would be. */
+  /** Goes down to the first entry of a directory, or to the place where it would be. */
   #descend(place: Place, pageNumber: number, parent: number): void {
     for (let number = pageNumber; place.length < MAX_DEPTH;) {
       const page = this.#file.page(number, 'index')
@@ -98,7 +101,10 @@ export class EntryTree {
     throw new UnreadablePage()
   }
 
-  /** Whole leaves at a time. Entries of later directories may be skipped, too: that is the end as well. */
+  /**
+   * Skips entries, a leaf at a time. It may go on into later directories: `list` then finds no more
+   * entries of this one, which is right.
+   */
   #skip(place: Place, count: number): void {
     let left = count
     while (left > 0) {
@@ -115,7 +121,10 @@ export class EntryTree {
     }
   }
 
-  /** The frame whose cell is the next entry: a leaf's, or that of an inner page whose leaf is done. */
+  /**
+   * The frame whose cell is the next entry. It is a leaf's or, when all cells of the leaf are done,
+   * that of a page above it. `undefined` at the end of the tree.
+   */
   #current(place: Place): Frame | undefined {
     for (;;) {
       const frame = place.at(-1)
@@ -124,7 +133,7 @@ export class EntryTree {
     }
   }
 
-  /** Behind the entry of `#current`: an inner page's is followed by what is right of it. */
+  /** Goes to the entry after `#current`'s. After a cell of an inner page comes its right child. */
   #step(place: Place): void {
     const frame = place.at(-1)
     if (frame === undefined) return
@@ -139,7 +148,7 @@ export class EntryTree {
     throw new UnreadablePage()
   }
 
-  /** Number of the first cell that does not come before a name; `page.cells` where all do. */
+  /** Number of the first cell that does not come before a name; `page.cells` if all do. */
   #firstNotBelow(page: TreePage, parent: number, name: Uint8Array): number {
     let low = 0
     let high = page.cells
@@ -151,7 +160,7 @@ export class EntryTree {
     return low
   }
 
-  /** Below 0 where the cell comes first; its parts are then in the fields. */
+  /** Negative if the cell comes before the name. Leaves the cell's columns in the fields. */
   #compare(page: TreePage, cell: number, parent: number, name: Uint8Array): number {
     this.#parse(page, cell)
     if (this.#parent !== parent) return this.#parent - parent

@@ -1,32 +1,32 @@
-/** Rows of the inode table, found in the pages of the file. One reader, one thread. */
+/** Finds rows of the inode table in the pages of an index file. Not shared between threads. */
 import { UnreadablePage } from './unreadable-page.js'
 import type { PageSource } from './page-file.js'
 import { INODE_COLUMNS } from '../row.js'
 import { integerBytes, type TreePage } from './tree-page.js'
 
-/** A tree of 2^32 rows is far lower; deeper means that pages lead back to themselves. */
+/** A tree of 2^32 rows has far fewer levels. In a deeper one, pages lead back to themselves. */
 export const MAX_DEPTH = 12
 
-/** The columns of INODE_COLUMNS, then `pack` and `raw_offset`. */
+/** Number of columns in `#row`: those of INODE_COLUMNS, then `pack` and `raw_offset`. */
 const COLUMNS = INODE_COLUMNS.length + 2
 
 export class InodeTree {
   readonly #file: PageSource
   readonly #rootPage: number
   readonly #row: (number | null)[] = new Array<number | null>(COLUMNS).fill(null)
-  /** Where the last row was: siblings have numbers that follow each other, so the next is beside it. */
+  /** Page of the last row. Siblings have consecutive numbers: the next row is often beside it. */
   #leaf: TreePage | undefined
   #cell = 0
 
-  /** `file` stays the caller's. */
+  /** The caller keeps and closes `file`. */
   constructor(options: { rootPage: number }, modules: { file: PageSource }) {
     this.#file = modules.file
     this.#rootPage = options.rootPage
   }
 
   /**
-   * The columns of INODE_COLUMNS, then `pack` and `raw_offset`: unchecked, in an array that the next
-   * call fills again. `undefined` where there is no such inode. Throws `UnreadablePage`.
+   * The columns of INODE_COLUMNS, then `pack` and `raw_offset`, unchecked. The next call overwrites
+   * the array. `undefined` if there is no such inode. Throws `UnreadablePage`.
    */
   row(ino: number): readonly (number | null)[] | undefined {
     const page = this.#beside(ino) ?? this.#find(ino)
@@ -35,7 +35,7 @@ export class InodeTree {
     return this.#row
   }
 
-  /** The cell behind the last one, if it is this inode's. */
+  /** Goes to the cell after the last one, if that cell is this inode's, and returns its page. */
   #beside(ino: number): TreePage | undefined {
     const page = this.#leaf
     if (page === undefined || page.isGone || this.#cell + 1 >= page.cells) return undefined
@@ -59,7 +59,7 @@ export class InodeTree {
     throw new UnreadablePage()
   }
 
-  /** `page.at` is behind the row's number, where `keyOf` has left it. */
+  /** Decodes the record at `page.at`: `keyOf` has left it there, after the row's number. */
   #decode(page: TreePage, ino: number): void {
     const start = page.at
     const headerBytes = page.varint()
@@ -70,13 +70,13 @@ export class InodeTree {
       row[column] = page.integer(type, at)
       at += integerBytes(type)
     }
-    // The table's own number stands for the column, which is stored as NULL.
+    // SQLite stores the column `ino` as NULL: its value is the row's number.
     if (row[0] !== null || page.at > start + headerBytes) throw new UnreadablePage()
     row[0] = ino
   }
 }
 
-/** Number of the first cell whose key is not below `ino`; `page.cells` where all are. */
+/** Number of the first cell whose key is not below `ino`; `page.cells` if all are. */
 function firstNotBelow(page: TreePage, ino: number): number {
   let low = 0
   let high = page.cells
@@ -88,7 +88,7 @@ function firstNotBelow(page: TreePage, ino: number): number {
   return low
 }
 
-/** The key of a cell; in a leaf, `page.at` is then at the record. */
+/** The key of a cell. In a leaf, this leaves `page.at` at the record. */
 function keyOf(page: TreePage, cell: number): number {
   page.seek(cell)
   // In a leaf, the length of the record comes first.

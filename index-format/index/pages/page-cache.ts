@@ -1,19 +1,22 @@
-/** Pages of index files that were used last. One for all indexes of a thread: its size is what counts. */
+/**
+ * Caches the most recently used pages of index files. All indexes of a thread share one cache, so
+ * that its size is the bound for all of them.
+ */
 import { LRUCache } from 'lru-cache'
 import { PAGE_BYTES } from '../schema.js'
 import type { TreePage } from './tree-page.js'
 
-/** Page numbers are 32 bits; the number of a file goes above them. */
+/** A key of the cache has the page number in its low 32 bits, and the number of the file above. */
 const PAGE_LIMIT = 2 ** 32
-/** Pages are cut from slabs: a buffer of its own costs more than reading the page. */
+/** Pages are cut from slabs: to allocate a buffer for each costs more than to read the page. */
 const SLAB_BYTES = 8 * PAGE_BYTES
 
 export interface PageCacheOptions {
-  /** Of 4 KiB. */
+  /** Pages kept at most, of 4 KiB each. */
   readonly maxPages: number
   /**
-   * Whether the memory of pages that were dropped is used again, at each `recycle`. Otherwise it is
-   * left to V8, which comes for memory outside its heap only when there are 64 MiB of it. Default false.
+   * Whether `recycle` makes the memory of dropped pages available again. Otherwise V8 frees it, but
+   * V8 collects memory outside its heap only when there are 64 MiB of it. Default false.
    */
   readonly recycles?: boolean
 }
@@ -21,7 +24,7 @@ export interface PageCacheOptions {
 export class PageCache {
   readonly #maxPages: number
   readonly #pages: LRUCache<number, TreePage>
-  /** Not used again yet: whoever asked for something may still look into them. */
+  /** Pages dropped since the last `recycle`. Callers may still have views into them. */
   readonly #dropped: TreePage[] = []
   readonly #free: Buffer[] = []
   #slab = Buffer.alloc(0)
@@ -50,7 +53,7 @@ export class PageCache {
     this.#pages.set(file * PAGE_LIMIT + page, parsed)
   }
 
-  /** Memory to read a page into, with anything in it. */
+  /** A buffer of PAGE_BYTES to read a page into. It is not zeroed. */
   buffer(): Buffer {
     const free = this.#free.pop()
     if (free !== undefined) return free
@@ -62,7 +65,7 @@ export class PageCache {
     return this.#slab.subarray(this.#slabAt - PAGE_BYTES, this.#slabAt)
   }
 
-  /** Ends the life of all views into pages that were dropped since. */
+  /** Makes the memory of dropped pages available again. All views into them become invalid. */
   recycle(): void {
     for (let page = this.#dropped.pop(); page !== undefined; page = this.#dropped.pop()) {
       page.isGone = true

@@ -1,4 +1,4 @@
-/** The pages of one index file, read as they are. */
+/** Reads pages of one index file. */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { UnreadablePage } from './unreadable-page.js'
 import type { PageCache } from './page-cache.js'
@@ -20,12 +20,18 @@ export class PageFile {
     this.#file = cache.nextFile()
   }
 
-  /** Opens for reading; pages are kept in `cache`. Throws what open(2) gives; the caller closes it. */
+  /**
+   * Opens the file at `path` for reading and keeps its pages in `cache`. Throws Node's error if
+   * open(2) fails. The caller closes the file.
+   */
   static open(path: string, cache: PageCache): PageFile {
     return new PageFile(openSync(path, 'r'), cache)
   }
 
-  /** A page by its number, from 1 on: views into it are true until `PageCache.recycle`. Throws `UnreadablePage`. */
+  /**
+   * The B-tree page with this number, from 2 on. Views into it are valid until `PageCache.recycle`.
+   * Throws `UnreadablePage` if it cannot be read or is not of `kind`.
+   */
   page(number: number, kind: TreeKind): TreePage {
     const known = this.#cache.get(this.#file, number)
     if (known?.kind === kind) return known
@@ -34,7 +40,7 @@ export class PageFile {
     return page
   }
 
-  /** A page as it is, the caller's own. Throws `UnreadablePage`. */
+  /** The bytes of the page with this number, from 1 on, in a new buffer. Throws `UnreadablePage`. */
   bytes(number: number): Buffer {
     const page = Buffer.allocUnsafeSlow(PAGE_BYTES)
     const lengthBytes = readSync(this.#fd, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES)
@@ -55,7 +61,7 @@ export class PageFile {
     try {
       lengthBytes = readSync(this.#fd, page, 0, PAGE_BYTES, (number - 1) * PAGE_BYTES)
     } catch {
-      // SQLite reads the same file and has the better words for what is wrong with it.
+      // The cause is dropped: SQLite reads the same file and describes the error better.
       throw new UnreadablePage()
     }
     if (number < 2 || lengthBytes !== PAGE_BYTES) throw new UnreadablePage()

@@ -1,6 +1,6 @@
 /**
- * Finds which pages of an index file answer certain questions, by walking its B-trees as a reader
- * would: names of directories, rows of inodes, and rows of the tables whose first column is a number.
+ * Finds the pages of an index file that answer certain questions. It walks the B-trees as a reader
+ * would: to names of directories, rows of inodes, and rows that begin with a certain number.
  */
 import type { RootPages } from '../connection.js'
 import { EntryTree } from './entry-tree.js'
@@ -16,7 +16,7 @@ export class PageWalk {
   readonly #entries: EntryTree
   readonly #inodes: InodeTree
 
-  /** `pages` stay the caller's. */
+  /** The caller keeps and closes `pages`. */
   constructor(options: { roots: RootPages }, modules: { pages: PageSource }) {
     this.#roots = options.roots
     this.#pages = {
@@ -36,8 +36,8 @@ export class PageWalk {
   }
 
   /**
-   * Every name of a directory, also one that is not there, and the row of each inode it names.
-   * Throws `UnreadablePage`, as all others here.
+   * Walks to every name of a directory, and to the row of each inode it names. These pages also
+   * answer the lookup of a name that is not there. Throws `UnreadablePage`, as all methods here.
    */
   directory(ino: number): void {
     this.inode(ino)
@@ -48,12 +48,12 @@ export class PageWalk {
     this.#inodes.row(ino)
   }
 
-  /** A whole table. */
+  /** Walks a whole table. */
   table(name: string, kind: TreeKind): void {
     this.#visit(kind, this.#root(name), 0, () => true)
   }
 
-  /** All rows of a table WITHOUT ROWID whose first column is one of `wanted`. */
+  /** Walks to all rows whose first column is one of `wanted`. The table must be WITHOUT ROWID. */
   rows(name: string, wanted: Iterable<number>): void {
     const sorted = [...wanted].sort((a, b) => a - b)
     const isWanted = (from: number, to: number): boolean => {
@@ -91,7 +91,7 @@ export class PageWalk {
 /** The number in the first column of a record. */
 function firstColumn(page: TreePage, cell: number): number {
   page.seek(cell)
-  // How long the record is.
+  // Skips the length of the record.
   page.varint()
   const start = page.at
   const headerBytes = page.varint()

@@ -1,22 +1,21 @@
 /**
- * One page of a B-tree of SQLite's (sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format"),
- * as far as index files have them. Every offset is checked against the page: what does not fit
- * throws `UnreadablePage`.
+ * One page of a SQLite B-tree (sqlite.org/fileformat2.html, "B-tree Pages" and "Record Format"). It
+ * reads only the forms that occur in index files. An offset outside the page throws `UnreadablePage`.
  */
 import { UnreadablePage } from './unreadable-page.js'
 import { PAGE_BYTES } from '../schema.js'
 
-/** The first byte of a page. */
+/** The first byte of a page says its type. */
 const INNER_INDEX = 0x02
 const INNER_TABLE = 0x05
 const LEAF_INDEX = 0x0a
 const LEAF_TABLE = 0x0d
 const LEAF_HEADER_BYTES = 8
 const INNER_HEADER_BYTES = 12
-/** A page holds at most (4096 - 8) / (2 bytes of pointer + 4 of cell) of them. */
+/** A page holds at most (4096 - 8) / (2 bytes of pointer + 4 bytes of cell) cells. */
 const MAX_CELLS = 681
 
-/** What a page's cells are: rows of a table by number, or records in their own order. */
+/** The kind of a B-tree: `table` has rows by number, `index` has records in their own order. */
 export type TreeKind = 'table' | 'index'
 
 export class TreePage {
@@ -26,7 +25,7 @@ export class TreePage {
   readonly cells: number
   /** Where the next `varint` is read. */
   at = 0
-  /** Set once other bytes may be in `bytes`. */
+  /** True once `bytes` may hold another page: see `PageCache.recycle`. */
   isGone = false
   readonly #pointersAt: number
 
@@ -42,13 +41,13 @@ export class TreePage {
     this.#pointersAt = this.isLeaf ? LEAF_HEADER_BYTES : INNER_HEADER_BYTES
   }
 
-  /** Goes to the content of a cell, behind the number of the left child where there is one. */
+  /** Sets `at` to the content of a cell. In an inner page that follows the left child's number. */
   seek(cell: number): void {
     const at = this.#uint16(this.#pointersAt + 2 * cell)
     this.at = this.isLeaf ? at : at + 4
   }
 
-  /** The page left of a cell; right of all cells for the number behind the last. */
+  /** The number of the child left of a cell; for `cells`, of the child right of the last cell. */
   child(cell: number): number {
     if (cell === this.cells) return this.bytes.readUInt32BE(8)
     const at = this.#uint16(this.#pointersAt + 2 * cell)
@@ -56,7 +55,7 @@ export class TreePage {
     return this.bytes.readUInt32BE(at)
   }
 
-  /** A variable-length integer of at most seven bytes, so below 2^49. */
+  /** Reads a variable-length integer at `at`. Throws `UnreadablePage` beyond seven bytes, that is 2^49. */
   varint(): number {
     const { bytes } = this
     const first = bytes[this.at++]
@@ -72,7 +71,7 @@ export class TreePage {
     throw new UnreadablePage()
   }
 
-  /** The number that a record's column of this serial type holds at `at`; `null` for NULL. */
+  /** The integer of this serial type at `at`; `null` for NULL. Throws `UnreadablePage` for other types. */
   integer(serialType: number, at: number): number | null {
     const { bytes } = this
     if (serialType === 0) return null
@@ -80,7 +79,8 @@ export class TreePage {
     if (serialType === 9) return 1
     const length = integerBytes(serialType)
     if (length === 0 || at + length > PAGE_BYTES) throw new UnreadablePage()
-    // By hand: this runs some twenty times for one name, and Buffer's methods check all over again.
+    // Decoded by hand: this runs about twenty times for one name, and Buffer's methods would repeat
+    // the checks.
     let value = ((bytes[at] ?? 0) << 24) >> 24
     for (let i = 1; i < length; i++) value = value * 256 + (bytes[at + i] ?? 0)
     return value
@@ -91,7 +91,7 @@ export class TreePage {
   }
 }
 
-/** Bytes of an integer of a serial type; 0 for types that are none, or need no bytes. */
+/** Bytes of an integer of a serial type; 0 for types that take no bytes or are not integers. */
 export function integerBytes(serialType: number): number {
   if (serialType <= 4) return serialType
   if (serialType === 5) return 6

@@ -1,6 +1,7 @@
 /**
- * Something in a page is not as a writer of ours leaves it: large numbers, overflow pages, damage.
- * Never leaves `Index`, which then asks SQLite.
+ * Thrown for a page with something that our writer never writes there: large numbers, overflow
+ * pages, damage. `Index` catches it and asks SQLite. `startupPagesOf` turns it into
+ * `invalid-index`.
  */
 export class UnreadablePage extends Error {
   override readonly name = 'UnreadablePage'
