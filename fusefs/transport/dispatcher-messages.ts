@@ -4,7 +4,7 @@ import type { TreeSourceSpec } from '../trees/source-spec.js'
 
 /** `workerData` of a dispatcher thread. */
 export interface DispatcherData {
-  /** /dev/fuse, mounted; stays the server's. */
+  /** /dev/fuse, mounted. A dispatcher must not close it. */
   readonly fd: number
   readonly trees: TreeSourceSpec
   /** See `RegisteredTreesOptions.changes`. */

@@ -2,7 +2,7 @@
  * Types of the parts of fuse-native 2.2 that are used here. The package has no types of its own.
  */
 declare module 'fuse-native' {
-  /** 0, or a negative errno. */
+  /** `error` is 0 or a negative errno. */
   export type Done<Results extends unknown[] = []> = (error: number, ...results: Results) => void
 
   /**

@@ -22,6 +22,6 @@ export interface TreeIndex extends Tree {
    * The table of the pack with this key. Throws `invalid-index` when the index has no such pack.
    */
   packTable(packKey: number): PackTable
-  /** Idempotent. */
+  /** Closes the index file. Idempotent. */
   close(): void
 }

@@ -20,9 +20,12 @@ import { FusefsError } from '../errors.js'
 export type TreeClass = 'plain' | 'xattr'
 
 export interface TreeRecord {
-  /** 1 to `MAX_SLOT`. */
+  /** 1 to `SLOT_LIMIT - 1`; 0 for a `SingleTree`. */
   readonly slot: number
-  /** The tree's name in the root directory of its superblock: the slot in base 36. */
+  /**
+   * The tree's name in the root directory of its superblock: the slot in base 36. Empty for a
+   * `SingleTree`.
+   */
   readonly name: string
   /** The digest of the index's SQLite file. */
   readonly indexDigest: Digest
@@ -192,7 +195,7 @@ export class TreeRegistry {
     return existsSync(partial) ? { path: partial, isPartial: true } : { path, isPartial: false }
   }
 
-  /** Idempotent. */
+  /** Closes the database. Idempotent. */
   close(): void {
     this.#db.close()
   }

@@ -17,6 +17,6 @@ export interface TreeSource {
   open(slot: number): OpenTree | undefined
   /** At most `limit` trees with slots above `slot`, in order of slot. */
   after(slot: number, limit: number): TreeRecord[]
-  /** Idempotent. */
+  /** Closes everything that this source has opened or taken over. Idempotent. */
   close(): void
 }

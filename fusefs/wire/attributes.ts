@@ -3,7 +3,9 @@
  */
 
 export interface Attributes {
-  /** Node id, which is also `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree. */
+  /**
+   * Node id, which is also `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree.
+   */
   readonly nodeId: number
   readonly mode: number
   readonly nlink: number
