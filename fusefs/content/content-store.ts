@@ -311,10 +311,7 @@ export class ContentStore {
     copyPart(await this.#fetch(entry, frameIndex, { source, signal, priority: 'read' }), part)
   }
 
-  /**
-   * Fetches a frame and drops its bytes. The results of a whole window would hold hundreds of
-   * megabytes.
-   */
+  /** Fetches a frame and drops its bytes: a window of results would take hundreds of megabytes. */
   async #prefetchFrame(entry: PackEntry, frameIndex: number, want: FrameWant): Promise<void> {
     await this.#fetch(entry, frameIndex, want)
   }

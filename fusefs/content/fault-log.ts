@@ -12,9 +12,7 @@ export class FaultLog {
     this.#seen = new LRUCache({ max: MAX_REMEMBERED_FAULTS, ttl: options.windowMs })
   }
 
-  /**
-   * Logs a warning, unless one with the same `subject` and `cause` was logged within the window.
-   */
+  /** Logs a warning, unless one with this `subject` and `cause` was logged within the window. */
   note(fault: { subject: string; cause: string; error: unknown; message: string }): void {
     const key = `${fault.subject} ${fault.cause}`
     if (this.#seen.has(key)) return

@@ -1,6 +1,4 @@
-/**
- * A store in a local folder: `<dir>/blobs/sha256/<hex>`. A blob's file must not be a symbolic link.
- */
+/** A store in a local folder: `<dir>/blobs/sha256/<hex>`. A blob must not be a symbolic link. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { systemErrorCode } from '../../index-format/system-error.js'
@@ -18,10 +16,7 @@ export class FileBlobSource implements BlobSource {
     this.#directory = store.directory
   }
 
-  /**
-   * Does not access the folder. When the folder is missing, streaming a range throws
-   * `blob-not-found`.
-   */
+  /** Opens nothing. When the folder is missing, streaming throws `blob-not-found`. */
   static create(options: { url: StoreUrl & { kind: 'file' } }): FileBlobSource {
     return new FileBlobSource(options.url)
   }

@@ -26,10 +26,7 @@ export interface HttpLimits {
   readonly maxAttempts: number
   /** Bytes from which on an interrupted request counts as progress. Default 64 KiB. */
   readonly minProgressBytes: number
-  /**
-   * Back-off before the first retry. It doubles with each retry. The wait is a random part of it.
-   * Default 100.
-   */
+  /** Back-off before the first retry. It doubles each time. The wait is a random part. Default 100. */
   readonly backOffBaseMs: number
   /** The longest back-off. Default 5,000. */
   readonly backOffCapMs: number
@@ -37,17 +34,11 @@ export interface HttpLimits {
   readonly retryAfterCapMs: number
   /** Redirects followed for one request. Default 5. */
   readonly maxRedirects: number
-  /**
-   * How long a redirect is remembered and its target is asked directly. Default 60,000, because
-   * signed URLs expire.
-   */
+  /** How long a redirect's target is asked directly. Default 60,000: signed URLs expire. */
   readonly redirectMemoryMs: number
   /** Blobs whose redirect is remembered. Default 4,096. */
   readonly maxRememberedRedirects: number
-  /**
-   * Most bytes that are read and dropped to reach a range on a server without range support.
-   * Default 256 MiB.
-   */
+  /** Most bytes dropped to reach a range on a server without range support. Default 256 MiB. */
   readonly maxSkippedBytes: number
 }
 
@@ -112,30 +103,17 @@ export interface ContentLimits {
   readonly maxBackgroundRangeBytes: number
   /** Compressed bytes fetched ahead of one sequential reader. Default 8 MiB. */
   readonly maxAheadBytes: number
-  /**
-   * Compressed bytes per second that prefetch takes from the network. Default: no limit in effect.
-   */
+  /** Compressed bytes per second for prefetch. Default: no limit in effect. */
   readonly prefetchBytesPerSecond: number
-  /** Compressed bytes per second that completing images takes. Default: no limit in effect. */
+  /** Compressed bytes per second for completing images. Default: no limit in effect. */
   readonly backgroundBytesPerSecond: number
-  /**
-   * Frames waiting to be fetched. When there are as many, reads and prefetch of further frames
-   * fail. Default 65,536.
-   */
+  /** Frames waiting to be fetched. Reads and prefetch of further frames fail. Default 65,536. */
   readonly maxQueuedFrames: number
-  /**
-   * Packs kept on disk. Each takes inodes and a few blocks, however small it is. Default 65,536.
-   */
+  /** Packs kept on disk. Even a small one takes inodes and a few blocks. Default 65,536. */
   readonly maxPacks: number
-  /**
-   * Mirrors with an open descriptor. Beyond this number, the least recently used ones are closed.
-   * Default 4,096.
-   */
+  /** Mirrors with an open descriptor. The least recently used are closed first. Default 4,096. */
   readonly maxOpenMirrors: number
-  /**
-   * Decoded bytes waiting to be written to disk. Above this number, fetching pauses. Default 64
-   * MiB.
-   */
+  /** Decoded bytes waiting to be written to disk. Above it, fetching pauses. Default 64 MiB. */
   readonly maxUnwrittenBytes: number
   /** How long nothing is written to the disk after it refused a write. Default 15,000. */
   readonly diskRetryMs: number
@@ -146,10 +124,7 @@ export interface ContentLimits {
    * of a read. Default 30,000.
    */
   readonly retireDelayMs: number
-  /**
-   * How long the same failure of the same blob is only counted and not logged again. Default
-   * 60,000.
-   */
+  /** How long the same failure of the same blob is not logged again. Default 60,000. */
   readonly logWindowMs: number
 }
 

@@ -12,9 +12,7 @@ import type { Digest } from '../../index-format/index.js'
 export const FRAME_ABSENT = 0
 /** The frame's verified bytes are completely in the mirror file. */
 export const FRAME_PRESENT = 1
-/**
- * An earlier process left the frame's bytes. They must be verified again before they are served.
- */
+/** An earlier process left the frame's bytes. Verify them again before serving them. */
 export const FRAME_CLAIMED = 2
 
 /**
@@ -32,10 +30,7 @@ export interface MirrorShared {
    * after the mirror was retired.
    */
   readonly fd: number
-  /**
-   * `Float64Array` of n+1 entries for n frames: the offset of each frame, then the raw size of the
-   * pack.
-   */
+  /** `Float64Array` of n+1 entries for n frames: each frame's offset, then the pack's raw size. */
   readonly rawOffsets: SharedArrayBuffer
   /**
    * `Uint8Array` of n+2 entries for n frames: the state of each frame; then 1 while this mirror is
@@ -60,10 +55,7 @@ export class MirrorView {
     this.#frameCount = this.#state.length - 2
   }
 
-  /**
-   * True once the mirror was evicted or closed. No frame of it becomes present again: get a new
-   * mirror.
-   */
+  /** True once the mirror was evicted or closed. No frame of it is present again: get a new one. */
   get retired(): boolean {
     return Atomics.load(this.#state, this.#frameCount) === 0
   }
@@ -96,9 +88,7 @@ export class MirrorView {
     return true
   }
 
-  /**
-   * Tells the store that this mirror was read, which matters for eviction. Usually costs one load.
-   */
+  /** Records for eviction that this mirror was read. Usually costs one load. */
   #touch(): void {
     const touched = this.#frameCount + 1
     if (Atomics.load(this.#state, touched) === 0) Atomics.store(this.#state, touched, 1)

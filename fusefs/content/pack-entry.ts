@@ -26,9 +26,7 @@ export interface PackEntry {
   readonly unwritten: Map<number, Uint8Array>
   /** Frames of an earlier process that are being verified, by frame index. */
   readonly checks: Map<number, Promise<Uint8Array | undefined>>
-  /**
-   * Settles when all of `unwritten` is written; undefined while nothing is written. Never rejects.
-   */
+  /** Settles when `unwritten` is written; undefined when no write is under way. Never rejects. */
   writing: Promise<void> | undefined
   /** Number of reads, prefetches and read-aheads that use this entry. */
   users: number
@@ -54,9 +52,7 @@ export function createPackEntry(id: string, table: PackTable): PackEntry {
   }
 }
 
-/**
- * The frame with this index. Throws `invalid-argument` for an index that the pack does not have.
- */
+/** The frame with this index. Throws `invalid-argument` when the pack has no such frame. */
 export function frameOf(table: PackTable, frameIndex: number): Frame {
   const frame = table.frames[frameIndex]
   if (frame !== undefined) return frame

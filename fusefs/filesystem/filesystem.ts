@@ -20,10 +20,7 @@ import { type ReadPlan, runsOf } from './read-plan.js'
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
-/**
- * Offset 0 of a listing is ".", offset 1 is "..". After the entry with cookie c, the listing
- * continues at offset c + 2.
- */
+/** Listing offsets: "." is 0, ".." is 1. After the entry with cookie c comes offset c + 2. */
 const DOTS = 2
 const DOT = new Uint8Array([0x2e])
 const DOT_DOT = new Uint8Array([0x2e, 0x2e])
@@ -45,7 +42,7 @@ export interface ListedEntry {
 }
 
 export interface FilesystemOptions {
-  /** `trees`: the root lists the source's trees by name. `tree`: the source's slot 0 is the root. */
+  /** `trees`: the root lists all trees by name. `tree`: the tree in slot 0 is the root. */
   readonly root: 'trees' | 'tree'
 }
 
@@ -69,10 +66,7 @@ export class Filesystem {
     })
   }
 
-  /**
-   * Whether this slot is the directory that lists the trees. Answers about it must not be cached
-   * for long.
-   */
+  /** Whether this slot is the list of trees. Answers about it must not be cached for long. */
   isTreeList(slot: number): boolean {
     return slot === ROOT_SLOT && this.#listsTrees
   }
@@ -163,10 +157,7 @@ export class Filesystem {
     return { tree, lengthBytes: end - offset, runs: runsOf(file.extents, offset, end) }
   }
 
-  /**
-   * lseek(2) with SEEK_DATA: the offset of the first data from `offset` on. Throws `beyond-end`,
-   * and what `plan` throws.
-   */
+  /** SEEK_DATA: offset of the first data from `offset` on. Throws `beyond-end`, or as `plan` does. */
   seekData(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     const extent = file.extents[firstExtentEndingAfter(file.extents, offset)]
@@ -174,10 +165,7 @@ export class Filesystem {
     return Math.max(offset, extent.offset)
   }
 
-  /**
-   * lseek(2) with SEEK_HOLE: the offset of the first hole from `offset` on. The end of the file
-   * counts as a hole. Throws `beyond-end`, and what `plan` throws.
-   */
+  /** SEEK_HOLE: offset of the first hole from `offset` on; the end counts as one. Throws the same. */
   seekHole(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     if (offset >= file.sizeBytes) throw beyondEnd(slot, ino, offset)

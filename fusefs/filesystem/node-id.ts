@@ -6,10 +6,7 @@
 
 const TWO_32 = 2 ** 32
 
-/**
- * Slot 0 contains the superblock's root directory. Its inode number is 1, so its id is
- * FUSE_ROOT_ID.
- */
+/** The slot of the superblock's root directory, whose inode number is 1 (FUSE_ROOT_ID). */
 export const ROOT_SLOT = 0
 
 export function nodeIdOf(slot: number, ino: number): number {

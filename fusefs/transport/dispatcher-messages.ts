@@ -83,17 +83,13 @@ export type DispatcherMessage =
   | ParkedRequest
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }
-  /**
-   * A request failed because of an index, content or this program. It was answered with an errno.
-   */
+  /** A request failed because of an index, content or a bug. It was answered with an errno. */
   | { readonly kind: 'fault'; readonly request: string; readonly error: Error }
   | { readonly kind: 'trace'; readonly line: string }
   /** `unmounted`: the mount is gone. `stopped`: the dispatcher read a wake-up. */
   | { readonly kind: 'ended'; readonly reason: 'unmounted' | 'stopped' }
 
-/**
- * Tells dispatchers the mirror of a tree's pack. A dispatcher reads the message at its next miss.
- */
+/** Announces the mirror of a tree's pack. A dispatcher reads the message at its next miss. */
 export interface MirrorMessage {
   readonly slot: number
   /** The pack's key in the tree's index. */

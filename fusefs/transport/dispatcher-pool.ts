@@ -26,9 +26,7 @@ export interface DispatcherPoolOptions {
   readonly data: Omit<DispatcherData, 'statsRow' | 'stopping'>
   /** Number of threads. */
   readonly count: number
-  /**
-   * True: requests are answered without threads until `start`. False: the threads start at once.
-   */
+  /** Whether to answer requests without threads until `start`. Otherwise threads start at once. */
   readonly standIn: boolean
 }
 
@@ -100,9 +98,7 @@ export class DispatcherPool {
     return this.#ready
   }
 
-  /**
-   * Whether no dispatcher is left because threads kept breaking until none was replaced any more.
-   */
+  /** Whether no dispatcher is left because threads broke too often to be replaced again. */
   get broken(): boolean {
     return this.running === 0 && this.#replacements === MAX_THREAD_REPLACEMENTS
   }

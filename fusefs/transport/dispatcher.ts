@@ -199,9 +199,7 @@ export class Dispatcher {
     this.#post({ kind: 'parked', unique, slot, pid, request })
   }
 
-  /**
-   * Posts the request when it is a READ of a recorded tree, or looks at names of a watched tree.
-   */
+  /** Posts a READ of a recorded tree, or a request that looks at names of a watched tree. */
   #record(lengthBytes: number): void {
     const request = this.#request
     const { opcode, slot, ino } = request
@@ -254,8 +252,8 @@ export class Dispatcher {
 }
 
 /**
- * Interprets a failed read of /dev/fuse. True: the mount is gone. False: read again. Throws any
- * other error.
+ * True when a failed read of /dev/fuse means that the mount is gone, false when it should be tried
+ * again. Throws any other error.
  */
 export function isUnmounted(error: unknown): boolean {
   const code = systemErrorCode(error)

@@ -1,6 +1,4 @@
-/**
- * Types of the parts of fuse-native 2.2 that are used here. The package has no types of its own.
- */
+/** Types of the parts of fuse-native 2.2 that are used here. The package ships no types. */
 declare module 'fuse-native' {
   /** `error` is 0 or a negative errno. */
   export type Done<Results extends unknown[] = []> = (error: number, ...results: Results) => void

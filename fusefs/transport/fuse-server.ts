@@ -80,10 +80,7 @@ export interface StopOptions {
   readonly timeoutMs?: number
 }
 
-/**
- * Called for a READ of `sizeBytes` from `offset` of the file `ino`. The range may reach beyond the
- * end of the file.
- */
+/** Called for a READ of the file `ino`. The range may reach beyond the end of the file. */
 export type ReadListener = (ino: number, offset: number, sizeBytes: number) => void
 
 /** Called when a name is looked up in the directory `ino`, or when its names are listed. */
@@ -102,9 +99,7 @@ export class FuseServer {
    */
   readonly ended: Promise<void>
   readonly negotiated: NegotiatedInit
-  /**
-   * Changes the kernel's page cache of this mount. For callers that know which pages are read next.
-   */
+  /** Changes the kernel's page cache of this mount, for callers that know the next reads. */
   readonly kernelCache: KernelCache
   readonly #fd: number
   readonly #mountpoint: string
@@ -323,10 +318,7 @@ export class FuseServer {
     await sendNotification(this.#fd, encodeNotifyInvalidateEntry(root, name), this.#log)
   }
 
-  /**
-   * Runs after the last dispatcher has ended. After `stop`, reads that wait for content get the
-   * rest of its time to finish.
-   */
+  /** Runs after the last dispatcher. After `stop`, waiting reads get the rest of its time. */
   async #finish(): Promise<void> {
     if (this.#deadline !== undefined) {
       await Promise.race([this.#misses.drained(), sleep(this.#leftMs())])

@@ -35,10 +35,7 @@ port.on('message', (request: KernelCacheRequest) => {
   }
 })
 
-/**
- * Ignores errors, because the tree or the mount may be going away. A program that opens the file
- * gets the error itself.
- */
+/** Ignores errors: the tree or mount may be going away. A program that opens the file gets them. */
 function look(path: Uint8Array): void {
   try {
     lstatSync(Buffer.from(path.buffer, path.byteOffset, path.length), { throwIfNoEntry: false })

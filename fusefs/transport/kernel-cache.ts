@@ -77,9 +77,7 @@ export class KernelCache {
     this.#modules = modules
   }
 
-  /**
-   * Starts the thread unless it runs, and does not wait for it. Otherwise the first use starts it.
-   */
+  /** Starts the thread once, without waiting for it. Otherwise the first use starts it. */
   start(): void {
     if (this.#thread !== undefined || this.#isClosed || this.#breaks > MAX_THREAD_REPLACEMENTS)
       return

@@ -1,6 +1,4 @@
-/**
- * Mounts FUSE with mount(8), sets its read-ahead, and unmounts with umount(8). Needs CAP_SYS_ADMIN.
- */
+/** Mounts FUSE with mount(8), unmounts with umount(8), sets read-ahead. Needs CAP_SYS_ADMIN. */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -10,9 +8,7 @@ import { runCommand } from './run-command.js'
 export interface KernelMountOptions {
   /** An existing directory. */
   readonly mountpoint: string
-  /**
-   * The source that /proc/mounts shows, e.g. `thin-plain`. ASCII letters, digits and `_.:@/-` only.
-   */
+  /** The source in /proc/mounts, e.g. `thin-plain`. ASCII letters, digits and `_.:@/-` only. */
   readonly fsName: string
 }
 
@@ -33,10 +29,7 @@ export interface KernelMount {
 const MOUNT_OPTIONS =
   'rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,ro,nosuid,nodev'
 
-/**
- * Mounts. Throws `mount-failed`. Requests are not answered yet: start a `FuseServer` on the handle
- * next.
- */
+/** Mounts. Throws `mount-failed`. To answer requests, start a `FuseServer` on the handle next. */
 export async function mountFuse(options: KernelMountOptions): Promise<KernelMount> {
   const mountpoint = await locate(options.mountpoint)
   if (!/^[\w.:@/-]+$/.test(options.fsName)) {
@@ -113,10 +106,7 @@ async function locate(mountpoint: string): Promise<string> {
   }
 }
 
-/**
- * `major:minor` of the topmost mount on exactly this path, from proc_pid_mountinfo(5); `undefined`
- * when there is none.
- */
+/** `major:minor` of the topmost mount on exactly this path, from proc_pid_mountinfo(5). */
 async function mountOf(path: string): Promise<string | undefined> {
   const table = await readFile('/proc/self/mountinfo', 'latin1')
   let device: string | undefined

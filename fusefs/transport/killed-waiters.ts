@@ -33,10 +33,7 @@ export class KilledWaiters {
     this.#waiting.delete(key)
   }
 
-  /**
-   * Call this when a signal hit the thread that waits. Aborts the wait with `aborted` once the
-   * thread is being killed.
-   */
+  /** A signal hit the waiting thread. Aborts the wait with `aborted` once the thread is killed. */
   interrupt(unique: Unique): void {
     const waiting = this.#waiting.get(keyOf(unique))
     if (waiting === undefined || this.#watched.has(waiting)) return

@@ -10,19 +10,14 @@ import type { LocalContent } from './request-handler.js'
 
 /** Views kept. Each takes a few hundred bytes. */
 const MAX_VIEWS = 16_384
-/**
- * Keys are `slot * 2^22 + pack`. An index has fewer packs than 2^22, and 2^43 is far below 2^53.
- */
+/** Keys are `slot * 2^22 + pack`. A pack's key is below 2^22, and 2^43 is far below 2^53. */
 const PACK_LIMIT = 2 ** 22
 
 export class LocalMirrors implements LocalContent {
   readonly #views = new LRUCache<number, MirrorView>({ max: MAX_VIEWS })
   readonly #receive: () => MirrorMessage | undefined
 
-  /**
-   * `receive` takes the next message from the thread's port without waiting; `undefined` when there
-   * is none.
-   */
+  /** `receive` takes the next message from the thread's port, if any, without waiting. */
   constructor(receive: () => MirrorMessage | undefined) {
     this.#receive = receive
   }

@@ -86,9 +86,7 @@ export class MissServer {
     })
   }
 
-  /**
-   * Stops without answering the remaining reads. The next server asks the kernel for them again.
-   */
+  /** Stops without answering the remaining reads. The next server asks for them again. */
   abandon(): void {
     this.#abandoned = true
     this.#waiting.length = 0

@@ -23,10 +23,7 @@ export interface ParkedRequestsModules {
   readonly log: Log
 }
 
-/**
- * Requests that may wait at a time. The kernel sends one for each waiting thread and has no limit
- * of its own.
- */
+/** Requests that may wait at a time. Each blocks one thread; the kernel sets no other limit. */
 const MAX_PARKED = 16_384
 /** Trees remembered because the log already says that their index cannot be fetched. */
 const MAX_LOGGED = 1_024
@@ -49,10 +46,7 @@ export class ParkedRequests {
     return this.#aborts.size
   }
 
-  /**
-   * Takes over a request and answers it, with an errno when its index cannot be fetched. Never
-   * throws.
-   */
+  /** Takes over a request and answers it, with an errno when it fails. Never throws. */
   take(parked: ParkedRequest): void {
     if (this.#isAbandoned) return
     if (this.pending >= MAX_PARKED) {

@@ -47,10 +47,7 @@ const FOREVER: Validity = { entrySec: FOREVER_SEC, attrSec: FOREVER_SEC }
  * trees are added or removed; the entries in it do not change.
  */
 const TREE_LIST_ATTR_SEC = 1
-/**
- * Size of an entry with a name of 9 to 16 bytes. It only decides how many entries are read from the
- * index at a time.
- */
+/** Size of an entry with a name of 9 to 16 bytes. It only decides how many are read at a time. */
 const USUAL_DIRENT_BYTES = 40
 const USUAL_DIRENTPLUS_BYTES = 168
 const BLOCK_BYTES = 4096

@@ -11,10 +11,7 @@ export interface CommandOptions {
 
 const MAX_OUTPUT_CHARACTERS = 4096
 
-/**
- * Resolves when the program exits with 0 in time. Otherwise throws `mount-failed` with the
- * program's stderr.
- */
+/** Throws `mount-failed` with the program's stderr unless it exits with 0 in time. */
 export async function runCommand(
   program: string,
   args: readonly string[],

@@ -64,9 +64,7 @@ export class StatsRow {
   }
 }
 
-/**
- * The counters of one server. Row 0 belongs to the server's own thread, the others to dispatchers.
- */
+/** The counters of one server. Row 0 is the server's own, the others are its dispatchers'. */
 export class ServerStats {
   readonly shared: SharedArrayBuffer
   readonly #rows: number

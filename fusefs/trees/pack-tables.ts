@@ -1,7 +1,4 @@
-/**
- * Cache of the most recently used pack tables. An index stores a table as one row per frame; this
- * cache keeps it decoded.
- */
+/** Cache of decoded pack tables. An index stores a table as one row per frame. */
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
 import type { OpenTree } from './tree-source.js'

@@ -1,6 +1,4 @@
-/**
- * A source with one tree, which is the whole mount. It has slot 0: its root is the mount's root.
- */
+/** A source with one tree. The tree has slot 0, so its root is the root of the mount. */
 import type { Digest } from '../../index-format/index.js'
 import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord } from './tree-registry.js'

@@ -1,7 +1,4 @@
-/**
- * Says which trees a mount shows, in a form that can be posted to a thread. Each thread opens its
- * own `TreeSource` from it.
- */
+/** Describes the trees of a mount, so that each thread can open its own `TreeSource`. */
 import { type Digest, Index, PageCache } from '../../index-format/reading.js'
 import { RegisteredTrees } from './registered-trees.js'
 import { SingleTree } from './single-tree.js'

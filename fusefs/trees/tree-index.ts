@@ -18,9 +18,7 @@ export interface TreeIndex extends Tree {
   readdirPlus(parent: number, cookie: number, limit: number): DirEntryWithInode[]
   /** The value of one extended attribute; `undefined` when the inode does not have it. */
   xattr(ino: number, name: Uint8Array): Uint8Array | undefined
-  /**
-   * The table of the pack with this key. Throws `invalid-index` when the index has no such pack.
-   */
+  /** The table of the pack with this key. Throws `invalid-index` when there is no such pack. */
   packTable(packKey: number): PackTable
   /** Closes the index file. Idempotent. */
   close(): void

@@ -22,10 +22,7 @@ export type TreeClass = 'plain' | 'xattr'
 export interface TreeRecord {
   /** 1 to `SLOT_LIMIT - 1`; 0 for a `SingleTree`. */
   readonly slot: number
-  /**
-   * The tree's name in the root directory of its superblock: the slot in base 36. Empty for a
-   * `SingleTree`.
-   */
+  /** Name in the superblock's root directory: the slot in base 36. Empty for a `SingleTree`. */
   readonly name: string
   /** The digest of the index's SQLite file. */
   readonly indexDigest: Digest
@@ -166,10 +163,7 @@ export class TreeRegistry {
     return this.#all.all().map((row) => this.#record(row))
   }
 
-  /**
-   * At most `limit` trees of a class with slots above `slot`, in order of slot: one page of the
-   * root directory's listing.
-   */
+  /** At most `limit` trees of a class with slots above `slot`, in order of slot. */
   after(treeClass: TreeClass, slot: number, limit: number): TreeRecord[] {
     return this.#after.all(treeClass, slot, limit).map((row) => this.#record(row))
   }
@@ -184,9 +178,7 @@ export class TreeRegistry {
     return join(this.#dir, 'indexes', 'partial', hexOf(indexDigest))
   }
 
-  /**
-   * The file to read this index from: the partial one while only that exists, else the whole one.
-   */
+  /** The file to read this index from: the partial one while only that exists, else the whole. */
   indexFile(indexDigest: Digest): { path: string; isPartial: boolean } {
     const path = this.indexPath(indexDigest)
     if (existsSync(path)) return { path, isPartial: false }

@@ -1,11 +1,7 @@
-/**
- * A node's attributes for the kernel: the fields of `struct fuse_attr` that differ between nodes.
- */
+/** A node's attributes: the fields of `struct fuse_attr` that differ between nodes. */
 
 export interface Attributes {
-  /**
-   * Node id, which is also `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree.
-   */
+  /** Node id and `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree. */
   readonly nodeId: number
   readonly mode: number
   readonly nlink: number

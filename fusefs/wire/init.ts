@@ -7,10 +7,7 @@ import { FusefsError } from '../errors.js'
 import type { Reply } from './reply.js'
 import type { Request } from './request.js'
 
-/**
- * Bit positions in `flags` and, from 32 on, in `flags2` of INIT (fuse.h, "INIT request/reply
- * flags").
- */
+/** Bits of INIT's `flags` and, from 32 on, `flags2` (fuse.h, "INIT request/reply flags"). */
 const INIT_FLAGS = {
   ASYNC_READ: 0,
   EXPORT_SUPPORT: 4,
@@ -61,18 +58,12 @@ const INIT_OUT_BYTES = 64
  */
 const OLDEST_MINOR = 29
 
-/**
- * Size of the longest READ, and so of the longest reply: 256 pages (FUSE_MAX_MAX_PAGES before
- * 6.13).
- */
+/** The longest READ, and so the longest reply: 256 pages (FUSE_MAX_MAX_PAGES before 6.13). */
 export const MAX_READ_BYTES = 1_048_576
 const MAX_PAGES = 256
 const MAX_BACKGROUND = 64
 const CONGESTION_THRESHOLD = 48
-/**
- * Nothing is ever written, so this is the smallest value that the kernel accepts. It bounds the
- * length of requests.
- */
+/** The smallest value that the kernel accepts: nothing is written. It bounds a request's length. */
 const MAX_WRITE_BYTES = 4096
 
 /** The result of INIT. It is plain JSON, so that the owner of the descriptor can persist it. */
@@ -84,10 +75,7 @@ export interface NegotiatedInit {
   readonly maxReadAheadBytes: number
 }
 
-/**
- * Reads an INIT request. Throws `protocol` for a kernel that is too old, has another major version
- * or lacks a required flag.
- */
+/** Reads an INIT request. Throws `protocol` when the kernel is too old or lacks a required flag. */
 export function decodeInit(request: Request): NegotiatedInit {
   const major = request.readUint32()
   const kernelMinor = request.readUint32()

@@ -10,10 +10,7 @@ const FUSE_NOTIFY_INVAL_ENTRY = 3
 const FUSE_NOTIFY_STORE = 4
 const FUSE_NOTIFY_RESEND = 7
 
-/**
- * Asks the kernel to send all requests again that were read but not answered (protocol 7.40,
- * HAS_RESEND).
- */
+/** Asks for all requests again that were read but not answered (protocol 7.40, HAS_RESEND). */
 export function encodeNotifyResend(): Uint8Array {
   return message(FUSE_NOTIFY_RESEND, 0).bytes
 }

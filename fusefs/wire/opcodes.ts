@@ -71,10 +71,7 @@ export function opcodeName(opcode: number): OpcodeName | undefined {
   return NAMES.get(opcode)
 }
 
-/**
- * Requests that change something. The kernel should send none to a read-only mount; if one arrives,
- * it is answered with EROFS.
- */
+/** Requests that change something. If one arrives, the answer is EROFS: mounts are read-only. */
 export const MUTATING_OPCODES: ReadonlySet<number> = new Set([
   OPCODES.SETATTR,
   OPCODES.SYMLINK,

@@ -47,9 +47,7 @@ function body(request: Request): string {
   }
 }
 
-/**
- * Bytes as a quoted string. Quotes, backslashes and bytes outside printable ASCII become `\xHH`.
- */
+/** Bytes as a quoted string. Quotes, backslashes and non-printable bytes become `\xHH`. */
 function printName(name: Uint8Array): string {
   let text = ''
   for (const byte of name) {

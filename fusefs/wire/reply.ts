@@ -134,10 +134,7 @@ export class Reply {
     this.#setUint64(at, offset)
   }
 
-  /**
-   * Appends a `struct fuse_dirent`. Returns false and appends nothing when the payload would exceed
-   * `limitBytes`.
-   */
+  /** Appends a `struct fuse_dirent`. Returns false if the payload would exceed `limitBytes`. */
   dirent(out: DirentOut, limitBytes: number): boolean {
     const at = this.#length
     const end = at + direntBytes(out.name)

@@ -28,10 +28,7 @@ export class Request {
     this.#view = new DataView(this.buffer.buffer)
   }
 
-  /**
-   * Starts decoding a new request of `lengthBytes` in the buffer. Throws `protocol` when its
-   * lengths are impossible.
-   */
+  /** Starts a new request of `lengthBytes` in `buffer`. Throws `protocol` for impossible sizes. */
   load(lengthBytes: number): void {
     if (lengthBytes < IN_HEADER_BYTES || lengthBytes > this.buffer.length) {
       throw new FusefsError(
@@ -95,10 +92,7 @@ export class Request {
     return this.#view.getUint32(at, true)
   }
 
-  /**
-   * Reads a 64-bit field that must be a safe integer, such as an offset. Throws `protocol` for
-   * larger values.
-   */
+  /** Reads a 64-bit field that must be a safe integer. Throws `protocol` for larger values. */
   readUint53(): number {
     const at = this.#advance(8)
     const value = this.#view.getUint32(at + 4, true) * TWO_32 + this.#view.getUint32(at, true)

@@ -1,6 +1,4 @@
-/**
- * Entry point of a thread of `ThreadFrameDecoder`. Decompresses and verifies one frame at a time.
- */
+/** Entry point of a decoder thread. It decompresses and verifies one frame at a time. */
 import { parentPort } from 'node:worker_threads'
 import { decodeFrame, type Frame, IndexFormatError } from '../../../index-format/decoding.js'
 

@@ -34,10 +34,7 @@ interface Thread {
 const MAX_INLINE_RAW_BYTES = 16 * 1024
 /** From this size on, hashing in another thread is worth the copy that WebCrypto makes for it. */
 const MIN_ASYNC_HASH_BYTES = 128 * 1024
-/**
- * Frames that one thread gets at a time. Other frames wait, and go to the first thread that is
- * free.
- */
+/** Frames that one thread gets at a time. Others wait, and go to the first thread that is free. */
 const MAX_JOBS_PER_THREAD = 2
 
 export class ThreadFrameDecoder implements FrameDecoder {
@@ -148,10 +145,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
     else job?.reject(new IndexFormatError(reply.code, reply.message))
   }
 
-  /**
-   * Handles the end of a thread. Frames handed to it fail as if they had not verified, and are
-   * fetched again.
-   */
+  /** Frames given to the thread fail as if they had not verified, and are fetched again. */
   #ended(thread: Thread, failure: unknown): void {
     this.#threads.delete(thread)
     if (this.#closing !== undefined) return

@@ -165,10 +165,7 @@ export class CacheDirectory {
     }
   }
 
-  /**
-   * Sets bytes aside for a write, and evicts other packs if necessary. Returns false when there is
-   * not enough room even then.
-   */
+  /** Sets bytes aside for a write, evicting other packs. False when there is still no room. */
   reserve(bytes: number): boolean {
     const room = this.#limits.maxBytes - this.#reservedBytes - bytes
     if (room < 0) return false
@@ -297,10 +294,7 @@ export class CacheDirectory {
     }
   }
 
-  /**
-   * Ends the use of a mirror. Its descriptor stays open for `retireDelayMs`, for readers in the
-   * middle of a read.
-   */
+  /** Retires a mirror. Its descriptor stays open for readers in the middle of a read. */
   #retire(slot: Slot): void {
     const { mirror } = slot
     if (mirror === undefined) return

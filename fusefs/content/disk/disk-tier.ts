@@ -34,10 +34,7 @@ export class DiskTier {
   readonly #writings = new Set<Promise<void>>()
   #unwrittenBytes = 0
   #waitingForRoom: (() => void)[] = []
-  /**
-   * When the disk is tried again, in `performance.now()` milliseconds. Undefined unless its last
-   * write was refused.
-   */
+  /** When to try the disk again, in `performance.now()` milliseconds. Undefined while it works. */
   #refusedUntil: number | undefined
 
   constructor(limits: ContentLimits, modules: Modules) {
@@ -56,10 +53,7 @@ export class DiskTier {
     return mirror !== undefined && mirror.stateOf(frameIndex) !== FRAME_ABSENT
   }
 
-  /**
-   * Fills `target` from `offsetInFrame` of a frame, with verified bytes. Resolves to false when the
-   * disk does not have them.
-   */
+  /** Fills `target` from `offsetInFrame` of a frame. False when the disk has no verified bytes. */
   async tryRead(
     entry: PackEntry,
     frameIndex: number,

@@ -5,10 +5,7 @@ import { promisify } from 'node:util'
 const readAsync = promisify(read)
 const writevAsync = promisify(writev)
 
-/**
- * Fills `target` from `position`. Resolves to false when the file ends first. Throws what read(2)
- * throws.
- */
+/** Fills `target` from `position`. False when the file ends first. Throws what read(2) throws. */
 export async function readFully(
   fd: number,
   target: Uint8Array,

@@ -95,10 +95,7 @@ export class PackMirror {
     return Atomics.load(this.#state, frameIndex)
   }
 
-  /**
-   * Reads bytes of the file, verified or not. Resolves to false when the file is too short. Throws
-   * what read(2) throws.
-   */
+  /** Reads bytes, verified or not. False when the file is too short. Throws what read(2) throws. */
   async readInto(target: Uint8Array, rawOffset: number): Promise<boolean> {
     return readFully(this.shared.fd, target, rawOffset)
   }
@@ -129,9 +126,7 @@ export class PackMirror {
     this.#unsaved = true
   }
 
-  /**
-   * Saves which frames are present. With `durable`, the bytes of both files are synced to the disk.
-   */
+  /** Saves which frames are present. With `durable`, the bytes of both files are synced to disk. */
   save(options: { durable: boolean }): void {
     const { id, path, pack } = this.#options
     if (options.durable && this.#unsynced) fdatasyncSync(this.shared.fd)

@@ -6,10 +6,7 @@ import type { ContentLimits } from '../limits.js'
 import type { FetchPriority } from './frame-flight.js'
 import { RateLimit } from './rate-limit.js'
 
-/**
- * Longest pause after one piece of a body. During a longer pause the server might close the
- * connection.
- */
+/** Longest pause after a piece of a body. A server might close a connection that pauses longer. */
 const MAX_PAUSE_MS = 1_000
 
 export class FetchTraffic {
@@ -99,10 +96,7 @@ export class FetchTraffic {
     }
   }
 
-  /**
-   * Waits while `goesOn` returns true, and for `timeoutMs` at most. Calls `goesOn` at every
-   * wake-up.
-   */
+  /** Waits while `goesOn`, called at every wake-up, returns true; `timeoutMs` at most. */
   async #pause(timeoutMs: number, goesOn: () => boolean): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
     while (goesOn()) {

@@ -28,8 +28,8 @@ interface Modules {
 }
 
 /**
- * Failed checks after which a frame fails. After the first, it is fetched again, if possible from
- * another store.
+ * Failed checks after which a frame fails. After the first one it is fetched again, from another
+ * store if possible.
  */
 const MAX_FAILED_CHECKS = 2
 /** Frames of one range that are decoded at a time while the range goes on arriving. */
@@ -88,9 +88,7 @@ export class FrameFetcher {
     return flight
   }
 
-  /**
-   * Ends the use of a flight by one reader. A frame that no reader wants any more is not fetched.
-   */
+  /** Ends the use of a flight by one reader. A frame that no reader wants is not fetched. */
   leave(flight: FrameFlight): void {
     flight.waiters--
     if (flight.waiters > 0 || flight.isSettled) return
@@ -162,9 +160,7 @@ export class FrameFetcher {
     return undefined
   }
 
-  /**
-   * `first` and the queued frames around it that can share its range request, in order of index.
-   */
+  /** `first` and the queued frames around it that can share its range request, in order. */
   #neighbours(first: FrameFlight): FrameFlight[] {
     const { table, flights } = first.entry
     const { maxGapBytes } = this.#limits

@@ -5,9 +5,7 @@ const BURST_MS = 100
 
 export class RateLimit {
   readonly #bytesPerSecond: number
-  /**
-   * When the rate allows more bytes than were taken so far, in `performance.now()` milliseconds.
-   */
+  /** When the rate allows more bytes again, in `performance.now()` milliseconds. */
   #paidUntilMs = 0
 
   constructor(options: { bytesPerSecond: number }) {
