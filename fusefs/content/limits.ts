@@ -26,7 +26,7 @@ export interface HttpLimits {
   readonly maxAttempts: number
   /** Bytes from which on an interrupted request counts as progress. Default 64 KiB. */
   readonly minProgressBytes: number
-  /** Back-off before the first retry. It doubles each time. The wait is a random part. Default 100. */
+  /** First back-off. It doubles with each retry. The wait is a random part of it. Default 100. */
   readonly backOffBaseMs: number
   /** The longest back-off. Default 5,000. */
   readonly backOffCapMs: number

@@ -157,7 +157,10 @@ export class Filesystem {
     return { tree, lengthBytes: end - offset, runs: runsOf(file.extents, offset, end) }
   }
 
-  /** SEEK_DATA: offset of the first data from `offset` on. Throws `beyond-end`, or as `plan` does. */
+  /**
+   * lseek(2) with SEEK_DATA: the offset of the first data from `offset` on. Throws `beyond-end` and
+   * the errors of `plan`.
+   */
   seekData(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     const extent = file.extents[firstExtentEndingAfter(file.extents, offset)]
@@ -165,7 +168,10 @@ export class Filesystem {
     return Math.max(offset, extent.offset)
   }
 
-  /** SEEK_HOLE: offset of the first hole from `offset` on; the end counts as one. Throws the same. */
+  /**
+   * lseek(2) with SEEK_HOLE: the offset of the first hole from `offset` on. The end of the file
+   * counts as a hole. Throws `beyond-end` and the errors of `plan`.
+   */
   seekHole(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     if (offset >= file.sizeBytes) throw beyondEnd(slot, ino, offset)
