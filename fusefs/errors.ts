@@ -1,4 +1,4 @@
-/** The one error class of this layer, and the table from its codes to errno. */
+/** The one error class of this layer and its codes. `filesystem/errno.ts` maps codes to errno. */
 
 export type FusefsErrorCode =
   /** A store could not be reached, or answered with an error, after all retries. */
@@ -13,23 +13,23 @@ export type FusefsErrorCode =
   | 'verification-failed'
   /** The local cache cannot be read or written. */
   | 'cache-io'
-  /** A tree's index is not there or cannot be read. */
+  /** A tree's index or the tree registry is missing or cannot be read. */
   | 'tree-unavailable'
-  /** A node id that no tree of this mount has (any more). */
+  /** No tree of this mount has this node id, or none has it any more. */
   | 'stale-node'
-  /** A directory was needed. */
+  /** The operation needs a directory and got something else. */
   | 'not-a-directory'
-  /** Anything but a directory was needed. */
+  /** The operation cannot be done on a directory. */
   | 'is-a-directory'
-  /** SEEK_DATA or SEEK_HOLE at or behind the end of the file. */
+  /** SEEK_DATA or SEEK_HOLE at or after the end of the file, or SEEK_DATA after the last data. */
   | 'beyond-end'
   /** mount(8), fusermount or /dev/fuse refused. */
   | 'mount-failed'
-  /** The kernel spoke something we do not understand. */
+  /** The kernel sent a message that breaks the FUSE protocol, or its protocol is too old. */
   | 'protocol'
-  /** A store URL, an option or a request that cannot be used as it is: readlink of a file. */
+  /** A store URL, an option or a request is invalid, for example readlink of a regular file. */
   | 'invalid-argument'
-  /** The caller gave up. */
+  /** The caller aborted the operation, or the object it was called on was closed. */
   | 'aborted'
 
 export class FusefsError extends Error {

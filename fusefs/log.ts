@@ -1,11 +1,11 @@
-/** What this layer needs of a log: pino's shape, so that a pino logger can be passed as it is. */
+/** The logger that this layer writes to. It has pino's shape, so a pino logger can be passed. */
 export interface Log {
-  /** Someone must act. */
+  /** An operator must act. */
   error(fields: object, message: string): void
-  /** Degraded, but served. */
+  /** Service is degraded, but requests are still answered. */
   warn(fields: object, message: string): void
-  /** Life cycle only. */
+  /** Life-cycle events only. */
   info(fields: object, message: string): void
-  /** Once per request; off unless asked for. */
+  /** Lines written for each request. Off by default. */
   debug(fields: object, message: string): void
 }

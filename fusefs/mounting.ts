@@ -1,5 +1,5 @@
 /**
- * The small door: what a process needs that only makes and ends mounts. The keeper lives as long as
- * the mounts do, so it holds nothing that it does not run.
+ * Entry point for the keeper process, which only mounts and unmounts. It exports nothing else: the
+ * keeper lives as long as the mounts and must not hold code in memory that it does not run.
  */
 export { mountFuse, unmountFuse } from './transport/kernel-mount.js'

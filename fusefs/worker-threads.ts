@@ -1,5 +1,5 @@
 /**
- * How often a kind of thread is replaced when one breaks. Not for ever: something is wrong with the
- * program then, and a thread that breaks at once would be started again and again.
+ * How many broken threads of one kind are replaced. The number is bounded because repeated breaks
+ * mean a bug in the program, and a thread that breaks at once would be restarted endlessly.
  */
 export const MAX_THREAD_REPLACEMENTS = 16

@@ -1,8 +1,8 @@
-/** A promise that one waiter can give up on while the work behind it goes on for the others. */
+/** Lets one waiter give up on a promise while the work behind it goes on for other waiters. */
 
-/** Settles as `work` does, or rejects with the signal's reason as soon as that is aborted. */
+/** Settles as `work` does. Rejects with the reason of `signal` as soon as `signal` is aborted. */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  // Whoever left no longer hears of a later failure, and it must not count as unhandled.
+  // After an abort nobody handles a failure of `work`. It must not count as unhandled.
   work.catch(() => undefined)
   signal.throwIfAborted()
   return new Promise<T>((resolve, reject) => {

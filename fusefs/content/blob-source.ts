@@ -1,6 +1,6 @@
 /**
- * The seam to the network: a store, seen as ranges of immutable blobs. HTTP registries, static HTTP
- * servers and `file:` folders each implement it; the tiers above neither know nor care which.
+ * The interface to a store, which gives ranges of immutable blobs. HTTP registries, static HTTP
+ * servers and `file:` folders implement it. The tiers above do not depend on the kind of store.
  */
 import type { Digest } from '../../index-format/index.js'
 
@@ -14,30 +14,31 @@ export interface BlobRange {
 }
 
 export interface BlobSource {
-  /** What a log line calls this source: its URL without credentials. */
+  /** The name of this source in logs and errors: its URL without credentials. */
   readonly name: string
   /**
    * Streams exactly `range.length` bytes, or throws a `FusefsError` (`fetch-failed`,
-   * `blob-not-found`, `fetch-timeout`, `truncated-answer`) that names source and blob. Retries are
-   * inside, bounded; the bytes are NOT verified. Aborting `signal` releases the connection.
+   * `blob-not-found`, `fetch-timeout`, `truncated-answer`) that names source and blob. The source
+   * itself retries, a bounded number of times. The bytes are NOT verified. Aborting `signal`
+   * releases the connection and throws `aborted`.
    */
   stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
-   * Tells that bytes of this blob did not verify: where there is a choice of servers, the one that
-   * sent them is asked last for a while.
+   * Tells the source that bytes of this blob did not verify. A source that can choose between
+   * servers then asks the server that sent them last for a while.
    */
   distrust(digest: Digest): void
   /** Closes connections. Idempotent. */
   close(): Promise<void>
 }
 
-/** Adds credentials to a request for a store; lives above this layer, where credentials are kept. */
+/** Adds credentials to requests to a store. The layer that keeps credentials implements it. */
 export interface Authorizer {
-  /** Headers for a request to `url`, from what is already known. Empty where nothing is needed. */
+  /** Headers for a request to `url`, from known credentials. Empty when no header is needed. */
   headersFor(url: URL): Promise<Record<string, string>>
   /**
-   * Called once after a 401 with its `WWW-Authenticate` value; true when new credentials were
-   * obtained and the request is worth sending again.
+   * Called once after a 401 answer, with its `WWW-Authenticate` value. Resolves to true when new
+   * credentials were obtained and the request should be sent again.
    */
   challenge(url: URL, wwwAuthenticate: string): Promise<boolean>
 }

@@ -1,41 +1,44 @@
 /**
- * Every bound of the content tiers, with its default. Each can be overridden where the thing is
- * created; none can be switched off.
+ * All limits of the content tiers, with their defaults. Each can be overridden when a store or
+ * source is created. None can be switched off.
  */
 
-/** How a store is asked over HTTP. */
+/** Limits of requests to one store over HTTP. */
 export interface HttpLimits {
-  /** Connections kept to one origin; also the requests under way there. Default 8. */
+  /** Connections to one origin, and so also requests under way to it. Default 8. */
   readonly connectionsPerOrigin: number
-  /** Establishing a connection, TLS included. Default 10,000. */
+  /** Time limit for establishing a connection, TLS included. Default 10,000. */
   readonly connectTimeoutMs: number
-  /** From the request sent to the answer's headers. Default 15,000. */
+  /** Time limit from the request sent to the answer's headers. Default 15,000. */
   readonly headersTimeoutMs: number
-  /** Between two pieces of a body. Default 15,000. */
+  /** Time limit between two pieces of a body. Default 15,000. */
   readonly bodyInactivityTimeoutMs: number
   /** How long an idle connection is kept. Default 60,000. */
   readonly keepAliveMs: number
-  /** Everything for one range, retries and waits included; the transfer itself comes on top. Default 60,000. */
+  /**
+   * Time limit for one range, retries and waits included, plus the time of the transfer at
+   * `slowestBytesPerSecond`. Default 60,000.
+   */
   readonly rangeDeadlineMs: number
-  /** The slowest transfer that `rangeDeadlineMs` is extended for. Default 64 KiB/s. */
+  /** Transfer rate with which `rangeDeadlineMs` is extended. Default 64 KiB/s. */
   readonly slowestBytesPerSecond: number
-  /** Requests for one range that bring nothing, before it fails. Default 5. */
+  /** Requests for one range in a row without progress, after which the range fails. Default 5. */
   readonly maxAttempts: number
-  /** Bytes that make an interrupted request count as one that brought something. Default 64 KiB. */
+  /** Bytes from which on an interrupted request counts as progress. Default 64 KiB. */
   readonly minProgressBytes: number
-  /** Back-off before the first retry; doubles each time, the wait is a random part of it. Default 100. */
+  /** First back-off. It doubles with each retry. The wait is a random part of it. Default 100. */
   readonly backOffBaseMs: number
-  /** Default 5,000. */
+  /** The longest back-off. Default 5,000. */
   readonly backOffCapMs: number
-  /** The longest `Retry-After` that is honoured; a longer one is cut to this. Default 20,000. */
+  /** The longest wait for a `Retry-After`. A longer one is cut to this. Default 20,000. */
   readonly retryAfterCapMs: number
   /** Redirects followed for one request. Default 5. */
   readonly maxRedirects: number
-  /** How long the end of a redirect is asked directly. Default 60,000: signed URLs expire. */
+  /** How long a redirect's target is asked directly. Default 60,000: signed URLs expire. */
   readonly redirectMemoryMs: number
   /** Blobs whose redirect is remembered. Default 4,096. */
   readonly maxRememberedRedirects: number
-  /** Bytes that are read and dropped to reach a range at a server without range support. Default 256 MiB. */
+  /** Most bytes dropped to reach a range on a server without range support. Default 256 MiB. */
   readonly maxSkippedBytes: number
 }
 
@@ -58,13 +61,16 @@ export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   maxSkippedBytes: 256 * 1024 * 1024,
 }
 
-/** How several stores of the same content are chosen from. */
+/** Limits of the choice between several stores of the same content. */
 export interface FailoverLimits {
-  /** How long a store that failed is asked last; doubles with each failure in a row. Default 30,000. */
+  /**
+   * How long a store that failed is asked last. Doubles with each failure in a row. Also how long a
+   * store that sent wrong bytes is asked last for that blob. Default 30,000.
+   */
   readonly penaltyMs: number
-  /** Default 600,000. */
+  /** The longest penalty. Default 600,000. */
   readonly maxPenaltyMs: number
-  /** Blobs for which a store that sent wrong bytes is remembered. Default 1,024. */
+  /** Blobs for which it is remembered that a store sent wrong bytes. Default 1,024. */
   readonly maxDistrustedBlobs: number
 }
 
@@ -74,7 +80,7 @@ export const DEFAULT_FAILOVER_LIMITS: FailoverLimits = {
   maxDistrustedBlobs: 1_024,
 }
 
-/** How frames are fetched and kept. */
+/** Limits of fetching and caching frames. */
 export interface ContentLimits {
   /** Uncompressed bytes kept on disk. Default 10 GiB. */
   readonly maxBytes: number
@@ -82,37 +88,43 @@ export interface ContentLimits {
   readonly memoryBytes: number
   /** Range requests under way. Default 8. */
   readonly maxConcurrentFetches: number
-  /** Of those, how many may serve prefetch. Default 6: a read never waits for prefetch to end. */
+  /** Range requests under way for prefetch. Default 6, so that two of the 8 are left for reads. */
   readonly maxConcurrentPrefetches: number
-  /** Compressed bytes between two wanted frames that are fetched and dropped to save a request. Default 64 KiB. */
+  /**
+   * Compressed bytes between two wanted frames. Up to this number they are fetched and dropped, to
+   * save a request. Default 64 KiB.
+   */
   readonly maxGapBytes: number
   /** Compressed bytes of one range request for reads. Default 8 MiB. */
   readonly maxReadRangeBytes: number
-  /** Compressed bytes of one range request for prefetch. Default 128 MiB: any pack as a whole. */
+  /** Compressed bytes of one range request for prefetch. Default 128 MiB, enough for any pack. */
   readonly maxPrefetchRangeBytes: number
   /** Compressed bytes of one range request that completes an image. Default 16 MiB. */
   readonly maxBackgroundRangeBytes: number
-  /** Compressed bytes fetched ahead of somebody who reads in sequence. Default 8 MiB. */
+  /** Compressed bytes fetched ahead of one sequential reader. Default 8 MiB. */
   readonly maxAheadBytes: number
-  /** Compressed bytes that prefetch takes from the network. Default: as much as there is. */
+  /** Compressed bytes per second for prefetch. Default: no limit in effect. */
   readonly prefetchBytesPerSecond: number
-  /** The same for completing images. */
+  /** Compressed bytes per second for completing images. Default: no limit in effect. */
   readonly backgroundBytesPerSecond: number
-  /** Frames waiting to be fetched; above it prefetch and reads are refused. Default 65,536. */
+  /** Frames waiting to be fetched. Reads and prefetch of further frames fail. Default 65,536. */
   readonly maxQueuedFrames: number
-  /** Packs kept on disk, however small: each takes an inode and a few blocks. Default 65,536. */
+  /** Packs kept on disk. Even a small one takes inodes and a few blocks. Default 65,536. */
   readonly maxPacks: number
-  /** Mirrors with an open descriptor; beyond it the least recently used are closed. Default 4,096. */
+  /** Mirrors with an open descriptor. The least recently used are closed first. Default 4,096. */
   readonly maxOpenMirrors: number
-  /** Decoded bytes waiting to be written to disk; above it fetching pauses. Default 64 MiB. */
+  /** Decoded bytes waiting to be written to disk. Above it, fetching pauses. Default 64 MiB. */
   readonly maxUnwrittenBytes: number
-  /** How long the disk is left alone after it refused a write. Default 15,000. */
+  /** How long nothing is written to the disk after it refused a write. Default 15,000. */
   readonly diskRetryMs: number
-  /** How often the presence of frames is saved while the store is open. Default 3,000. */
+  /** Interval at which the presence of frames is saved while the store is open. Default 3,000. */
   readonly saveIntervalMs: number
-  /** How long an evicted mirror's descriptor stays open for readers that are in between. Default 30,000. */
+  /**
+   * How long the descriptor of an evicted or surplus mirror stays open, for readers in the middle
+   * of a read. Default 30,000.
+   */
   readonly retireDelayMs: number
-  /** How long the same failure of the same blob is counted but not logged again. Default 60,000. */
+  /** How long the same failure of the same blob is not logged again. Default 60,000. */
   readonly logWindowMs: number
 }
 
@@ -138,8 +150,8 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   logWindowMs: 60_000,
 }
 
-/** Failures remembered so that each is logged once; the oldest are forgotten first. */
+/** Failures remembered in order not to log them again. The least recent are forgotten first. */
 export const MAX_REMEMBERED_FAULTS = 1_000
 
-/** Bytes of one piece that a `file:` store hands on. */
+/** Size of one piece that a `file:` store yields. */
 export const FILE_PIECE_BYTES = 1024 * 1024

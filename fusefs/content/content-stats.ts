@@ -1,52 +1,52 @@
-/** Counters of the content tiers: plain numbers, written by the tiers, read by whoever shows them. */
+/** Counters of the content tiers. The tiers increment these numbers; anybody may read them. */
 export interface ContentStats {
   /** Requests sent to stores over HTTP, redirects and retries included. */
   httpRequests: number
-  /** Of those, sent again after a failure. */
+  /** HTTP requests that were sent again after a failure. */
   httpRetries: number
   /** Redirects followed. */
   httpRedirects: number
-  /** Answers 200 to a range request. */
+  /** Range requests that a server answered with 200 and the whole blob. */
   httpRangesIgnored: number
-  /** Body bytes received over HTTP, what was skipped included. */
+  /** Body bytes received over HTTP, skipped bytes included. */
   httpBytes: number
-  /** Ranges asked of stores. */
+  /** Ranges requested from stores of any kind. */
   rangesFetched: number
   /** Compressed bytes received from stores of any kind. */
   bytesFetched: number
   /** Ranges that failed after all retries. */
   fetchFailures: number
-  /** Times another store was asked because one failed. */
+  /** Times that another store was asked because one had failed. */
   failovers: number
   /** Frames decoded and verified. */
   framesDecoded: number
-  /** Uncompressed bytes of those. */
+  /** Uncompressed bytes of the frames decoded and verified. */
   bytesDecoded: number
-  /** Frames whose bytes were not what their digest says, from stores or from disk. */
+  /** Frames from a store or from disk that failed to decode or to verify. */
   verifyFailures: number
   /** Frames that a read found in memory. */
   memoryHits: number
-  /** Frames that a read found on disk; what dispatchers read by themselves is not counted here. */
+  /** Frames that a read found on disk. Reads by dispatcher threads are not counted. */
   diskHits: number
   /** Frames that a read had to wait for. */
   misses: number
-  /** Frames that a read or prefetch found already asked for. */
+  /** Times that a read or a prefetch wanted a frame that was already being fetched. */
   framesShared: number
-  /** Frames that shared a range request with another. */
+  /** Frames that shared a range request with another frame. */
   framesCoalesced: number
-  /** Frames asked for by prefetch and not there yet. */
+  /** Frames that prefetch requested because they were not cached. */
   framesPrefetched: number
-  /** Frames asked for ahead of somebody who reads in sequence. */
+  /** Frames requested ahead of a sequential reader. */
   framesReadAhead: number
-  /** Times that prefetch let reads go first while its bytes were arriving. */
+  /** Times that a prefetch or background transfer paused to let more urgent requests go first. */
   prefetchPauses: number
-  /** Frames of an earlier run verified again. */
+  /** Frames on disk from an earlier process that verified again. */
   framesReverified: number
   /** Packs evicted from disk. */
   evictions: number
-  /** Reads and writes that the disk refused. */
+  /** Reads, writes and saves of state that the disk refused. */
   diskFailures: number
-  /** Reads that ended in an error. */
+  /** Reads that ended in an error, aborted reads included. */
   readFailures: number
 }
 

@@ -1,7 +1,7 @@
 /**
- * The content tiers together: memory, then disk, then a store. Invariant: every byte that leaves
- * was verified against the digest of its frame, by this process or, after a clean stop, by the one
- * before it.
+ * The content tiers together: memory, then disk, then a store. Invariant: every byte that is
+ * returned was verified against the digest of its frame, by this process or, after a clean stop, by
+ * an earlier process.
  */
 import { LRUCache } from 'lru-cache'
 import { type Digest, frameIndexAt, type PackTable } from '../../index-format/index.js'
@@ -23,35 +23,35 @@ import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry
 import { ScopedSignal } from './scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {
-  /** The folder of the disk tier, made if missing. Without it there is no disk tier. */
+  /** The folder of the disk tier, created if missing. Default: there is no disk tier. */
   readonly cacheDir?: string | undefined
 }
 
 export interface ReadRequest {
   readonly pack: PackTable
-  /** In the pack's uncompressed address space. */
+  /** First byte in the pack's uncompressed address space, from 0. */
   readonly rawOffset: number
-  /** Filled whole, or the read fails. Not touched any more once the read has settled. */
+  /** Filled completely, or the read fails. Not written to after the read has settled. */
   readonly target: Uint8Array
   readonly source: BlobSource
 }
 
 export interface PrefetchRequest {
   readonly pack: PackTable
-  /** Which frames, by index; `count` may reach beyond the last. */
+  /** The frames by index. `first + count` may reach beyond the last frame. */
   readonly frames: { readonly first: number; readonly count: number }
   readonly source: BlobSource
-  /** Default `prefetch`; `background` gives way to that, too. */
+  /** Default `prefetch`. A `background` request also lets `prefetch` requests go first. */
   readonly priority?: 'prefetch' | 'background'
-  /** Told each frame, by index, as soon as `read` need not wait for it. Must not throw. */
+  /** Called with the index of each frame as soon as `read` need not wait for it. Must not throw. */
   readonly onFrame?: (frameIndex: number) => void
 }
 
 interface Modules {
   readonly log: Log
-  /** Counted into; a fresh set when absent. Sources may share it. */
+  /** The counters to increment. Default: new counters. Sources may share them. */
   readonly stats?: ContentStats
-  /** Defaults to decoding in this thread. */
+  /** Default: frames are decoded on this thread. The caller closes the decoder. */
   readonly decoder?: FrameDecoder
 }
 
@@ -61,10 +61,13 @@ interface FrameWant {
   readonly priority: FetchPriority
 }
 
-/** Flights that one read waits for, when those of others with other stores keep failing. */
+/**
+ * Flights that one read tries for a frame. A flight that another read started may fail because of
+ * that read's store.
+ */
 const MAX_FLIGHTS = 3
 
-/** Frames that one prefetch has queued at a time. */
+/** Frames that one prefetch queues at a time. */
 const PREFETCH_WINDOW_FRAMES = 512
 
 export class ContentStore {
@@ -91,7 +94,7 @@ export class ContentStore {
       sizeCalculation: (raw) => raw.length,
     })
     const onWritten = (entry: PackEntry, frameIndex: number): void => {
-      // The page cache has it now: no need to keep it twice.
+      // The kernel's page cache has the frame now. Do not keep it in memory a second time.
       this.#memory.delete(memoryKey(entry, frameIndex))
     }
     if (directory !== undefined) {
@@ -114,10 +117,10 @@ export class ContentStore {
 
   /**
    * Opens the tiers. Throws `cache-io` when the folder cannot be used or another process uses it,
-   * and `invalid-argument` for a limit that is not a positive number.
+   * and `invalid-argument` for a limit that is not a positive whole number. The caller closes it.
    */
   static open(options: ContentStoreOptions, modules: Modules): Promise<ContentStore> {
-    // Everything up to now is synchronous; the promise leaves room for that to change.
+    // Opening is synchronous so far. The promise allows that to change.
     return new Promise((resolve) => {
       const { cacheDir, ...overrides } = options
       const limits = checkedLimits({ ...DEFAULT_CONTENT_LIMITS, ...overrides })
@@ -133,8 +136,10 @@ export class ContentStore {
   }
 
   /**
-   * What dispatcher threads need to read a pack without asking: opens or makes its mirror. Valid
-   * until `MirrorView.retired`; ask again then. Throws `cache-io` when there is no disk for it.
+   * Opens or creates the mirror of a pack, and returns the data with which a dispatcher thread can
+   * read it by itself. Valid until `MirrorView.retired`; call `mirror` again then. Throws
+   * `cache-io` when there is no disk tier or it cannot be used, and `invalid-argument` for an
+   * invalid frame table.
    */
   mirror(pack: PackTable): MirrorShared {
     if (this.#directory === undefined || this.#closing !== undefined) {
@@ -144,9 +149,10 @@ export class ContentStore {
   }
 
   /**
-   * Fills `target`. Throws what the source throws, `verification-failed` where its bytes are not
-   * what the index says, `aborted` once `signal` is, `invalid-argument` for a range that the pack
-   * does not have. A failed read can be tried again.
+   * Fills `target`. Throws what the source throws, `verification-failed` when the source's bytes do
+   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed,
+   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. A
+   * failed read can be tried again.
    */
   async read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     const { pack, rawOffset, target } = request
@@ -176,7 +182,7 @@ export class ContentStore {
         if (entry.flights.has(i)) missed.push(i)
       }
       this.#readAhead(entry, missed, request.source)
-      // All of them settle before the caller may use `target` for something else.
+      // All parts must settle before the caller may use `target` for something else.
       const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected')
       if (failed !== undefined) throw failed.reason
     } catch (error) {
@@ -189,8 +195,9 @@ export class ContentStore {
   }
 
   /**
-   * Fetches frames that are not there, after all reads, and resolves when they are on disk (in
-   * memory, where the disk refuses). Throws as `read` does, after having tried every frame.
+   * Fetches the frames that are not cached. Reads go first. Resolves when the frames are on disk,
+   * or in memory when the disk refuses them. Throws what `read` throws, after all frames were tried
+   * or `signal` was aborted.
    */
   async prefetch(request: PrefetchRequest, signal: AbortSignal): Promise<void> {
     const { pack, frames, source, onFrame, priority = 'prefetch' } = request
@@ -229,12 +236,15 @@ export class ContentStore {
     return this.#directory?.usageBytes ?? 0
   }
 
-  /** What the disk tier holds. */
+  /** The packs that the disk tier holds. */
   packs(): CachedPack[] {
     return this.#directory?.packs() ?? []
   }
 
-  /** What is going on now. */
+  /**
+   * The current load: range requests under way, frames that wait for one, bytes of frames in
+   * memory, and whether the disk refused its last write.
+   */
   load(): { ranges: number; queuedFrames: number; memoryBytes: number; diskRefuses: boolean } {
     return {
       ...this.#fetcher.load,
@@ -243,14 +253,14 @@ export class ContentStore {
     }
   }
 
-  /** Drops what the disk holds of a pack, unless it is being read. Returns the bytes freed. */
+  /** Drops a pack from disk, unless it is being read. Returns the uncompressed bytes freed. */
   remove(digest: Digest): number {
     return this.#directory?.remove(digest) ?? 0
   }
 
   /**
-   * Gives up what is under way and saves what is there. Dispatcher threads must have stopped
-   * reading mirrors. Sources stay open. Idempotent.
+   * Gives up all fetches under way, and saves which frames are on disk. Dispatcher threads must
+   * have stopped reading mirrors. Sources stay open. Idempotent.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -261,13 +271,13 @@ export class ContentStore {
     clearInterval(this.#saving)
     await this.#fetcher.close()
     await this.#disk?.idle()
-    // Reads that were on the way to the disk still hold its descriptors.
+    // Reads that are under way still use the descriptors of the disk tier.
     while (this.#entries.size > 0) await new Promise((resolve) => setImmediate(resolve))
     this.#directory?.close()
     this.#memory.clear()
   }
 
-  /** Undefined when it could be done at once. */
+  /** Fills one part from its frame. Returns undefined when that could be done at once. */
   #fill(
     entry: PackEntry,
     frameIndex: number,
@@ -289,8 +299,8 @@ export class ContentStore {
     source: BlobSource,
     signal: AbortSignal,
   ): Promise<void> {
-    // Joining a flight must not wait for anything: neighbours are fetched together only when they
-    // are asked for in the same turn of the event loop.
+    // A frame that is not on disk must join its flight without waiting: neighbouring frames share a
+    // range request only when they are requested in the same turn of the event loop.
     if (this.#disk?.holds(entry, frameIndex) === true) {
       if (await this.#disk.tryRead(entry, frameIndex, part)) {
         this.stats.diskHits++
@@ -301,12 +311,15 @@ export class ContentStore {
     copyPart(await this.#fetch(entry, frameIndex, { source, signal, priority: 'read' }), part)
   }
 
-  /** Drops the bytes: a window of results would hold hundreds of megabytes. */
+  /** Fetches a frame and drops its bytes: a window of results would take hundreds of megabytes. */
   async #prefetchFrame(entry: PackEntry, frameIndex: number, want: FrameWant): Promise<void> {
     await this.#fetch(entry, frameIndex, want)
   }
 
-  /** Fetches what those who read in sequence will want next, in the requests of what they want now. */
+  /**
+   * Fetches the frames that a sequential reader will read next, in the same range request as the
+   * frames that it waits for now.
+   */
   #readAhead(entry: PackEntry, missed: readonly number[], source: BlobSource): void {
     const [first] = missed
     const last = missed.at(-1)
@@ -315,7 +328,7 @@ export class ContentStore {
     if (run !== undefined) void this.#fetchAhead(entry, run, source)
   }
 
-  /** Never rejects: whoever comes to these frames asks again, and hears why. */
+  /** Never rejects. A read that comes to a failed frame fetches it again and gets the error. */
   async #fetchAhead(entry: PackEntry, run: FrameRun, source: BlobSource): Promise<void> {
     this.#use(entry.table)
     const flights: FrameFlight[] = []
@@ -341,7 +354,8 @@ export class ContentStore {
           const message = `read of pack ${entry.table.digest} given up by the caller`
           throw new FusefsError('aborted', message, { cause: error })
         }
-        // Somebody else's store failed; ours may have it.
+        // The flight used the store of another read, and that store failed. This read's store may
+        // have the frame.
         if (flight.source === source || attempts >= MAX_FLIGHTS) throw error
       } finally {
         this.#fetcher.leave(flight)
@@ -361,7 +375,7 @@ export class ContentStore {
     return id
   }
 
-  /** The entry of a pack, which stays and is not evicted until `#release`. */
+  /** The entry of a pack. Until `#release`, the entry is kept and the pack is not evicted. */
   #use(pack: PackTable): PackEntry {
     if (this.#closing !== undefined) throw new FusefsError('aborted', 'the content store is closed')
     const id = this.#idOf(pack)

@@ -1,7 +1,7 @@
 /**
- * Several stores of the same content as one: asked in order, but a store that failed is asked last
- * for a while, and so is one that sent wrong bytes of a blob, for that blob. A stream that breaks
- * goes on at the next store from the byte it reached.
+ * Several stores of the same content as one source. They are asked in order. A store that failed is
+ * asked last for a while. A store that sent wrong bytes of a blob is asked last for that blob for a
+ * while. When a stream breaks, the next store continues it from the byte that it reached.
  */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../index-format/index.js'
@@ -11,10 +11,10 @@ import type { BlobRange, BlobSource } from './blob-source.js'
 import type { ContentStats } from './content-stats.js'
 import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './content-limits.js'
 
-/** A store that failed lately. */
+/** The penalty of a store that failed recently. */
 interface Penalty {
   readonly failuresInARow: number
-  /** When it may be asked in its turn again, in `performance.now()` milliseconds. */
+  /** When the store is asked in its turn again, in `performance.now()` milliseconds. */
   readonly endsAtMs: number
 }
 
@@ -42,7 +42,7 @@ export class FailoverSource implements BlobSource {
     this.#lastUsed = new LRUCache({ max })
   }
 
-  /** Takes the sources over: closing this closes them. Throws `invalid-argument` when there is none. */
+  /** Takes over the sources: `close` closes them. Throws `invalid-argument` when there are none. */
   static create(
     options: { sources: readonly BlobSource[]; limits?: Partial<FailoverLimits> },
     modules: { log: Log; stats: ContentStats },
@@ -107,7 +107,7 @@ export class FailoverSource implements BlobSource {
   }
 
   #noteFailure(source: BlobSource, error: FusefsError): void {
-    // A store that merely lacks a blob answers as it should, and is right for the others.
+    // A store that lacks one blob works as it should, and may have the others: no penalty.
     if (error.code === 'blob-not-found') return
     const now = performance.now()
     const previous = this.#penalties.get(source)
@@ -121,7 +121,7 @@ export class FailoverSource implements BlobSource {
   }
 }
 
-/** What all stores' failures amount to: not found only where every one of them said so. */
+/** The error for the failures of all stores: `blob-not-found` only when every store said so. */
 function failureOf(digest: Digest, failures: readonly FusefsError[]): FusefsError {
   const worst = failures.find((failure) => failure.code !== 'blob-not-found') ?? failures[0]
   if (failures.length === 1 && worst !== undefined) return worst

@@ -1,4 +1,4 @@
-/** Logs each failure once in a while: a store that is down fails a thousand reads for one reason. */
+/** Logs each failure once per window, because one broken store can fail a thousand reads. */
 import { LRUCache } from 'lru-cache'
 import type { Log } from '../log.js'
 import { MAX_REMEMBERED_FAULTS } from './content-limits.js'
@@ -12,7 +12,7 @@ export class FaultLog {
     this.#seen = new LRUCache({ max: MAX_REMEMBERED_FAULTS, ttl: options.windowMs })
   }
 
-  /** Warns, unless the same `subject` and `cause` did within the window. */
+  /** Logs a warning, unless one with this `subject` and `cause` was logged within the window. */
   note(fault: { subject: string; cause: string; error: unknown; message: string }): void {
     const key = `${fault.subject} ${fault.cause}`
     if (this.#seen.has(key)) return

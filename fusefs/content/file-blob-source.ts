@@ -1,4 +1,4 @@
-/** A store in a local folder: `<dir>/blobs/sha256/<hex>`. Links are not followed at the last step. */
+/** A store in a local folder: `<dir>/blobs/sha256/<hex>`. A blob must not be a symbolic link. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { systemErrorCode } from '../../index-format/system-error.js'
@@ -16,7 +16,7 @@ export class FileBlobSource implements BlobSource {
     this.#directory = store.directory
   }
 
-  /** Opens nothing: a folder that is missing shows as `blob-not-found` at the first range. */
+  /** Opens nothing. When the folder is missing, streaming throws `blob-not-found`. */
   static create(options: { url: StoreUrl & { kind: 'file' } }): FileBlobSource {
     return new FileBlobSource(options.url)
   }
@@ -54,7 +54,7 @@ export class FileBlobSource implements BlobSource {
     }
   }
 
-  /** There is one folder, and no other to ask. */
+  /** Does nothing, because there is no other folder to ask. */
   distrust(): void {
     return
   }

@@ -1,22 +1,23 @@
 /**
- * The seam between the tiers and the CPU work on a frame. It is asynchronous so that the work can
- * move to other threads without the tiers noticing.
+ * The interface between the tiers and the CPU work on a frame. It is asynchronous, so that an
+ * implementation can use other threads.
  */
 import { decodeFrame, digestOf, type Frame } from '../../index-format/index.js'
 
 export interface FrameDecoder {
   /**
-   * The frame's verified uncompressed bytes. Rejects with an `IndexFormatError` for any others.
-   * `compressed` is the decoder's from now on.
+   * The frame's verified uncompressed bytes. Rejects with an `IndexFormatError` when `compressed`
+   * does not give the bytes with the frame's digest. The decoder takes over `compressed`: the
+   * caller must not use it afterwards.
    */
   decode(frame: Frame, compressed: Uint8Array): Promise<Uint8Array>
-  /** Whether these are the frame's uncompressed bytes. */
+  /** Whether `raw` has the size and the digest of the frame's uncompressed bytes. */
   verify(frame: Frame, raw: Uint8Array): Promise<boolean>
 }
 
-/** Decodes in the calling thread. */
+/** Decodes on the calling thread. */
 export const inlineFrameDecoder: FrameDecoder = {
-  // An async function, so that what decodeFrame throws becomes a rejection.
+  // The function is async, so that an error of decodeFrame becomes a rejection.
   // eslint-disable-next-line @typescript-eslint/require-await
   async decode(frame, compressed) {
     return decodeFrame(frame, compressed)

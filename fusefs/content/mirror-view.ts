@@ -1,36 +1,40 @@
 /**
- * The hot path of a warm read: a dispatcher thread reads verified bytes out of a pack's mirror file
- * with one pread. Invariant: a byte is handed out only when its frame's state was "present" both
- * before and after the read; states of one `MirrorShared` only ever go up to present and then, once
- * and for good, down at eviction, so a read that raced an eviction is always seen.
+ * The hot path of a warm read: a dispatcher thread reads verified bytes from a pack's mirror file
+ * with one pread. Invariant: a byte is returned only when its frame's state was "present" both
+ * before and after the read. When a mirror is retired, because it is evicted or closed, all states
+ * become absent. No state of the same `MirrorShared` becomes present afterwards. So a read that
+ * raced an eviction is always noticed.
  */
 import { readSync } from 'node:fs'
 import type { Digest } from '../../index-format/index.js'
 
 /** States of a frame in `MirrorShared.state`. */
 export const FRAME_ABSENT = 0
-/** Verified, and wholly in the mirror file. */
+/** The frame's verified bytes are completely in the mirror file. */
 export const FRAME_PRESENT = 1
-/** An earlier process left it; must be verified again before it is served. */
+/** An earlier process left the frame's bytes. Verify them again before serving them. */
 export const FRAME_CLAIMED = 2
 
 /**
- * What a thread needs to read a pack's mirror; can be posted to a worker. Two trees may name the
- * same pack with different frame tables (one of them lies), and then have different mirrors: look a
- * mirror up by `id`, never by `digest` alone.
+ * The data with which a thread reads a pack's mirror. It can be posted to a worker. Two trees may
+ * name the same pack with different frame tables, one of which is wrong. They then have different
+ * mirrors. So look a mirror up by `id`, never by `digest` alone.
  */
 export interface MirrorShared {
-  /** Of pack and frame table together; see `ContentStore.mirror`. */
+  /** The id of pack and frame table together. */
   readonly id: string
-  /** The pack. */
+  /** The digest of the pack. */
   readonly digest: Digest
-  /** The mirror file, open in this process until the store is closed or a while after eviction. */
+  /**
+   * The mirror file. It stays open in this process until the store is closed, or `retireDelayMs`
+   * after the mirror was retired.
+   */
   readonly fd: number
-  /** `Float64Array` of n+1 entries for n frames: where each frame begins, then the raw size of the pack. */
+  /** `Float64Array` of n+1 entries for n frames: each frame's offset, then the pack's raw size. */
   readonly rawOffsets: SharedArrayBuffer
   /**
-   * `Uint8Array` of n+2 entries: a state for each frame; then 1 while this mirror is in use, 0 once
-   * it was evicted; then 1 when a view has read since the store last looked.
+   * `Uint8Array` of n+2 entries for n frames: the state of each frame; then 1 while this mirror is
+   * in use, 0 once it was retired; then 1 when a view has read since the store last checked.
    */
   readonly state: SharedArrayBuffer
 }
@@ -51,14 +55,15 @@ export class MirrorView {
     this.#frameCount = this.#state.length - 2
   }
 
-  /** True once the mirror was evicted: nothing will ever be present again, ask for a new one. */
+  /** True once the mirror was evicted or closed. No frame of it is present again: get a new one. */
   get retired(): boolean {
     return Atomics.load(this.#state, this.#frameCount) === 0
   }
 
   /**
-   * Fills `target` from `rawOffset` of the pack's uncompressed address space. False, with undefined
-   * bytes in `target`, unless all of it is present; the caller then asks the content store.
+   * Fills `target` from `rawOffset` of the pack's uncompressed address space. Returns false unless
+   * all bytes are present; `target` then holds undefined bytes, and the caller must ask the content
+   * store.
    */
   tryReadSync(target: Uint8Array, rawOffset: number): boolean {
     const end = rawOffset + target.length
@@ -74,7 +79,8 @@ export class MirrorView {
         filled += count
       }
     } catch {
-      // Closed after an eviction, or a failing disk: the store, asked next, finds out which.
+      // The file was closed after an eviction, or the disk fails. The content store, which is asked
+      // next, finds out.
       return false
     }
     if (!this.#isPresent(first, end)) return false
@@ -82,13 +88,13 @@ export class MirrorView {
     return true
   }
 
-  /** Keeps what is read here from being the least recently used. Mostly a load, hardly ever a store. */
+  /** Records for eviction that this mirror was read. Usually costs one load. */
   #touch(): void {
     const touched = this.#frameCount + 1
     if (Atomics.load(this.#state, touched) === 0) Atomics.store(this.#state, touched, 1)
   }
 
-  /** The frame that `rawOffset` lies in; the caller has checked the bounds. */
+  /** The index of the frame that contains `rawOffset`. The caller has checked the bounds. */
   #frameAt(rawOffset: number): number {
     let low = 0
     let high = this.#frameCount - 1

@@ -1,4 +1,4 @@
-/** What the content store knows of one pack while something is going on with it. */
+/** The content store's state of one pack, kept while reads, prefetches or writes use the pack. */
 import { createHash } from 'node:crypto'
 import {
   bytesFromDigest,
@@ -14,22 +14,28 @@ import { mirrorIdOf } from './disk/cache-directory.js'
 import type { FrameFlight } from './fetch/frame-flight.js'
 
 export interface PackEntry {
-  /** Of pack and frame table together: whoever lies about a table only ever meets his own bytes. */
+  /**
+   * The id of pack and frame table together. So a tree with a wrong table for a pack cannot affect
+   * the bytes that other trees read.
+   */
   readonly id: string
   readonly table: PackTable
   /** Frames being fetched, by frame index. */
   readonly flights: Map<number, FrameFlight>
   /** Verified frames that are not on disk yet, by frame index. */
   readonly unwritten: Map<number, Uint8Array>
-  /** Frames of an earlier process being verified, by frame index. */
+  /** Frames of an earlier process that are being verified, by frame index. */
   readonly checks: Map<number, Promise<Uint8Array | undefined>>
-  /** The writing of `unwritten`, while it goes on; never rejects. */
+  /** Settles when `unwritten` is written; undefined when no write is under way. Never rejects. */
   writing: Promise<void> | undefined
-  /** Reads, prefetches and writes that use this entry. */
+  /** Number of reads, prefetches and read-aheads that use this entry. */
   users: number
 }
 
-/** The id of a pack together with its table. Throws `invalid-argument` for a table that contradicts itself. */
+/**
+ * The id of a pack together with its table. Throws `invalid-argument` for a table that contradicts
+ * itself or exceeds the limits of the format.
+ */
 export function packIdOf(table: PackTable): string {
   return mirrorIdOf(table.digest, digestFromBytes(tableDigest(table)))
 }
@@ -46,7 +52,7 @@ export function createPackEntry(id: string, table: PackTable): PackEntry {
   }
 }
 
-/** Throws `invalid-argument` for an index that the pack does not have. */
+/** The frame with this index. Throws `invalid-argument` when the pack has no such frame. */
 export function frameOf(table: PackTable, frameIndex: number): Frame {
   const frame = table.frames[frameIndex]
   if (frame !== undefined) return frame

@@ -1,6 +1,7 @@
 /**
- * A caller's AbortSignal for the time of one piece of work, with a deadline of its own if wanted.
- * Closing it leaves nothing behind on the caller's signal, which may live as long as the process.
+ * An AbortSignal for one piece of work. It is aborted with the caller's signal, or at an optional
+ * deadline of its own. `close` removes its listener from the caller's signal, which may live as
+ * long as the process.
  */
 import { setMaxListeners } from 'node:events'
 
@@ -17,8 +18,8 @@ export class ScopedSignal {
   constructor(parent: AbortSignal, options: { timeoutMs?: number } = {}) {
     this.#parent = parent
     this.signal = this.#controller.signal
-    // One listener for each piece of work and each frame of it: their number is bounded elsewhere,
-    // and Node.js warns of a leak from the eleventh on.
+    // Each piece of work and each of its frames adds a listener. Their number is bounded elsewhere,
+    // but Node.js warns of a leak from the eleventh listener on.
     setMaxListeners(0, this.signal, parent)
     if (parent.aborted) this.#onAbort()
     else parent.addEventListener('abort', this.#onAbort, { once: true })
@@ -35,6 +36,7 @@ export class ScopedSignal {
     return this.#timedOut
   }
 
+  /** Detaches from the caller's signal and stops the deadline. Idempotent. */
   close(): void {
     clearTimeout(this.#timer)
     this.#parent.removeEventListener('abort', this.#onAbort)

@@ -1,14 +1,17 @@
 /**
- * A store's URL, parsed once at the edge. The three forms and where a blob is in each:
- * `oci+https://host/repository` (a registry: `/v2/<repository>/blobs/sha256:<hex>`),
- * `https://host/base/` (static: `blobs/sha256/<hex>` below it) and `file:///dir` (the same, local).
+ * Parses the URL of a store. There are three forms:
+ * - `oci+https://host/repository`: a registry. Blobs are at `/v2/<repository>/blobs/sha256:<hex>`.
+ * - `https://host/base/`: a static server. Blobs are at `blobs/sha256/<hex>` below the base.
+ * - `file:///dir`: a local folder. Blobs are at `blobs/sha256/<hex>` in it.
+ *
+ * `oci+http:` and `http:` are also accepted.
  */
 import { isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Digest, hexOf } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 
-/** Where a store is. `name` is what logs and errors call it. */
+/** The parsed URL of a store. `name` is the store's name in logs and errors. */
 export type StoreUrl =
   | {
       readonly kind: 'registry'
@@ -25,7 +28,7 @@ const REPOSITORY =
   /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
 const MAX_URL_LENGTH = 2_048
 
-/** Parses a store's URL. Throws `invalid-argument`, naming what is wrong with it. */
+/** Parses a store's URL. Throws `invalid-argument` with the reason. */
 export function storeUrlFromString(text: string): StoreUrl {
   if (text.length > MAX_URL_LENGTH) throw refused(text, `longer than ${MAX_URL_LENGTH} characters`)
   const isRegistry = text.startsWith('oci+')
@@ -58,7 +61,7 @@ export function storeUrlFromString(text: string): StoreUrl {
   }
 }
 
-/** Where a blob of an HTTP store is asked for. */
+/** The URL of a blob in an HTTP store. */
 export function blobUrl(store: StoreUrl & { kind: 'registry' | 'static' }, digest: Digest): URL {
   switch (store.kind) {
     case 'registry':
@@ -68,7 +71,7 @@ export function blobUrl(store: StoreUrl & { kind: 'registry' | 'static' }, diges
   }
 }
 
-/** The file of a blob in a folder that is a store. */
+/** The path of a blob's file in a folder that is a store. */
 export function blobPath(directory: string, digest: Digest): string {
   return join(directory, 'blobs', 'sha256', hexOf(digest))
 }

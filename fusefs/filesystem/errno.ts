@@ -1,9 +1,12 @@
-/** The one table from the errors of this layer and the layer below to errno. */
+/** The only mapping from the errors of this layer and of index-format to errno. */
 import { constants } from 'node:os'
 import { IndexFormatError } from '../../index-format/reading.js'
 import { FusefsError, type FusefsErrorCode } from '../errors.js'
 
-/** Positive, as errno(3) has them (asm-generic: the same on every Linux architecture Node supports). */
+/**
+ * Positive numbers, as in errno(3). They are the asm-generic numbers, which are the same on every
+ * Linux architecture that Node supports.
+ */
 export const ERRNO = {
   ENOENT: constants.errno.ENOENT,
   EINTR: constants.errno.EINTR,
@@ -19,19 +22,19 @@ export const ERRNO = {
   ESTALE: constants.errno.ESTALE,
 } as const
 
-/** What the kernel is told about a failure. */
+/** The errno, positive, with which a request that failed with `error` is answered. */
 export function errnoOf(error: unknown): number {
   if (error instanceof FusefsError) return errnoOfCode(error.code)
-  // An index that breaks its format, SQLite, a bug: all of it is an input/output error to a program.
+  // Any other error (an invalid index, SQLite, a bug) is an input/output error to a program.
   return ERRNO.EIO
 }
 
-/** Whether an answer has to wait for the rest of an index. */
+/** Whether the answer needs a part of an index that has not arrived yet. */
 export function isIncomplete(error: unknown): boolean {
   return error instanceof IndexFormatError && error.code === 'incomplete-index'
 }
 
-/** Whether a failure says something about this node's health and belongs into the log. */
+/** Whether a failure is a fault of this node, an index or a store, and therefore must be logged. */
 export function isFault(error: unknown): boolean {
   return error instanceof IndexFormatError || FAULTS.has(errnoOf(error))
 }

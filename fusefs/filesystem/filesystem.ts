@@ -1,9 +1,11 @@
 /**
- * The read-only filesystem over trees: pure answers, synchronous, the same for every transport. It
- * knows nothing of content: a read becomes a plan, which the caller fills. Every thread has its own.
+ * The read-only filesystem over trees. Its answers are synchronous and the same for every
+ * transport. It does not read content: it answers a read with a plan, which the caller carries out.
+ * Each thread has its own instance.
  *
- * Absence is `undefined`; everything else that is no answer is a `FusefsError` (`errno.ts` says
- * which errno that is) or, from a broken index, an `IndexFormatError`.
+ * A name or attribute that does not exist is `undefined`. All other failures are thrown: a
+ * `FusefsError` (`errno.ts` maps its code to an errno) or, for a broken or incomplete index, an
+ * `IndexFormatError`. The code `stale-node` says that no tree here has the slot or the inode.
  */
 import { LRUCache } from 'lru-cache'
 import type { DirEntry, Extent, Inode } from '../../index-format/index.js'
@@ -18,11 +20,11 @@ import { type ReadPlan, runsOf } from './read-plan.js'
 const S_IFMT = 0o170000
 const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
-/** Offsets of a listing: 0 is ".", 1 is "..", and entry `cookie` is followed by `cookie + 2`. */
+/** Listing offsets: "." is 0, ".." is 1. After the entry with cookie c comes offset c + 2. */
 const DOTS = 2
 const DOT = new Uint8Array([0x2e])
 const DOT_DOT = new Uint8Array([0x2e, 0x2e])
-/** Extents kept for files that are being read, in all. */
+/** Extents kept in memory, summed over all files that were read recently. */
 const MAX_CACHED_EXTENTS = 65_536
 
 /** One name of a listing. */
@@ -30,14 +32,17 @@ export interface ListedEntry {
   readonly name: Uint8Array
   readonly nodeId: number
   readonly mode: number
-  /** Pass it as `offset` to go on after this entry. */
+  /** The `offset` with which the listing continues after this entry. */
   readonly nextOffset: number
-  /** Only of `readdirPlus`, and never of "." and "..", which the kernel takes no reference to. */
+  /**
+   * Set by `readdirPlus` only. Undefined for "." and "..", to which the kernel takes no reference,
+   * and for a tree whose index cannot be read.
+   */
   readonly attributes: Attributes | undefined
 }
 
 export interface FilesystemOptions {
-  /** `trees`: the root lists the source's trees by name. `tree`: the source's slot 0 is the root. */
+  /** `trees`: the root lists all trees by name. `tree`: the tree in slot 0 is the root. */
   readonly root: 'trees' | 'tree'
 }
 
@@ -51,7 +56,7 @@ export class Filesystem {
   readonly #listsTrees: boolean
   readonly #files: LRUCache<number, FileExtents>
 
-  /** `modules.trees` stays the caller's. */
+  /** The caller closes `modules.trees`. */
   constructor(options: FilesystemOptions, modules: { trees: TreeSource }) {
     this.#trees = modules.trees
     this.#listsTrees = options.root === 'trees'
@@ -61,12 +66,15 @@ export class Filesystem {
     })
   }
 
-  /** Whether this node is the directory that lists the trees: nothing about it may be cached for long. */
+  /** Whether this slot is the list of trees. Answers about it must not be cached for long. */
   isTreeList(slot: number): boolean {
     return slot === ROOT_SLOT && this.#listsTrees
   }
 
-  /** The node that `name` stands for in a directory. "." is the node itself, whatever it is. */
+  /**
+   * The attributes of the entry `name` in a directory; `undefined` when there is no such entry. "."
+   * gives the node itself, which need not be a directory. Throws `not-a-directory`.
+   */
   lookup(slot: number, ino: number, name: Uint8Array): Attributes | undefined {
     if (isDot(name)) return this.attributes(slot, ino)
     if (this.isTreeList(slot)) return this.#lookupTree(ino, name)
@@ -92,7 +100,10 @@ export class Filesystem {
     throw new FusefsError('invalid-argument', `tree ${slot} inode ${ino} is not a symbolic link`)
   }
 
-  /** At most about `limit` entries of a directory from `offset` on; none at the end. */
+  /**
+   * Up to `limit` entries of a directory from `offset` on, and "." and ".." in addition; none at
+   * the end. Throws `not-a-directory`.
+   */
   readdir(slot: number, ino: number, offset: number, limit: number): ListedEntry[] {
     if (this.isTreeList(slot)) return this.#listTrees(ino, offset, limit, false)
     return this.#list(slot, ino, offset, (tree, after) =>
@@ -100,7 +111,7 @@ export class Filesystem {
     )
   }
 
-  /** `readdir`, with attributes. */
+  /** The same as `readdir`, with attributes. */
   readdirPlus(slot: number, ino: number, offset: number, limit: number): ListedEntry[] {
     if (this.isTreeList(slot)) return this.#listTrees(ino, offset, limit, true)
     return this.#list(slot, ino, offset, (tree, after) =>
@@ -110,7 +121,7 @@ export class Filesystem {
     )
   }
 
-  /** What a tree holds: inodes, and bytes of content. The list of trees holds nothing itself. */
+  /** Number of inodes and of content bytes in a tree. Both are 0 for the list of trees. */
   totals(slot: number): { inodes: number; storedBytes: number } {
     return this.isTreeList(slot) ? { inodes: 0, storedBytes: 0 } : this.#open(slot).index.meta
   }
@@ -121,8 +132,9 @@ export class Filesystem {
   }
 
   /**
-   * The names of a node's extended attributes, overlayfs's own left out: it asks for them by name,
-   * and a listing that had them would show them to containers and have them copied up.
+   * The names of a node's extended attributes, without those of overlayfs. overlayfs reads its
+   * attributes by name. If they were listed, containers would see them and overlayfs would copy
+   * them up.
    */
   xattrNames(slot: number, ino: number): Uint8Array[] {
     if (this.isTreeList(slot)) return []
@@ -132,7 +144,11 @@ export class Filesystem {
     return names.filter((name) => !isOverlayXattr(name))
   }
 
-  /** How to answer a read of `sizeBytes` from `offset` on: nothing at and behind the end of the file. */
+  /**
+   * The plan of a read of `sizeBytes` from `offset` on. Its length is 0 at or after the end of the
+   * file. Throws `is-a-directory`, or `invalid-argument` for another node that is not a regular
+   * file.
+   */
   plan(slot: number, ino: number, offset: number, sizeBytes: number): ReadPlan {
     const tree = this.#openFileTree(slot, ino)
     const file = this.#file(tree, slot, ino)
@@ -141,7 +157,10 @@ export class Filesystem {
     return { tree, lengthBytes: end - offset, runs: runsOf(file.extents, offset, end) }
   }
 
-  /** lseek(2) with SEEK_DATA: the first byte of data from `offset` on. */
+  /**
+   * lseek(2) with SEEK_DATA: the offset of the first data from `offset` on. Throws `beyond-end` and
+   * the errors of `plan`.
+   */
   seekData(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     const extent = file.extents[firstExtentEndingAfter(file.extents, offset)]
@@ -149,7 +168,10 @@ export class Filesystem {
     return Math.max(offset, extent.offset)
   }
 
-  /** lseek(2) with SEEK_HOLE: the first byte without data from `offset` on; the end counts as one. */
+  /**
+   * lseek(2) with SEEK_HOLE: the offset of the first hole from `offset` on. The end of the file
+   * counts as a hole. Throws `beyond-end` and the errors of `plan`.
+   */
   seekHole(slot: number, ino: number, offset: number): number {
     const file = this.#file(this.#openFileTree(slot, ino), slot, ino)
     if (offset >= file.sizeBytes) throw beyondEnd(slot, ino, offset)
@@ -182,7 +204,7 @@ export class Filesystem {
   ): ListedEntry[] {
     const tree = this.#open(slot)
     const found = read(tree, Math.max(0, offset - DOTS))
-    // An empty answer is also what a file or an unknown inode gives; only then it pays to ask.
+    // A file or an unknown inode also gives an empty list. Read the inode only in that case.
     if (found.length === 0 && offset === 0 && !isType(this.#inode(slot, ino).mode, S_IFDIR)) {
       throw notADirectory(slot, ino)
     }
@@ -200,7 +222,7 @@ export class Filesystem {
     return entries
   }
 
-  /** A tree whose index is damaged still has its name in the list. */
+  /** Undefined when the index of the tree cannot be read. Its name is still listed. */
   #treeAttributes(slot: number): Attributes | undefined {
     try {
       return this.attributes(slot, ROOT_INO)
@@ -216,7 +238,10 @@ export class Filesystem {
     return tree && attributesOf(tree.record.slot, inodeOf(tree, ROOT_INO))
   }
 
-  /** Only asked for by name_to_handle_at(2) users, for directories that left the kernel's cache. */
+  /**
+   * Answers a lookup of "..". The kernel sends one only for file handles (name_to_handle_at(2)) of
+   * directories that are no longer in its cache.
+   */
   #parent(slot: number, ino: number): Attributes {
     if (ino === ROOT_INO && this.#listsTrees) return treeListAttributes(ROOT_INO)
     throw stale(slot, ino)
@@ -288,7 +313,7 @@ function listed(slot: number, entry: DirEntry, attributes: Attributes | undefine
   return { name, nodeId: nodeIdOf(slot, ino), mode, nextOffset: cookie + DOTS, attributes }
 }
 
-/** The number of ".." is not looked up: nothing reads it, the kernel resolves ".." itself. */
+/** ".." has the node id of "." here. Nothing reads it, because the kernel resolves ".." itself. */
 function dotEntries(slot: number, ino: number, offset: number): ListedEntry[] {
   const nodeId = nodeIdOf(slot, ino)
   const both = [DOT, DOT_DOT].map((name, at) => {

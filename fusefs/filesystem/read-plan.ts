@@ -1,24 +1,24 @@
-/** How a READ is put together: runs out of packs, and zeros where no run is. */
+/** Plans a READ: which runs of packs make up the answer. All bytes outside the runs are zeros. */
 import type { Extent } from '../../index-format/index.js'
 import { firstExtentEndingAfter } from '../../index-format/reading.js'
 import type { OpenTree } from '../trees/tree-source.js'
 
-/** A run of the answer that comes out of one pack. */
+/** A run of bytes of the answer that comes from one pack. */
 export interface ReadRun {
-  /** Where in the answer, bytes. */
+  /** Where the run begins in the answer, in bytes. */
   readonly targetOffset: number
   readonly length: number
   /** The pack's key in the tree's index. */
   readonly pack: number
-  /** Where in the pack's uncompressed address space. */
+  /** Where the run begins in the pack's uncompressed address space, in bytes. */
   readonly rawOffset: number
 }
 
 export interface ReadPlan {
   readonly tree: OpenTree
-  /** Bytes of the answer: as many as were asked for, fewer at the end of the file. */
+  /** Size of the answer: the size that was asked for, or less at the end of the file. */
   readonly lengthBytes: number
-  /** In order, without overlap; what they leave out is a hole. */
+  /** In order of `targetOffset`, without overlap. Bytes between them are holes. */
   readonly runs: readonly ReadRun[]
 }
 
@@ -40,7 +40,7 @@ export function runsOf(extents: readonly Extent[], offset: number, end: number):
   return runs
 }
 
-/** Writes zeros where no run of the plan is. */
+/** Writes zeros into the bytes of `target` that no run of the plan covers. */
 export function zeroHoles(plan: ReadPlan, target: Uint8Array): void {
   let at = 0
   for (const run of plan.runs) {

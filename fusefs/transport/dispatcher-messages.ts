@@ -1,28 +1,34 @@
-/** What dispatcher threads and the server say to each other. */
+/** The messages between dispatcher threads and the server. */
 import type { MirrorShared } from '../content/mirror-view.js'
 import type { TreeSourceSpec } from '../trees/source-spec.js'
 
 /** `workerData` of a dispatcher thread. */
 export interface DispatcherData {
-  /** /dev/fuse, mounted; stays the server's. */
+  /** /dev/fuse, mounted. A dispatcher must not close it. */
   readonly fd: number
   readonly trees: TreeSourceSpec
+  /** See `RegisteredTreesOptions.changes`. */
   readonly changes: SharedArrayBuffer
-  /** `Int32Array` of one element: not 0 once the dispatchers are to end. */
+  /** Memory of an `Int32Array` of one element. It is not 0 once the dispatchers must end. */
   readonly stopping: SharedArrayBuffer
-  /** A LOOKUP of a name that begins like this, in the root, while stopping, is for one dispatcher to end. */
+  /**
+   * While `stopping` is set, a LOOKUP in the root of a name with this prefix is a wake-up: the
+   * dispatcher that reads it ends.
+   */
   readonly wakePrefix: string
-  /** See `RecordedSlots`: trees whose READs are recorded. */
+  /** Memory of a `RecordedSlots`: the trees whose READs are recorded. */
   readonly recorded: SharedArrayBuffer
-  /** See `RecordedSlots`: trees of which it is recorded where something is looked for. */
+  /** Memory of a `RecordedSlots`: the trees whose lookups and listings are recorded. */
   readonly watched: SharedArrayBuffer
+  /** Memory of the server's `ServerStats`. */
   readonly stats: SharedArrayBuffer
+  /** This dispatcher's row in `stats`. */
   readonly statsRow: number
   /** Whether to post a `trace` line for every request and reply. */
   readonly trace: boolean
 }
 
-/** A request's number, in halves: it does not fit a number. */
+/** A request's number in two halves of 32 bits: its 64 bits do not fit a JavaScript number. */
 export interface Unique {
   readonly low: number
   readonly high: number
@@ -36,11 +42,11 @@ export interface Miss {
   readonly ino: number
   readonly offset: number
   readonly size: number
-  /** The reading thread, 0 when not visible. */
+  /** Id of the reading thread; 0 when it is not visible to this process. */
   readonly pid: number
 }
 
-/** A READ of a tree that is being recorded, as the kernel asked it. */
+/** A READ of a tree whose READs are recorded, with the range that the kernel asked for. */
 export interface RecordedRead {
   readonly kind: 'read'
   readonly slot: number
@@ -49,22 +55,22 @@ export interface RecordedRead {
   readonly size: number
 }
 
-/** A request of a tree that is being recorded, which looks for a name or lists names. */
+/** A request that looks up or lists names in a tree whose lookups are recorded. */
 export interface RecordedLook {
   readonly kind: 'look'
   readonly slot: number
-  /** The directory. */
+  /** The directory's inode number. */
   readonly ino: number
 }
 
-/** A request that cannot be answered before the whole index is here. The server answers it. */
+/** A request that cannot be answered before the whole index has arrived. The server answers it. */
 export interface ParkedRequest {
   readonly kind: 'parked'
   readonly unique: Unique
   readonly slot: number
-  /** The thread that asks, 0 when not visible. */
+  /** Id of the thread that made the request; 0 when it is not visible to this process. */
   readonly pid: number
-  /** As the kernel wrote it. */
+  /** The request's bytes, as read from /dev/fuse. */
   readonly request: Uint8Array
 }
 
@@ -77,15 +83,16 @@ export type DispatcherMessage =
   | ParkedRequest
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }
-  /** An index, content or this program is at fault; the reader got an errno. */
+  /** A request failed because of an index, content or a bug. It was answered with an errno. */
   | { readonly kind: 'fault'; readonly request: string; readonly error: Error }
   | { readonly kind: 'trace'; readonly line: string }
-  /** `unmounted`: /dev/fuse has nothing to read any more. `stopped`: as asked. */
+  /** `unmounted`: the mount is gone. `stopped`: the dispatcher read a wake-up. */
   | { readonly kind: 'ended'; readonly reason: 'unmounted' | 'stopped' }
 
-/** To the dispatchers: the mirror of a pack, as seen from a tree. Read at the next miss, not before. */
+/** Announces the mirror of a tree's pack. A dispatcher reads the message at its next miss. */
 export interface MirrorMessage {
   readonly slot: number
+  /** The pack's key in the tree's index. */
   readonly pack: number
   readonly shared: MirrorShared
 }

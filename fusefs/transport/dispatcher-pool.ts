@@ -1,6 +1,7 @@
 /**
- * The dispatcher threads of one server: started, listened to, replaced when one breaks, counted out.
- * Until they are started, requests are answered without them.
+ * The dispatcher threads of one server. The pool starts them, receives their messages, replaces a
+ * thread that breaks, and tells when all have ended. It can also answer requests without threads
+ * until they are started.
  */
 import { Worker } from 'node:worker_threads'
 import type { Log } from '../log.js'
@@ -21,26 +22,26 @@ import { standIn } from './stand-in.js'
 import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
 
 export interface DispatcherPoolOptions {
-  /** What all threads get. */
+  /** The data that is the same for all threads. */
   readonly data: Omit<DispatcherData, 'statsRow' | 'stopping'>
-  /** How many threads. */
+  /** Number of threads. */
   readonly count: number
-  /** Whether requests are answered without threads until `start`. */
+  /** Whether to answer requests without threads until `start`. Otherwise threads start at once. */
   readonly standIn: boolean
 }
 
 export interface DispatcherPoolModules {
   readonly log: Log
   readonly misses: MissServer
-  /** For requests before there are threads. */
+  /** The trees for requests that are answered on the server's own thread. The caller closes it. */
   readonly trees: TreeSource
   readonly completeIndex: CompleteIndex
-  /** Told each READ, and where something is looked for, of a tree that is being recorded. */
+  /** Called for each READ, lookup and listing that is recorded. */
   readonly onRecorded: (recorded: RecordedRead | RecordedLook) => void
 }
 
 export class DispatcherPool {
-  /** Resolves when the last thread has ended, and who stands in for them. */
+  /** Resolves when no dispatcher is left: all threads and the stand-in have ended. */
   readonly ended: Promise<void>
   readonly wakePrefix: string
   readonly #options: DispatcherPoolOptions
@@ -82,12 +83,12 @@ export class DispatcherPool {
     else void this.start()
   }
 
-  /** Who answers requests. */
+  /** Number of dispatchers: the threads, and the stand-in while it answers requests. */
   get running(): number {
     return this.#threads.size + (this.#isStandingIn ? 1 : 0)
   }
 
-  /** Starts the threads, once. Resolves when all of them read requests, or have ended. */
+  /** Starts the threads, once. Resolves when all threads read requests, or when all have ended. */
   start(): Promise<void> {
     if (!this.#isStarted) {
       this.#isStarted = true
@@ -97,7 +98,7 @@ export class DispatcherPool {
     return this.#ready
   }
 
-  /** Whether nobody serves any more because threads kept breaking, not because they were to end. */
+  /** Whether no dispatcher is left because threads broke too often to be replaced again. */
   get broken(): boolean {
     return this.running === 0 && this.#replacements === MAX_THREAD_REPLACEMENTS
   }
@@ -107,21 +108,22 @@ export class DispatcherPool {
     Atomics.store(new Int32Array(this.#stopping), 0, 1)
   }
 
-  /** Requests that wait for an index. */
+  /** Number of requests that wait for an index. */
   get parked(): number {
     return this.#parked.pending
   }
 
-  /** Leaves what waits for an index to the next server. */
+  /** Leaves requests that wait for an index to the next server. */
   abandon(): void {
     this.#parked.abandon()
   }
 
+  /** Sends a mirror to all threads. */
   announce(message: MirrorMessage): void {
     for (const thread of this.#threads) thread.postMessage(message)
   }
 
-  /** Resolves once fewer than `count` are `running`, or after `timeoutMs`. */
+  /** Resolves once fewer than `count` dispatchers are running, or after `timeoutMs`. */
   async fewerThan(count: number, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs
     while (this.running >= count && Date.now() < deadline) {
@@ -147,9 +149,9 @@ export class DispatcherPool {
     const thread = new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
       workerData: data,
       name: `fuse dispatcher ${row}`,
-      // What a request leaves behind dies young: a nursery of V8's usual size would only be memory.
+      // Objects made for a request die young. V8's usual young generation would only take memory.
       resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 192 },
-      // The descriptor of /dev/fuse is not a thread's to close.
+      // The thread must not close the descriptor of /dev/fuse.
       trackUnmanagedFds: false,
     })
     this.#threads.add(thread)
@@ -184,7 +186,7 @@ export class DispatcherPool {
     this.#oneEnded()
   }
 
-  /** A dispatcher without a thread of its own. */
+  /** A dispatcher that runs on the server's own thread. */
   #ownDispatcher(park: (parked: ParkedRequest) => void): Dispatcher {
     const data = { ...this.#options.data, stopping: this.#stopping, statsRow: 0 }
     const post = (message: DispatcherMessage): void => {

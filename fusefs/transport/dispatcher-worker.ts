@@ -1,4 +1,4 @@
-/** Entry point of a dispatcher thread. Started by `FuseServer` only. */
+/** Entry point of a dispatcher thread. Only `DispatcherPool` starts it. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { openTreeSource } from '../trees/source-spec.js'
 import type { DispatcherData, DispatcherMessage, MirrorMessage } from './dispatcher-messages.js'

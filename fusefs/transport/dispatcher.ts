@@ -1,6 +1,7 @@
 /**
- * The loop of a dispatcher thread: read a request, answer it, again. It never waits for anything but
- * the kernel; what needs waiting is posted to the server. Nothing that a request can cause ends it.
+ * The loop of a dispatcher thread: it reads a request, answers it, and reads the next. It waits for
+ * nothing but the kernel. A request that has to wait for content or for an index is posted to the
+ * server. A request that fails does not end the loop.
  */
 import { readSync, writeSync } from 'node:fs'
 import { ROOT_INO } from '../../index-format/reading.js'
@@ -17,7 +18,10 @@ import { RecordedSlots } from './recorded-slots.js'
 import { type RequestHandler, readRange } from './request-handler.js'
 import type { StatsRow } from './server-stats.js'
 
-/** Answers as good as any other: what is not there, what is never done here, a buffer too small. */
+/**
+ * Errnos that are healthy answers: something does not exist, an operation is not supported, or a
+ * buffer is too small. They do not count as errors.
+ */
 const ORDINARY_ERRNOS: ReadonlySet<number> = new Set([
   ERRNO.ENOENT,
   ERRNO.ENODATA,
@@ -27,13 +31,14 @@ const ORDINARY_ERRNOS: ReadonlySet<number> = new Set([
   ERRNO.ENXIO,
 ])
 
-/** Those that need names of a directory. */
+/** Requests that look up or list names of a directory. */
 const LOOKING_OPCODES: ReadonlySet<number> = new Set([
   OPCODES.LOOKUP,
   OPCODES.READDIR,
   OPCODES.READDIRPLUS,
 ])
 
+/** The fields of `DispatcherData` that a dispatcher needs; see there. */
 export interface DispatcherOptions {
   readonly fd: number
   readonly stopping: SharedArrayBuffer
@@ -74,12 +79,15 @@ export class Dispatcher {
     this.#post = modules.post
   }
 
-  /** Where the next request belongs. */
+  /** The buffer for the next request, before `serve` or `refuse` is called. */
   get buffer(): Uint8Array {
     return this.#request.buffer
   }
 
-  /** Returns when the mount is gone or a wake-up told this dispatcher to end. */
+  /**
+   * Serves requests. Returns when the mount is gone or a wake-up told this dispatcher to end.
+   * Throws when /dev/fuse cannot be read.
+   */
   run(): void {
     for (;;) {
       const lengthBytes = this.#read()
@@ -94,7 +102,10 @@ export class Dispatcher {
     }
   }
 
-  /** Answers the request in `buffer`, whatever it is. True when this dispatcher is to end. */
+  /**
+   * Answers the request of `lengthBytes` in `buffer`. Returns true when it was a wake-up, which
+   * tells this dispatcher to end. Never throws.
+   */
   serve(lengthBytes: number): boolean {
     try {
       return this.#answer(lengthBytes)
@@ -104,7 +115,7 @@ export class Dispatcher {
     }
   }
 
-  /** Answers the request in `buffer` with the errno of a failure. Never throws. */
+  /** Answers the request of `lengthBytes` in `buffer` with the errno of `cause`. Never throws. */
   refuse(lengthBytes: number, cause: unknown): void {
     try {
       this.#request.load(lengthBytes)
@@ -117,7 +128,7 @@ export class Dispatcher {
     }
   }
 
-  /** The next request's length; `undefined` once the mount is gone. */
+  /** Reads the next request and returns its length; `undefined` once the mount is gone. */
   #read(): number | undefined {
     for (;;) {
       try {
@@ -128,7 +139,7 @@ export class Dispatcher {
     }
   }
 
-  /** True when this dispatcher is to end. */
+  /** Returns true when this dispatcher must end. */
   #answer(lengthBytes: number): boolean {
     const request = this.#request
     const reply = this.#reply
@@ -188,7 +199,7 @@ export class Dispatcher {
     this.#post({ kind: 'parked', unique, slot, pid, request })
   }
 
-  /** Says what is asked of a tree that is being recorded. */
+  /** Posts a READ of a recorded tree, or a request that looks at names of a watched tree. */
   #record(lengthBytes: number): void {
     const request = this.#request
     const { opcode, slot, ino } = request
@@ -204,7 +215,8 @@ export class Dispatcher {
     try {
       writeSync(this.#fd, this.#reply.buffer, 0, this.#reply.lengthBytes)
     } catch (error) {
-      // ENOENT: nobody waits for this answer any more. ENODEV: the next read will see it, too.
+      // ENOENT: nobody waits for this answer any more. ENODEV: the mount is gone, which the next
+      // read reports, too.
       const code = systemErrorCode(error)
       if (code !== 'ENOENT' && code !== 'ENODEV') throw error
     }
@@ -224,7 +236,7 @@ export class Dispatcher {
     this.#request.load(lengthBytes)
   }
 
-  /** A request we could not read, or a reply the kernel would not take: EIO, and on with the next. */
+  /** Answers EIO when a request could not be decoded or the kernel refused its reply. */
   #rescue(error: unknown): void {
     this.#stats.countFault()
     const cause = error instanceof Error ? error : new Error(String(error))
@@ -234,15 +246,19 @@ export class Dispatcher {
     try {
       this.#write()
     } catch {
-      // There is no such request any more; what was wrong has been posted above.
+      // The kernel does not have this request any more. The fault has been posted above.
     }
   }
 }
 
-/** What a failed read of /dev/fuse says: gone, or to be tried again. Throws where it says neither. */
+/**
+ * True when a failed read of /dev/fuse means that the mount is gone, false when it should be tried
+ * again. Throws any other error.
+ */
 export function isUnmounted(error: unknown): boolean {
   const code = systemErrorCode(error)
-  // ENOENT: a request was withdrawn while we read it. The others: a signal, or nothing there.
+  // ENOENT: the request was withdrawn during the read. EINTR: a signal arrived. EAGAIN: there is no
+  // request.
   if (code === 'ENOENT' || code === 'EINTR' || code === 'EAGAIN') return false
   if (code === 'ENODEV') return true
   throw error
@@ -252,7 +268,7 @@ function uniqueOf({ uniqueHigh: high, uniqueLow: low }: Request): Unique {
   return { low, high }
 }
 
-/** Of the request that an INTERRUPT is about. */
+/** The number of the request that this INTERRUPT is about. */
 function readUnique(request: Request): Unique {
   return { low: request.readUint32(), high: request.readUint32() }
 }

@@ -1,9 +1,12 @@
-/** What is used of fuse-native 2.2, which brings no types. */
+/** Types of the parts of fuse-native 2.2 that are used here. The package ships no types. */
 declare module 'fuse-native' {
-  /** 0, or a negative errno. */
+  /** `error` is 0 or a negative errno. */
   export type Done<Results extends unknown[] = []> = (error: number, ...results: Results) => void
 
-  /** As `getStatArray` of fuse-native reads it: times in milliseconds, `rdev` as the kernel encodes it. */
+  /**
+   * The fields that fuse-native's `getStatArray` reads. Times are in milliseconds. `rdev` is
+   * encoded as in the kernel.
+   */
   export interface NativeStat {
     readonly mode: number
     readonly uid: number
@@ -46,7 +49,7 @@ declare module 'fuse-native' {
   export interface NativeOptions {
     readonly fsname?: string
     readonly subtype?: string
-    /** Milliseconds per operation; false for none. Default 15 s. */
+    /** Time limit of an operation in milliseconds; false for no limit. Default 15 s. */
     readonly timeout?: number | false
     readonly kernelCache?: boolean
     readonly entryTimeout?: number

@@ -1,13 +1,15 @@
 /**
- * Serves one FUSE superblock: dispatcher threads answer what is local, this side waits for what is
- * not. The server owns neither the mount nor the descriptor, both outlive it: `stop` leaves the mount
- * as it is, and the next server continues with the descriptor and what INIT negotiated.
+ * Serves one FUSE superblock. Dispatcher threads answer requests whose data is local. The server's
+ * own thread answers the requests that wait for content or for an index. The server owns neither
+ * the mount nor the descriptor; both outlive it. `stop` leaves the mount as it is, and the next
+ * server continues with the same descriptor and the negotiated INIT.
  *
- * The serving process must never use the mount with synchronous calls, nor with so many asynchronous
- * ones that none of libuv's threads is left for content: it would wait for itself.
+ * The serving process must never use the mount with synchronous calls, nor with so many
+ * asynchronous calls that no thread of libuv's pool is left for content. Otherwise the process
+ * waits for itself.
  *
- * A process with dispatchers that block in read(2) cannot exit: Node waits for its threads. So either
- * `stop` first, or unmount, or end the process with SIGKILL.
+ * A process whose dispatchers block in read(2) cannot exit, because Node waits for its threads.
+ * Call `stop` first, or unmount, or end the process with SIGKILL.
  */
 import { randomBytes } from 'node:crypto'
 import { read as readCallback, write as writeCallback, writeSync } from 'node:fs'
@@ -42,13 +44,16 @@ import { RecordedSlots } from './recorded-slots.js'
 import { type ServerCounts, ServerStats, StatsRow } from './server-stats.js'
 
 export interface FuseServerOptions {
-  /** /dev/fuse, mounted at `mountpoint`. Stays the caller's; must stay open until the server has ended. */
+  /** /dev/fuse, mounted at `mountpoint`. The caller closes it, after the server has ended. */
   readonly fd: number
   readonly mountpoint: string
   readonly trees: TreeSourceSpec
-  /** Threads that answer requests. Default 2. */
+  /** Number of dispatcher threads. Default 2. */
   readonly dispatchers?: number
-  /** What an earlier server of this mount got from `onInit`: the session is taken over. */
+  /**
+   * The value that an earlier server of this mount passed to `onInit`. With it, this server takes
+   * the session over and does not wait for INIT.
+   */
   readonly negotiated?: NegotiatedInit
   /** Logs every request and reply at level debug. Default false. */
   readonly trace?: boolean
@@ -58,12 +63,15 @@ export interface FuseServerModules {
   readonly content: ContentReader
   readonly log: Log
   /**
-   * Called before INIT is answered, once in the life of a mount. Keep the result with the
-   * descriptor: a server that takes over needs it.
+   * Called before INIT is answered, once in the life of a mount. Keep `negotiated` together with
+   * the descriptor: a server that takes the mount over needs it.
    */
   readonly onInit?: (negotiated: NegotiatedInit) => void | Promise<void>
   readonly onHead?: HeadListener
-  /** Needed where trees may be registered before their whole index is here. */
+  /**
+   * Needed when trees may be registered before their whole index has arrived. Without it, requests
+   * that need the rest of an index fail.
+   */
   readonly completeIndex?: CompleteIndex
 }
 
@@ -72,10 +80,10 @@ export interface StopOptions {
   readonly timeoutMs?: number
 }
 
-/** A READ: `sizeBytes` from `offset` of the file, which may reach beyond its end. */
+/** Called for a READ of the file `ino`. The range may reach beyond the end of the file. */
 export type ReadListener = (ino: number, offset: number, sizeBytes: number) => void
 
-/** A name is looked for in a directory, or its names are listed. */
+/** Called when a name is looked up in the directory `ino`, or when its names are listed. */
 export type LookListener = (ino: number) => void
 
 const read = promisify(readCallback)
@@ -85,10 +93,13 @@ const DEFAULT_STOP_TIMEOUT_MS = 5000
 const INIT_TIMEOUT_MS = 10_000
 
 export class FuseServer {
-  /** Resolves when the last dispatcher has ended: after `stop`, or because the mount is gone. */
+  /**
+   * Resolves when the last dispatcher has ended, after `stop` or because the mount is gone, and the
+   * server has closed its trees.
+   */
   readonly ended: Promise<void>
   readonly negotiated: NegotiatedInit
-  /** For whoever knows better than the kernel what is read next. */
+  /** Changes the kernel's page cache of this mount, for callers that know the next reads. */
   readonly kernelCache: KernelCache
   readonly #fd: number
   readonly #mountpoint: string
@@ -102,7 +113,7 @@ export class FuseServer {
   readonly #listeners = new Map<number, ReadListener>()
   readonly #lookListeners = new Map<number, LookListener>()
   readonly #pool: DispatcherPool
-  /** Set by `stop`: until when. */
+  /** When `stop` gives up, in milliseconds since 1970. Undefined before `stop`. */
   #deadline: number | undefined
   #stopped: Promise<boolean> | undefined
 
@@ -168,10 +179,11 @@ export class FuseServer {
   }
 
   /**
-   * Starts serving. Without `negotiated` this waits for INIT and answers it; with it, requests that
-   * an earlier server left unanswered are asked for again. Throws `protocol`, `tree-unavailable` or
-   * whatever `onInit` throws; then nothing was started and the mount is as it was. Resolves when
-   * requests are answered: by threads, or where a registry has no tree of this class yet, without.
+   * Starts serving. Without `negotiated`, it waits at most 10 s for INIT and answers it. With
+   * `negotiated`, it asks the kernel to send the requests again that an earlier server left
+   * unanswered. Resolves when requests are answered: by threads or, while a registry has no tree of
+   * this class, without threads. Throws `protocol`, `tree-unavailable` or what `onInit` throws.
+   * Then nothing is left running, and the mount stays.
    */
   static async start(options: FuseServerOptions, modules: FuseServerModules): Promise<FuseServer> {
     const { fd } = options
@@ -179,7 +191,8 @@ export class FuseServer {
     const trees = openTreeSource(options.trees, changes)
     try {
       const negotiated = options.negotiated ?? (await answerInit(fd, modules))
-      // Before the first dispatcher reads: what they have in hand must not be sent again.
+      // Ask before the first dispatcher reads, because requests that a dispatcher is answering must
+      // not be sent again.
       if (options.negotiated?.flags.includes('HAS_RESEND') === true) {
         await write(fd, encodeNotifyResend())
       }
@@ -202,10 +215,10 @@ export class FuseServer {
   }
 
   /**
-   * To be called when the first tree is about to be registered; idempotent. Resolves when all threads
-   * read requests. Threads load their code through libuv's pool, and who stands in for them waits
-   * there: whoever in this process uses the mount before can fill that pool with calls that wait for
-   * an answer which then never comes.
+   * Starts the dispatcher threads. Call this before the first tree is registered. Idempotent.
+   * Resolves when all threads read requests, or when all have ended. Until then this process must
+   * not use the mount. The threads load their code through libuv's pool, and the stand-in reads
+   * requests in it. Calls that use the mount could fill that pool and would then wait for ever.
    */
   startThreads(): Promise<void> {
     this.kernelCache.start()
@@ -217,14 +230,14 @@ export class FuseServer {
     return this.#stats.counts()
   }
 
-  /** Requests waiting for content or for an index. */
+  /** Number of requests that wait for content or for an index. */
   get pendingReads(): number {
     return this.#misses.pending + this.#pool.parked
   }
 
   /**
-   * Tells `listener` each READ of the tree in `slot`, as the kernel asks it, until the function that
-   * is returned has been called. One listener for each tree: a later one replaces it.
+   * Calls `listener` for each READ that the kernel sends for the tree in `slot`, until the returned
+   * function is called. A tree has one such listener: a later one replaces it.
    */
   recordReads(slot: number, listener: ReadListener): () => void {
     this.#listeners.set(slot, listener)
@@ -237,9 +250,10 @@ export class FuseServer {
   }
 
   /**
-   * Tells `listener` each directory of the tree in `slot` in which something is looked for, until the
-   * function that is returned has been called. The kernel forgets the names it knows of the tree first, so that
-   * it asks for them again. One listener for each tree: a later one replaces it.
+   * Calls `listener` for each lookup and each listing in a directory of the tree in `slot`, until
+   * the returned function is called. Before it resolves, the kernel is told to forget the names of
+   * the tree, so that it asks for them again. A tree has one such listener: a later one replaces
+   * it.
    */
   async recordLooks(slot: number, listener: LookListener): Promise<() => void> {
     this.#lookListeners.set(slot, listener)
@@ -253,8 +267,9 @@ export class FuseServer {
   }
 
   /**
-   * To be called after the registry or an index of it changed: threads look again, and the kernel drops its listing of
-   * the root. Name the slots that were removed; the kernel then drops their names, too.
+   * Call this after the registry or one of its indexes has changed. The threads then read the
+   * registry again, and the kernel drops its listing of the root. `removedSlots`: the slots of
+   * removed trees, whose names the kernel drops, too. Default none.
    */
   async treesChanged(removedSlots: readonly number[] = []): Promise<void> {
     Atomics.add(new Int32Array(this.#changes), 0, 1)
@@ -264,9 +279,10 @@ export class FuseServer {
   }
 
   /**
-   * Ends the dispatchers and leaves the mount: whoever uses it waits for the next server. Reads in
-   * flight get `timeoutMs` to finish and are then left to the next server. True when all threads
-   * ended; false when they did not in time, and the process can only be ended with SIGKILL. Idempotent.
+   * Ends the dispatchers and leaves the mount. Programs that use the mount then wait for the next
+   * server. Reads in flight get `timeoutMs` to finish and are then left to the next server.
+   * Resolves to true when all threads have ended. False: some did not end in time, and only SIGKILL
+   * can end the process. Idempotent.
    */
   stop(options: StopOptions = {}): Promise<boolean> {
     this.#stopped ??= this.#stop(options.timeoutMs ?? DEFAULT_STOP_TIMEOUT_MS)
@@ -278,7 +294,7 @@ export class FuseServer {
     await Promise.race([this.kernelCache.close(), sleep(timeoutMs)])
     this.#pool.askToEnd()
     for (let turn = 0; this.#pool.running > 0 && this.#leftMs() > 0; turn++) {
-      // One wake-up ends one dispatcher, whichever reads it; the others go on answering meanwhile.
+      // One wake-up ends the dispatcher that reads it. The others go on answering requests.
       const path = join(this.#mountpoint, `${this.#pool.wakePrefix}${turn}`)
       const before = this.#pool.running
       const woken = stat(path).catch(() => undefined)
@@ -295,14 +311,14 @@ export class FuseServer {
     return true
   }
 
-  /** Of a tree, and with it all names below that nobody uses. */
+  /** Makes the kernel drop the name of a tree, and with it all unused names below. */
   async #forgetName(slot: number): Promise<void> {
     const root = nodeIdOf(ROOT_SLOT, ROOT_INO)
     const name = Buffer.from(nameOfSlot(slot), 'latin1')
     await sendNotification(this.#fd, encodeNotifyInvalidateEntry(root, name), this.#log)
   }
 
-  /** After the last dispatcher: what is still waiting for content may finish if we were asked to stop. */
+  /** Runs after the last dispatcher. After `stop`, waiting reads get the rest of its time. */
   async #finish(): Promise<void> {
     if (this.#deadline !== undefined) {
       await Promise.race([this.#misses.drained(), sleep(this.#leftMs())])
@@ -341,7 +357,8 @@ async function answerInit(fd: number, modules: FuseServerModules): Promise<Negot
     )
   }
   const negotiated = decodeInit(request)
-  // First kept, then said: a mount whose INIT was answered and forgotten is lost.
+  // The result must be stored before INIT is answered. If it were lost afterwards, no other server
+  // could take the mount over.
   await modules.onInit?.(negotiated)
   const reply = new Reply(256)
   reply.begin(request)

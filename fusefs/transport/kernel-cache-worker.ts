@@ -1,6 +1,6 @@
 /**
- * Entry point of the thread that puts pages into the kernel. Started by `KernelCache` only. Calls
- * block here, and may: whoever answers the requests that they wait for is another thread.
+ * Entry point of the thread that stores pages in the kernel's cache. Only `KernelCache` starts it.
+ * System calls may block here, because other threads answer the requests that they wait for.
  */
 import { lstatSync, writevSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -35,7 +35,7 @@ port.on('message', (request: KernelCacheRequest) => {
   }
 })
 
-/** A tree or a mount that is going has nothing to look at: whoever wants the file will see why. */
+/** Ignores errors: the tree or mount may be going away. A program that opens the file gets them. */
 function look(path: Uint8Array): void {
   try {
     lstatSync(Buffer.from(path.buffer, path.byteOffset, path.length), { throwIfNoEntry: false })

@@ -1,8 +1,9 @@
 /**
- * What the kernel caches of a mount's files, changed from our side: pages are dropped, or put there
- * before anybody asks. Pages are put there by a thread of its own: the kernel may let it wait for a
- * page that a READ has locked, and whoever answers that READ must not wait with it; and a start puts
- * hundreds of pieces there, each of which would cost two changes of threads.
+ * Changes the kernel's page cache of a mount's files: drops pages, or stores pages before they are
+ * read. A thread of its own stores the pages, for two reasons. The kernel may block the write until
+ * a READ that has locked the page is answered, so the thread that answers READs must not write. And
+ * a container start stores hundreds of runs; each asynchronous write would cost two thread
+ * switches.
  */
 import { Worker } from 'node:worker_threads'
 import { nodeIdOf } from '../filesystem/node-id.js'
@@ -13,32 +14,32 @@ import type { StatsRow } from './server-stats.js'
 import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
 
 /**
- * Pages of one file. `offset` is a page's start, and the run ends at a page's end or at the file's: of
- * any other page the kernel keeps nothing. It must not reach beyond the file's end, which would make
- * the file longer.
+ * A run of pages of one file. `offset` is the start of a page. The run ends at the end of a page or
+ * of the file, because the kernel does not keep a page that is incomplete. The run must not reach
+ * beyond the end of the file: that would make the file longer.
  */
 export interface PageRun {
   readonly ino: number
-  /** Where in the file. */
+  /** Where the run begins in the file, in bytes. */
   readonly offset: number
-  /** Where in the bytes that are handed over with it. */
+  /** Where the run begins in the bytes that are passed with it. */
   readonly from: number
   readonly length: number
 }
 
 export interface StoredPages {
-  /** How much of the runs the kernel has taken: nothing of files that it does not know. */
+  /** Bytes that the kernel has stored. It stores nothing for an inode that it does not know. */
   readonly storedBytes: number
-  /** What was handed over, for further use; undefined where the thread has lost it. */
+  /** The bytes that were passed to `store`, for further use. Undefined when the thread broke. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined
 }
 
-/** What the thread is started with. */
+/** `workerData` of the thread. */
 export interface KernelCacheData {
   readonly fd: number
 }
 
-/** The thread does one after the other. */
+/** A message to the thread, which handles messages one after the other. */
 export type KernelCacheRequest =
   | { readonly kind: 'look'; readonly paths: readonly Uint8Array[] }
   | {
@@ -49,11 +50,11 @@ export type KernelCacheRequest =
     }
   | { readonly kind: 'end' }
 
-/** To each `store`, in order. */
+/** The thread's reply to a `store` message. Replies come in the order of the messages. */
 export interface KernelCacheReply {
   readonly storedBytes: number
   readonly bytes: Uint8Array<ArrayBuffer>
-  /** The first error that is not to be expected. */
+  /** The first unexpected error; undefined when there was none. */
   readonly refusal: unknown
 }
 
@@ -65,18 +66,18 @@ export class KernelCache {
   #thread: Worker | undefined
   #breaks = 0
   #ended: Promise<void> = Promise.resolve()
-  /** Who waits for the thread's replies, in order. */
+  /** Resolves the `store` calls that wait for a reply, in order. */
   #waiting: ((stored: StoredPages) => void)[] = []
   #dropping: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
-  /** `fd`: /dev/fuse, mounted; stays the caller's. */
+  /** `fd`: /dev/fuse, mounted. The caller closes it. */
   constructor(options: { fd: number }, modules: { stats: StatsRow; log: Log }) {
     this.#fd = options.fd
     this.#modules = modules
   }
 
-  /** Starts the thread, once, and does not wait for it. Else it starts with the first use. */
+  /** Starts the thread once, without waiting for it. Otherwise the first use starts it. */
   start(): void {
     if (this.#thread !== undefined || this.#isClosed || this.#breaks > MAX_THREAD_REPLACEMENTS)
       return
@@ -84,9 +85,9 @@ export class KernelCache {
     const thread = new Worker(new URL('./kernel-cache-worker.js', import.meta.url), {
       workerData,
       name: 'kernel cache',
-      // Pages are not in V8's heap; the little that is dies young.
+      // Pages are outside V8's heap, and the few objects in it die young.
       resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
-      // The descriptor of /dev/fuse is not a thread's to close.
+      // The thread must not close the descriptor of /dev/fuse.
       trackUnmanagedFds: false,
     })
     this.#thread = thread
@@ -106,7 +107,10 @@ export class KernelCache {
     })
   }
 
-  /** Drops attributes and pages of a file. False where the kernel has none. Never throws. */
+  /**
+   * Makes the kernel drop the attributes and pages of a file. Resolves to false when the kernel
+   * does not know the inode, refuses, or after `close`. Never rejects.
+   */
   drop(slot: number, ino: number): Promise<boolean> {
     const message = encodeNotifyInvalidateInode(nodeIdOf(slot, ino))
     const dropped = this.#dropping.then(() =>
@@ -117,16 +121,17 @@ export class KernelCache {
   }
 
   /**
-   * Looks at files of the mount, so that the kernel knows their inodes: pages can be stored for no
-   * others. Absolute paths, raw bytes. What is stored afterwards is stored after that.
+   * Makes the thread call lstat(2) on files of the mount. The kernel then knows their inodes,
+   * without which it stores no pages. `paths` are absolute, in raw bytes. A later `store` is done
+   * after this.
    */
   look(paths: readonly Uint8Array[]): void {
     if (paths.length > 0) this.#ask({ kind: 'look', paths })
   }
 
   /**
-   * Puts verified bytes into the page cache. `bytes` change hands and come back. Never rejects: what
-   * the kernel does not take will be read.
+   * Stores verified bytes in the page cache. `bytes` are moved to the thread and come back in the
+   * result. Never rejects: the kernel reads pages that it did not store when a program needs them.
    */
   async store(
     slot: number,
@@ -141,7 +146,7 @@ export class KernelCache {
     return stored
   }
 
-  /** Sends nothing any more, and waits for what is on its way. Idempotent. */
+  /** Accepts no further calls, and waits for those under way. Idempotent. */
   async close(): Promise<void> {
     this.#ask({ kind: 'end' })
     this.#isClosed = true
@@ -149,7 +154,7 @@ export class KernelCache {
     await this.#ended
   }
 
-  /** False where it is too late, or no thread is left that would do it. */
+  /** Posts a message to the thread. Returns false after `close`, or when there is no thread. */
   #ask(request: KernelCacheRequest, transfer: ArrayBuffer[] = []): boolean {
     if (this.#isClosed) return false
     if (request.kind !== 'end') this.start()

@@ -1,4 +1,4 @@
-/** The life of a FUSE mountpoint: mount(8), read-ahead, umount(8). Needs CAP_SYS_ADMIN. */
+/** Mounts FUSE with mount(8), unmounts with umount(8), sets read-ahead. Needs CAP_SYS_ADMIN. */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, realpath, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
@@ -8,27 +8,28 @@ import { runCommand } from './run-command.js'
 export interface KernelMountOptions {
   /** An existing directory. */
   readonly mountpoint: string
-  /** What /proc/mounts shows as the source, e.g. `thin-plain`. No commas. */
+  /** The source in /proc/mounts, e.g. `thin-plain`. ASCII letters, digits and `_.:@/-` only. */
   readonly fsName: string
 }
 
 export interface KernelMount {
   /**
-   * /dev/fuse, connected to the mount; the first request in it is INIT. The mount lives until the
-   * last copy of this descriptor is closed. The caller closes it.
+   * /dev/fuse, connected to the mount. The first request read from it is INIT. The mount lives
+   * until the last copy of this descriptor is closed. The caller closes it.
    */
   readonly handle: FileHandle
   readonly mountpoint: string
 }
 
 /**
- * `nosuid,nodev` protect the mountpoint itself and do not reach an overlay above it; `allow_other`
- * because overlayfs acts for every user; `default_permissions` because the kernel then checks modes.
+ * `nosuid,nodev` protect the mountpoint itself and do not apply to an overlay above it.
+ * `allow_other` is needed because overlayfs acts for every user. With `default_permissions` the
+ * kernel checks file modes.
  */
 const MOUNT_OPTIONS =
   'rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,ro,nosuid,nodev'
 
-/** Mounts. Throws `mount-failed`. Nothing answers yet: start a `FuseServer` on the handle next. */
+/** Mounts. Throws `mount-failed`. To answer requests, start a `FuseServer` on the handle next. */
 export async function mountFuse(options: KernelMountOptions): Promise<KernelMount> {
   const mountpoint = await locate(options.mountpoint)
   if (!/^[\w.:@/-]+$/.test(options.fsName)) {
@@ -52,11 +53,15 @@ export async function mountFuse(options: KernelMountOptions): Promise<KernelMoun
   }
 }
 
-/** Unmounts, lazily when it is still in use: what is open stays readable until it is closed. Throws `mount-failed`. */
+/**
+ * Unmounts. A mount that is in use is unmounted lazily: open files stay readable until they are
+ * closed. Does nothing when nothing is mounted there. Throws `mount-failed`.
+ */
 export async function unmountFuse(mountpoint: string): Promise<void> {
   const path = await locate(mountpoint)
   try {
-    // -c: the path is looked up nowhere but in the kernel; nobody might be there to answer stat(2).
+    // With -c, only the kernel resolves the path. A stat(2) by umount could hang when no server
+    // answers.
     await runCommand('umount', ['-i', '-c', path])
   } catch (error) {
     if ((await mountOf(path)) === undefined) return
@@ -67,8 +72,9 @@ export async function unmountFuse(mountpoint: string): Promise<void> {
 }
 
 /**
- * Raises the mount's read-ahead above the 128 KiB at which INIT stops: fewer, longer READs. Only
- * after INIT was answered. Throws `mount-failed` when there is no such mount or sysfs is read-only.
+ * Sets the mount's read-ahead, default 1024 KiB. INIT cannot raise it above 128 KiB. A longer
+ * read-ahead makes READs fewer and longer. Call this only after INIT was answered. Throws
+ * `mount-failed` when nothing is mounted there or sysfs is read-only.
  */
 export async function setReadAhead(mountpoint: string, sizeKib = 1024): Promise<void> {
   const device = await mountOf(await locate(mountpoint))
@@ -87,7 +93,10 @@ export async function setReadAhead(mountpoint: string, sizeKib = 1024): Promise<
   }
 }
 
-/** The mountpoint as the kernel names it, found without touching it: nobody might answer there. */
+/**
+ * The mountpoint's path as the kernel names it. Does not access the mountpoint itself, because that
+ * could hang when no server answers.
+ */
 async function locate(mountpoint: string): Promise<string> {
   const path = resolve(mountpoint)
   try {

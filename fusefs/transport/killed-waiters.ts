@@ -1,15 +1,15 @@
 /**
- * Ends waits on behalf of threads that are being killed. The kernel says only that a signal hit whoever
- * waits for a request. Only death ends the wait: a program does not expect EINTR from a file, and a
- * page fault would turn it into SIGBUS.
+ * Ends the waits of threads that are being killed. The kernel says only that some signal hit the
+ * thread that waits for a request. A signal that does not kill must not end the wait: a program
+ * does not expect EINTR from a file, and a page fault would turn EINTR into SIGBUS.
  */
 import { readFile } from 'node:fs/promises'
 import { FusefsError } from '../errors.js'
 import type { Unique } from './dispatcher-messages.js'
 
-/** A request that somebody waits for. */
+/** A request that a thread waits for. */
 export interface Waiting {
-  /** The thread, 0 where it is not visible. */
+  /** Id of the waiting thread; 0 when it is not visible to this process. */
   readonly pid: number
   readonly abort: AbortController
 }
@@ -21,7 +21,7 @@ export class KilledWaiters {
   readonly #waiting = new Map<bigint, Waiting>()
   readonly #watched = new Set<Waiting>()
 
-  /** From now on a signal to whoever waits for this request is looked at, until `remove`. */
+  /** Registers a request, so that `interrupt` takes effect for it until `remove`. */
   add(unique: Unique, waiting: Waiting): void {
     this.#waiting.set(keyOf(unique), waiting)
   }
@@ -33,7 +33,7 @@ export class KilledWaiters {
     this.#waiting.delete(key)
   }
 
-  /** A signal hit whoever waits: aborts the wait with `aborted` once it turns out to be its death. */
+  /** A signal hit the waiting thread. Aborts the wait with `aborted` once the thread is killed. */
   interrupt(unique: Unique): void {
     const waiting = this.#waiting.get(keyOf(unique))
     if (waiting === undefined || this.#watched.has(waiting)) return
@@ -53,7 +53,10 @@ export class KilledWaiters {
   }
 }
 
-/** Whether SIGKILL is pending for a thread (proc_pid_status(5), SigPnd and ShdPnd). */
+/**
+ * Whether SIGKILL is pending for a thread (proc_pid_status(5), SigPnd and ShdPnd), or the thread is
+ * gone. False for pid 0.
+ */
 async function isBeingKilled(pid: number): Promise<boolean> {
   if (pid === 0) return false
   try {
@@ -61,7 +64,7 @@ async function isBeingKilled(pid: number): Promise<boolean> {
     const pending = [...status.matchAll(/^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$/gm)]
     return pending.some((match) => (BigInt(`0x${match[1] ?? '0'}`) & SIGKILL_BIT) !== 0n)
   } catch {
-    // No such thread: it is dead already, and nobody waits.
+    // The thread does not exist any more, so nobody waits.
     return true
   }
 }

@@ -1,22 +1,23 @@
 /**
- * The mirrors one dispatcher thread knows, by tree and pack. A thread that blocks in read(2) receives
- * no events, so mirrors wait in its port until a read finds nothing; then they are taken in.
+ * The mirrors that one dispatcher thread knows, by tree and pack. The thread blocks in read(2) and
+ * receives no events. So messages with new mirrors wait in its port until a read does not find its
+ * bytes. Then all waiting messages are taken in.
  */
 import { LRUCache } from 'lru-cache'
 import { MirrorView } from '../content/mirror-view.js'
 import type { MirrorMessage } from './dispatcher-messages.js'
 import type { LocalContent } from './request-handler.js'
 
-/** A view is a few hundred bytes; a forgotten one costs one miss to learn again. */
+/** Views kept. Each takes a few hundred bytes. */
 const MAX_VIEWS = 16_384
-/** `slot * 2^22 + pack`; an index has fewer packs than that, and 2^43 is far below 2^53. */
+/** Keys are `slot * 2^22 + pack`. A pack's key is below 2^22, and 2^43 is far below 2^53. */
 const PACK_LIMIT = 2 ** 22
 
 export class LocalMirrors implements LocalContent {
   readonly #views = new LRUCache<number, MirrorView>({ max: MAX_VIEWS })
   readonly #receive: () => MirrorMessage | undefined
 
-  /** `receive` takes the next message out of the thread's port without waiting. */
+  /** `receive` takes the next message from the thread's port, if any, without waiting. */
   constructor(receive: () => MirrorMessage | undefined) {
     this.#receive = receive
   }

@@ -1,6 +1,7 @@
 /**
- * Answers the reads whose bytes were not local: plans them again, waits for content, writes the
- * reply to /dev/fuse itself. Bounded: so many at a time, the others wait in order.
+ * Answers the READs whose bytes were not local. It plans each READ again, waits for its content,
+ * and writes the reply to /dev/fuse. A bounded number is served at a time; the others wait in
+ * order.
  */
 import { writeSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
@@ -18,7 +19,7 @@ import { KilledWaiters } from './killed-waiters.js'
 import type { CompleteIndex } from './parked-requests.js'
 import type { StatsRow } from './server-stats.js'
 
-/** Buffers are up to 1 MiB each. */
+/** Reads served at a time. Each has a buffer of up to 1 MiB. */
 const MAX_CONCURRENT = 64
 
 export interface MissServerModules {
@@ -28,13 +29,14 @@ export interface MissServerModules {
   readonly onHead: HeadListener | undefined
   readonly stats: StatsRow
   readonly log: Log
-  /** Tells every dispatcher of a mirror. */
+  /** Sends a mirror to all dispatchers. */
   readonly announce: (message: MirrorMessage) => void
 }
 
 /**
- * Told the first bytes of a file whose reader had to wait for them, as many as it has asked for, after it has its answer.
- * They are lent for the call. Must return at once, and not throw.
+ * Called after a READ from offset 0 had to wait and was answered. `head` is the answer: the first
+ * bytes of the file, as many as the READ asked for. `head` is valid only during the call. The
+ * listener must return at once and must not throw.
  */
 export type HeadListener = (file: { slot: number; ino: number }, head: Uint8Array) => void
 
@@ -59,24 +61,24 @@ export class MissServer {
     this.#modules = modules
   }
 
-  /** Reads that have not been answered yet. */
+  /** Number of reads that have not been answered yet. */
   get pending(): number {
     return this.#running.size + this.#waiting.length
   }
 
-  /** Takes over a read. Never throws; the reader gets its answer, an errno if need be. */
+  /** Takes over a read and answers it, with an errno when it fails. Never throws. */
   take(miss: Miss): void {
     if (this.#abandoned) return
     if (this.#running.size < MAX_CONCURRENT) this.#start(miss)
     else this.#waiting.push(miss)
   }
 
-  /** A signal hit a reader; see `KilledWaiters`. */
+  /** Call this when a signal hit the reader of this request; see `KilledWaiters`. */
   interrupt(unique: Unique): void {
     this.#killed.interrupt(unique)
   }
 
-  /** Resolves once nothing is pending. */
+  /** Resolves once no read is pending. */
   async drained(): Promise<void> {
     if (this.pending === 0) return
     await new Promise<void>((resolve) => {
@@ -84,14 +86,14 @@ export class MissServer {
     })
   }
 
-  /** Stops without answering what is left: the next server will ask the kernel for it again. */
+  /** Stops without answering the remaining reads. The next server asks for them again. */
   abandon(): void {
     this.#abandoned = true
     this.#waiting.length = 0
     for (const { abort } of this.#running) abort.abort()
   }
 
-  /** Forgets which mirrors the dispatchers know: a new one knows none. */
+  /** Forgets which mirrors were announced, because a new dispatcher knows none of them. */
   forgetAnnounced(): void {
     this.#announced.clear()
   }
@@ -132,7 +134,7 @@ export class MissServer {
     if (miss.offset === 0 && head.length > 0) this.#modules.onHead?.(miss, head)
   }
 
-  /** The table of a pack may be in a part of the index that is not here yet. */
+  /** Waits for the whole index when the pack's table is in a part that has not arrived yet. */
   async #fillIndexed(miss: Miss, signal: AbortSignal): Promise<Uint8Array> {
     try {
       return await this.#fill(miss, signal)
@@ -154,7 +156,7 @@ export class MissServer {
       await this.#modules.content.read(record, table, run.rawOffset, target, signal)
       this.#announce(record.slot, run.pack, table)
     })
-    // All have to settle: a buffer that is still being written to must not be left behind.
+    // Wait for all reads, also when one has failed, so that none still writes into the buffer.
     const outcomes = await Promise.allSettled(reads)
     const failed = outcomes.find((outcome) => outcome.status === 'rejected')
     if (failed !== undefined) throw failed.reason
@@ -178,7 +180,7 @@ export class MissServer {
       writeSync(this.#fd, reply)
     } catch (error) {
       const code = systemErrorCode(error)
-      // ENOENT: the reader is gone. ENODEV: the mount is.
+      // ENOENT: the reader is gone. ENODEV: the mount is gone.
       if (code === 'ENOENT' || code === 'ENODEV') return
       this.#modules.stats.countFault()
       this.#modules.log.error({ err: error, ino: miss.ino }, 'the kernel refused an answer')

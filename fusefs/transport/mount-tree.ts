@@ -1,4 +1,4 @@
-/** One tree, mounted in the foreground without containerd: what `thinctl mount` shows. */
+/** Mounts one tree in the foreground, without containerd. `thinctl mount` uses it. */
 import { type Digest, Index } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import { Filesystem } from '../filesystem/filesystem.js'
@@ -14,17 +14,17 @@ import { mountNative } from './native-mount.js'
 export type TransportName = 'kernel' | 'native'
 
 export interface MountTreeOptions {
-  /** An index file, verified by whoever brought it. */
+  /** The index file. The caller has verified it. */
   readonly indexPath: string
   readonly indexDigest: Digest
-  /** URLs of the stores that have its packs; handed to `content` with the tree. */
+  /** URLs of the stores that have the tree's packs. `content` gets them with the tree. */
   readonly stores: readonly string[]
   /** An existing directory. */
   readonly mountpoint: string
   readonly transport: TransportName
-  /** What /proc/mounts shows as the source. Default `thin`. */
+  /** The source that /proc/mounts shows. Default `thin`. */
   readonly fsName?: string
-  /** Logs the protocol at level debug; the kernel transport only. Default false. */
+  /** Logs every request and reply at level debug, with the kernel transport only. Default false. */
   readonly trace?: boolean
 }
 
@@ -33,20 +33,23 @@ export interface MountTreeModules {
   readonly log: Log
 }
 
-/** A tree being served by this process, at the root of its mount. */
+/** A tree that this process serves at the root of a mount. */
 export interface Mounted {
   readonly mountpoint: string
   readonly transport: TransportName
-  /** Unmounts, lazily if need be, and frees everything. Idempotent. */
+  /** Unmounts, lazily when the mount is in use, and frees all resources. Idempotent. */
   unmount(): Promise<void>
   /**
-   * Resolves when the mount is gone, whoever unmounted it; with `native` only `unmount` is seen. Call
-   * `unmount` then, too.
+   * Resolves when the mount is gone, also when another process unmounted it. With `native`, it
+   * resolves only after `unmount`. Call `unmount` afterwards, to free all resources.
    */
   readonly ended: Promise<void>
 }
 
-/** Mounts one tree. Throws `mount-failed`, `tree-unavailable`, or what `Index.open` throws. */
+/**
+ * Mounts one tree and serves it. Throws `mount-failed`, `tree-unavailable`, `protocol`, or what
+ * `Index.open` throws. The caller ends it with `unmount`.
+ */
 export async function mountTree(
   options: MountTreeOptions,
   modules: MountTreeModules,
@@ -79,8 +82,9 @@ async function mountByKernel(
     log.warn({ err: error }, 'reads will be short: read-ahead could not be raised')
   })
   const end = async (): Promise<void> => {
-    // In this order nothing can hang: a thread that blocks in read(2) would keep the connection
-    // alive for whoever still has a file open, and the process with it.
+    // The threads must end before the lazy unmount. While another process has a file open, the
+    // connection lives on, and a thread that blocks in read(2) would keep this process from
+    // exiting.
     await server.stop()
     await unmountFuse(mountpoint)
     await handle.close()

@@ -1,6 +1,7 @@
 /**
- * Mounts through fuse-native, that is libfuse 2 and the setuid program fusermount: the way for a user
- * who may not mount. Optional: without fuse-native or libfuse.so.2 this is refused with what to install.
+ * Mounts through fuse-native, which uses libfuse 2 and the setuid program fusermount. Users who may
+ * not call mount(2) can mount this way. fuse-native is optional: without it or libfuse.so.2,
+ * mounting fails with an error that says what to install.
  */
 import type Fuse from 'fuse-native'
 import type { Done, NativeOperations as Handlers } from 'fuse-native'
@@ -13,15 +14,15 @@ export interface NativeMountOptions {
   readonly fsName: string
 }
 
-/** A mount of libfuse; ends with `unmount`, or with the process. */
+/** A mount by libfuse. It ends with `unmount` or with the process. */
 export interface NativeMount {
   unmount(): Promise<void>
 }
 
-/** The kernel may keep what it was told: ten years, in seconds. */
+/** How long the kernel may cache answers: ten years, in seconds. */
 const FOREVER_SEC = 315_360_000
 
-/** Mounts and serves. Throws `mount-failed`. */
+/** Mounts the filesystem and serves it. Throws `mount-failed`. The caller unmounts. */
 export async function mountNative(
   options: NativeMountOptions,
   modules: NativeModules,
@@ -29,7 +30,8 @@ export async function mountNative(
   const { mountpoint, fsName } = options
   const FuseNative = await importFuseNative()
   const fuse = new FuseNative(mountpoint, handlersOf(new NativeOperations(modules)), {
-    // fuse-native has no option for a read-only mount and joins its options with commas.
+    // fuse-native has no option for a read-only mount. It joins its options with commas, so that
+    // `ro` can follow the name.
     fsname: `${fsName},ro`,
     subtype: 'thin',
     timeout: false,

@@ -1,10 +1,11 @@
 /**
- * The filesystem by paths, as libfuse's high-level interface asks for it. Everything runs on the
- * event loop: slower than dispatcher threads, good enough to look at a tree.
+ * Answers requests by path, as libfuse's high-level interface makes them. All requests run on the
+ * event loop. This is slower than dispatcher threads and fast enough to look at a tree.
  *
- * What this way cannot express: inode numbers of the index (libfuse makes its own, so hard links
- * look like separate files), times below a millisecond, names and link targets that are not UTF-8 (names
- * are left out of listings, targets answer EILSEQ), seeking holes, negative caching.
+ * This transport cannot express the following. Inode numbers of the index: libfuse makes its own,
+ * so hard links look like separate files. Times below a millisecond. Names and link targets that
+ * are not UTF-8: such names are left out of listings, and such targets answer EILSEQ. Seeking
+ * holes. Negative caching.
  */
 import { constants } from 'node:os'
 import { LRUCache } from 'lru-cache'
@@ -22,7 +23,7 @@ export interface NativeModules {
   readonly filesystem: Filesystem
   readonly content: ContentReader
   readonly log: Log
-  /** Aborted at unmount: reads in flight end. */
+  /** Aborted at unmount, to end the reads in flight. */
   readonly signal: AbortSignal
 }
 
@@ -46,7 +47,7 @@ const LIST_BATCH = 1024
 const BLOCK_BYTES = 4096
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Answers by path; every method throws what `errnoOfNative` translates. */
+/** Answers requests by path. `errnoOfNative` maps the errors that the methods throw to errno. */
 export class NativeOperations {
   readonly #modules: NativeModules
   readonly #tables = new PackTables()
@@ -85,12 +86,15 @@ export class NativeOperations {
     throw new NotTextError(`the target of ${path} is not UTF-8`)
   }
 
-  /** Fills `target`; resolves to the number of bytes, fewer at the end of the file. */
+  /**
+   * Fills `target` from `offset` of the file. Resolves to the number of bytes, which is less than
+   * `target.length` at the end of the file.
+   */
   async read(path: string, target: Uint8Array, offset: number): Promise<number> {
     const { filesystem, content, signal } = this.#modules
     const plan = filesystem.plan(ROOT_SLOT, this.#resolve(path), offset, target.length)
     const { record } = plan.tree
-    // libfuse's buffer may be gone after an abort; content goes into one of ours.
+    // Content is read into a separate buffer, because libfuse's may be freed after an abort.
     const bytes = new Uint8Array(plan.lengthBytes)
     await Promise.all(
       plan.runs.map(async (run) => {
@@ -133,7 +137,7 @@ export class NativeOperations {
     }
   }
 
-  /** The errno of a failure, positive; what is a fault of ours or of a store is logged. */
+  /** The errno of a failure, as a positive number. Logs a failure for which `isFault` is true. */
   errnoOfNative(error: unknown, path: string): number {
     if (error instanceof NotTextError) return constants.errno.EILSEQ
     if (error instanceof NoEntryError) return ERRNO.ENOENT
@@ -150,13 +154,13 @@ export class NativeOperations {
     const name = Buffer.from(path.slice(slash + 1), 'utf8')
     const found = this.#modules.filesystem.lookup(ROOT_SLOT, parent, name)
     if (found === undefined) throw new NoEntryError(path)
-    // Slot 0: the node id is the inode number.
+    // The slot is 0, so the node id is the inode number.
     this.#inos.set(path, found.nodeId)
     return found.nodeId
   }
 }
 
-/** Not failures of this layer: they leave it as an errno, never as an error. */
+/** This error and the next never leave the layer: `errnoOfNative` turns them into an errno. */
 class NoEntryError extends FusefsError {
   constructor(path: string) {
     super('stale-node', `${path} is not in the tree`)

@@ -1,4 +1,4 @@
-/** Sends the kernel what it has not asked for, and tells its refusals apart. */
+/** Sends notifications to the kernel, and tells its expected refusals from the others. */
 import { write as writeCallback } from 'node:fs'
 import { promisify } from 'node:util'
 import { systemErrorCode } from '../../index-format/system-error.js'
@@ -6,10 +6,13 @@ import type { Log } from '../log.js'
 
 const write = promisify(writeCallback)
 
-/** ENOENT: the kernel does not have what is meant. ENODEV, ENOTCONN: nor the mount. */
+/** ENOENT: the kernel does not have the inode or the name. ENODEV, ENOTCONN: the mount is gone. */
 const EXPECTED: readonly (string | undefined)[] = ['ENOENT', 'ENODEV', 'ENOTCONN']
 
-/** False where the kernel refuses; `fd` is /dev/fuse, mounted. Never throws. */
+/**
+ * Sends a notification. `fd` is /dev/fuse, mounted. Resolves to false when the kernel refuses it,
+ * and logs an unexpected refusal. Never rejects.
+ */
 export async function sendNotification(
   fd: number,
   message: Uint8Array,
@@ -24,12 +27,12 @@ export async function sendNotification(
   }
 }
 
-/** Whether a notification was refused for a reason that is no fault of ours. */
+/** Whether a notification was refused because the kernel does not have its object or its mount. */
 export function isExpectedRefusal(error: unknown): boolean {
   return EXPECTED.includes(systemErrorCode(error))
 }
 
-/** Whether there is no room for what was to be stored. */
+/** Whether the kernel has no memory for the pages that were to be stored. */
 export function isOutOfMemory(error: unknown): boolean {
   return systemErrorCode(error) === 'ENOMEM'
 }

@@ -1,4 +1,4 @@
-/** Puts a dispatcher together, for a thread of its own or for one that stands in. */
+/** Builds a dispatcher, for a thread of its own or for the server's own thread. */
 import { Filesystem } from '../filesystem/filesystem.js'
 import type { TreeSource } from '../trees/tree-source.js'
 import { printRequestHeader } from '../wire/print.js'
@@ -9,10 +9,10 @@ import { RequestHandler } from './request-handler.js'
 import { StatsRow } from './server-stats.js'
 
 export interface OpenDispatcherModules {
-  /** Stays the caller's. */
+  /** The caller closes it. */
   readonly trees: TreeSource
   readonly post: (message: DispatcherMessage) => void
-  /** Takes the next message of the server, without waiting. */
+  /** Takes the next message of the server without waiting; `undefined` when there is none. */
   readonly receive: () => MirrorMessage | undefined
 }
 

@@ -1,6 +1,6 @@
 /**
- * Requests whose answer lies in a part of an index that is not here yet. They wait for the whole index,
- * and are then answered by a dispatcher of the server's own thread.
+ * Requests whose answer is in a part of an index that has not arrived yet. They wait for the whole
+ * index. Then a dispatcher on the server's own thread answers them.
  */
 import { LRUCache } from 'lru-cache'
 import { FusefsError } from '../errors.js'
@@ -10,24 +10,27 @@ import type { Dispatcher } from './dispatcher.js'
 import type { ParkedRequest, Unique } from './dispatcher-messages.js'
 import { KilledWaiters } from './killed-waiters.js'
 
-/** Brings the rest of a tree's index; resolves when the whole of it is here. Throws where it cannot be had. */
+/**
+ * Fetches the rest of a tree's index. Resolves when the whole index is on this node. Rejects when
+ * it cannot be fetched or `signal` is aborted.
+ */
 export type CompleteIndex = (slot: number, signal: AbortSignal) => Promise<void>
 
 export interface ParkedRequestsModules {
   readonly completeIndex: CompleteIndex
-  /** Answers what is put into its buffer; made when the first request is. */
+  /** Opens the dispatcher that answers the requests. Called when the first answer is due. */
   readonly openDispatcher: () => Dispatcher
   readonly log: Log
 }
 
-/** One for each thread that waits; the kernel bounds them, but not by a number. */
+/** Requests that may wait at a time. Each blocks one thread; the kernel sets no other limit. */
 const MAX_PARKED = 16_384
-/** Trees of which it was logged that their index cannot be had. */
+/** Trees remembered because the log already says that their index cannot be fetched. */
 const MAX_LOGGED = 1_024
 
 export class ParkedRequests {
   readonly #modules: ParkedRequestsModules
-  /** One for each request that waits. */
+  /** One controller for each request that waits. */
   readonly #aborts = new Set<AbortController>()
   readonly #killed = new KilledWaiters()
   readonly #logged = new LRUCache<number, true>({ max: MAX_LOGGED })
@@ -38,12 +41,12 @@ export class ParkedRequests {
     this.#modules = modules
   }
 
-  /** Requests that wait. */
+  /** Number of requests that wait. */
   get pending(): number {
     return this.#aborts.size
   }
 
-  /** Takes over a request. Never throws; whoever asks gets an answer, an errno if need be. */
+  /** Takes over a request and answers it, with an errno when it fails. Never throws. */
   take(parked: ParkedRequest): void {
     if (this.#isAbandoned) return
     if (this.pending >= MAX_PARKED) {
@@ -61,17 +64,17 @@ export class ParkedRequests {
     })
   }
 
-  /** A signal hit whoever waits; see `KilledWaiters`. */
+  /** Call this when a signal hit the thread that waits for this request; see `KilledWaiters`. */
   interrupt(unique: Unique): void {
     this.#killed.interrupt(unique)
   }
 
-  /** Answers a request that was answered once, and could not be even then. */
+  /** Answers a request with an errno because the whole index, too, lacks the part that it needs. */
   giveUp(parked: ParkedRequest): void {
     this.#refuse(parked, new FusefsError('tree-unavailable', 'the whole index lacks a part'))
   }
 
-  /** Stops without answering what is left: the next server will ask the kernel for it again. */
+  /** Stops without answering the requests. The next server asks the kernel for them again. */
   abandon(): void {
     this.#isAbandoned = true
     for (const abort of this.#aborts) abort.abort()
@@ -81,7 +84,7 @@ export class ParkedRequests {
     try {
       await this.#modules.completeIndex(parked.slot, signal)
     } catch (error) {
-      // Whoever was killed waits for any answer.
+      // A thread that was killed also waits for an answer and can end only then.
       if (!this.#isAbandoned) this.#refuse(parked, signal.aborted ? signal.reason : error)
       return
     }

@@ -1,6 +1,7 @@
 /**
- * Which trees' READs are recorded: one bit for each slot, in memory that server and dispatchers
- * share, so that asking costs a dispatcher one load while nothing is recorded.
+ * The set of trees whose requests are recorded. It has one bit for each slot, in memory that the
+ * server and its dispatchers share. So a dispatcher needs one load to see that a tree is not
+ * recorded.
  */
 import { SLOT_LIMIT } from '../trees/tree-registry.js'
 
@@ -8,7 +9,7 @@ export class RecordedSlots {
   readonly shared: SharedArrayBuffer
   readonly #bits: Int32Array
 
-  /** `shared`: that of the server's; a fresh one, all off, when absent. */
+  /** `shared`: the memory of an existing set. Default: new memory, with an empty set. */
   constructor(shared = new SharedArrayBuffer(SLOT_LIMIT / 8)) {
     this.shared = shared
     this.#bits = new Int32Array(shared)

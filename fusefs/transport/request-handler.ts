@@ -1,7 +1,7 @@
 /**
- * One request in, one reply out: the kernel's protocol over a `Filesystem`. Synchronous, without
- * network and without state of its own, so that any dispatcher thread can answer any request. A read
- * whose bytes are not local is a `miss`, to be answered by whoever can wait.
+ * Answers one request of the kernel from a `Filesystem`. It is synchronous, uses no network and has
+ * no state of its own, so that any dispatcher thread can answer any request. A READ whose bytes are
+ * not local is a `miss`, which the server answers.
  */
 import { ERRNO, errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
@@ -14,31 +14,40 @@ import { OUT_HEADER_BYTES, type Reply } from '../wire/reply.js'
 import type { Request } from '../wire/request.js'
 
 /**
- * `reply`: write it. `none`: this request has no answer. `miss`: a read, nothing was written;
- * `incomplete`: nothing was written either, the answer is in a part of the index that is not here yet;
- * `ended`: write the reply, then the connection is over (DESTROY).
+ * What to do after `handle`:
+ * - `reply`: write the reply.
+ * - `none`: write nothing, because the request has no answer.
+ * - `miss`: write nothing. The request is a READ whose bytes are not local.
+ * - `incomplete`: write nothing. The answer is in a part of the index that has not arrived yet.
+ * - `ended`: write the reply. The connection is then over (DESTROY).
  */
 export type Outcome = 'reply' | 'none' | 'miss' | 'incomplete' | 'ended'
 
-/** Content that needs no waiting. */
+/** Content that can be read without waiting. */
 export interface LocalContent {
-  /** Fills `target` from a pack of the tree; false, with undefined bytes in it, when it is not here. */
+  /**
+   * Fills `target` from `rawOffset` of a pack of the tree. Returns false when the bytes are not
+   * local; `target` then holds undefined bytes.
+   */
   tryRead(slot: number, pack: number, target: Uint8Array, rawOffset: number): boolean
 }
 
 export interface HandlerModules {
   readonly filesystem: Filesystem
   readonly content: LocalContent
-  /** Called for each failure that is a fault of index, content or program, not of the request. */
+  /** Called for each failure that is a fault of the index, the content or the program. */
   readonly onFault: (error: unknown, request: Request) => void
 }
 
-/** Ten years: a node never changes, and its id is never used for another. */
+/** Ten years: a node never changes, and its id is never used for another node. */
 const FOREVER_SEC = 315_360_000
 const FOREVER: Validity = { entrySec: FOREVER_SEC, attrSec: FOREVER_SEC }
-/** The list of trees changes; the entries in it do not, but removal has to be seen some day. */
+/**
+ * How long the kernel caches attributes of the directory that lists the trees. It changes when
+ * trees are added or removed; the entries in it do not change.
+ */
 const TREE_LIST_ATTR_SEC = 1
-/** With a name of 9 to 16 bytes; decides only how many entries are asked from the index at a time. */
+/** Size of an entry with a name of 9 to 16 bytes. It only decides how many are read at a time. */
 const USUAL_DIRENT_BYTES = 40
 const USUAL_DIRENTPLUS_BYTES = 168
 const BLOCK_BYTES = 4096
@@ -58,7 +67,7 @@ export class RequestHandler {
     this.#onFault = modules.onFault
   }
 
-  /** Never throws: what goes wrong is an errno in the reply. */
+  /** Answers `request` in `reply`. Never throws: a failure becomes an errno in the reply. */
   handle(request: Request, reply: Reply): Outcome {
     reply.begin(request)
     try {
@@ -104,7 +113,8 @@ export class RequestHandler {
       case OPCODES.DESTROY:
         return 'ended'
       default:
-        // OPEN, OPENDIR, FLUSH, ACCESS, STATX…: the kernel remembers ENOSYS and does not ask again.
+        // The kernel remembers ENOSYS to OPEN, OPENDIR, FLUSH, ACCESS or STATX and does not send
+        // that request again.
         reply.fail(MUTATING_OPCODES.has(request.opcode) ? ERRNO.EROFS : ERRNO.ENOSYS)
         return 'reply'
     }
@@ -198,8 +208,9 @@ export class RequestHandler {
   }
 
   /**
-   * Answered in the class without attributes, too: ENOSYS would end in EOPNOTSUPP, and a listing of
-   * a file that has none is empty on any other filesystem. Nothing asks often, unlike GETXATTR.
+   * Answers also in the class without extended attributes. There, ENOSYS would become EOPNOTSUPP
+   * for programs, while other filesystems list no names for a file without attributes. Answering
+   * costs little, because LISTXATTR is rare, unlike GETXATTR.
    */
   #listxattr(request: Request, reply: Reply): Outcome {
     const size = request.readUint32()
@@ -232,7 +243,7 @@ export class RequestHandler {
   }
 }
 
-/** The fields of `struct fuse_read_in` that matter; READ, READDIR and READDIRPLUS share it. */
+/** Reads offset and size from `struct fuse_read_in`, which READ, READDIR and READDIRPLUS share. */
 export function readRange(request: Request): { offset: number; size: number } {
   request.skip(8)
   return { offset: request.readUint53(), size: request.readUint32() }

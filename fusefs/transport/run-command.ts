@@ -1,17 +1,17 @@
-/** Runs a system program with a deadline; what it says on stderr becomes the error's message. */
+/** Runs a system program with a deadline. Its stderr becomes the message of the error. */
 import { spawn } from 'node:child_process'
 import { FusefsError } from '../errors.js'
 
 export interface CommandOptions {
   /** Descriptors that the program gets as 3, 4, … */
   readonly extraFds?: readonly number[]
-  /** Default 20 s. */
+  /** The program is killed after this time. Default 20 s. */
   readonly timeoutMs?: number
 }
 
 const MAX_OUTPUT_CHARACTERS = 4096
 
-/** Throws `mount-failed` with the program's own words unless it exits with 0 in time. */
+/** Throws `mount-failed` with the program's stderr unless it exits with 0 in time. */
 export async function runCommand(
   program: string,
   args: readonly string[],

@@ -1,10 +1,10 @@
 /**
- * Counters in shared memory. Every writer has a row of its own, so that counting needs no atomics;
- * whoever reads adds the rows up and may be a request behind.
+ * Counters in shared memory. Every writer has a row of its own, so that counting needs no atomics.
+ * A reader sums the rows and may be one request behind.
  */
 import { OPCODE_LIMIT, OPCODES, type OpcodeName } from '../wire/opcodes.js'
 
-/** Columns behind those of the opcodes. */
+/** Columns after those of the opcodes. */
 const BYTES_READ = OPCODE_LIMIT
 const MISSES = OPCODE_LIMIT + 1
 const ERRORS = OPCODE_LIMIT + 2
@@ -13,21 +13,21 @@ const BYTES_STORED = OPCODE_LIMIT + 4
 const COLUMNS = OPCODE_LIMIT + 5
 
 export interface ServerCounts {
-  /** Requests by opcode; opcodes this build does not know count as `other`. */
+  /** Requests by opcode. Opcodes from `OPCODE_LIMIT` on count as `other`. */
   readonly requests: Readonly<Partial<Record<OpcodeName | 'other', number>>>
-  /** Bytes answered to READ. */
+  /** Bytes sent in answers to READ. */
   readonly bytesRead: number
-  /** Bytes put into the kernel's page cache before they were asked for. */
+  /** Bytes stored in the kernel's page cache before they were read. */
   readonly bytesStored: number
-  /** Reads that had to wait for content. */
+  /** Requests that had to wait for content or for the rest of an index. */
   readonly misses: number
-  /** Replies with an errno that no healthy mount gives: EIO, ESTALE, EINVAL and their like. */
+  /** Replies with an errno that a healthy mount does not give, such as EIO, ESTALE and EINVAL. */
   readonly errors: number
-  /** Replies with an errno because of an index, a store or a bug: all of them were logged. */
+  /** Replies with an errno because of an index, a store or a bug. Each was logged. */
   readonly faults: number
 }
 
-/** One writer's row. */
+/** The row of one writer. */
 export class StatsRow {
   readonly #row: Float64Array
 
@@ -64,12 +64,12 @@ export class StatsRow {
   }
 }
 
-/** The counters of one server. Row 0 is the owner's, the others are the dispatchers'. */
+/** The counters of one server. Row 0 is the server's own, the others are its dispatchers'. */
 export class ServerStats {
   readonly shared: SharedArrayBuffer
   readonly #rows: number
 
-  /** `dispatchers`: how many rows beside the owner's. */
+  /** `dispatchers`: number of rows in addition to row 0. */
   constructor(dispatchers: number) {
     this.#rows = dispatchers + 1
     this.shared = new SharedArrayBuffer(this.#rows * COLUMNS * 8)

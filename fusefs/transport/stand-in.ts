@@ -1,8 +1,9 @@
 /**
- * Answers a mount that has no trees yet, in place of dispatcher threads, which cost 8 MiB each. Only
- * its root directory is there to be asked for, by df(1) and its like; but whoever asks must not
- * hang. The read waits in a thread of libuv's pool, which is lost to others meanwhile; the answer is
- * given on the thread that called. So nobody here may use the mount before the threads have taken over.
+ * Answers requests while a mount has no trees yet. It takes the place of dispatcher threads, which
+ * cost 8 MiB each. Such a mount has only its root directory. Programs like df(1) may look at it and
+ * must not hang. The read of /dev/fuse occupies a thread of libuv's pool, and the answer is
+ * computed on the calling thread. So this process must not use the mount before the threads have
+ * taken over.
  */
 import { read as readCallback } from 'node:fs'
 import { promisify } from 'node:util'
@@ -11,8 +12,9 @@ import { type Dispatcher, isUnmounted } from './dispatcher.js'
 const read = promisify(readCallback)
 
 /**
- * Answers request by request until the mount is gone, a wake-up ends it, or `isRelieved` after an
- * answer: a read that waits cannot be taken back, so it answers one request more than it has to.
+ * Answers requests until the mount is gone, a wake-up is read, or `isRelieved` is true after an
+ * answer. A waiting read cannot be cancelled. So one more request is answered here after the
+ * threads have taken over. Throws when /dev/fuse cannot be read.
  */
 export async function standIn(
   fd: number,
@@ -25,7 +27,7 @@ export async function standIn(
   }
 }
 
-/** The next request's length; `undefined` once the mount is gone. */
+/** Reads the next request and returns its length; `undefined` once the mount is gone. */
 async function readRequest(fd: number, buffer: Uint8Array): Promise<number | undefined> {
   for (;;) {
     try {

@@ -1,15 +1,18 @@
-/** Pack tables that were used last, decoded: an index keeps them as one row per frame. */
+/** Cache of decoded pack tables. An index stores a table as one row per frame. */
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
 import type { OpenTree } from './tree-source.js'
 
-/** A full pack of small frames has a table of about 50 KiB. */
+/** Tables kept. The table of a full pack of small frames takes about 50 KiB. */
 const MAX_PACK_TABLES = 256
 
 export class PackTables {
   readonly #tables = new LRUCache<string, PackTable>({ max: MAX_PACK_TABLES })
 
-  /** The pack that extents of `tree` call `pack`. Throws `invalid-index` when there is none. */
+  /**
+   * The table of the pack with key `pack` in the index of `tree`. Throws `invalid-index` when the
+   * index has no such pack.
+   */
   get(tree: OpenTree, pack: number): PackTable {
     const key = `${tree.record.indexDigest} ${pack}`
     const known = this.#tables.get(key)

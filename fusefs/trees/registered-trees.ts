@@ -1,7 +1,7 @@
 /**
- * The trees of one class out of the registry, with the indexes that were used last held open. Each
- * thread has its own. That the registry changed shows in `changes`, a counter in shared memory: the
- * records of open trees are then read again; their indexes stay open, unless they are partial.
+ * The trees of one class in the registry. The most recently used indexes are kept open. Each thread
+ * has its own instance. A counter in shared memory, `changes`, tells that the registry changed. The
+ * records of open trees are then read again. Their indexes stay open, except partial ones.
  */
 import { LRUCache } from 'lru-cache'
 import { IndexFormatError } from '../../index-format/reading.js'
@@ -10,7 +10,7 @@ import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord, TreeRegistry } from './tree-registry.js'
 import type { OpenTree, TreeSource } from './tree-source.js'
 
-/** In every thread, an open index costs two descriptors and 300 KiB; opening one takes half a millisecond. */
+/** Indexes open in each thread. Each costs two descriptors, 300 KiB, and 0.5 ms to open. */
 const DEFAULT_MAX_OPEN_INDEXES = 16
 
 interface CachedTree {
@@ -24,9 +24,12 @@ type OpenIndex = (path: string, isPartial: boolean) => TreeIndex
 
 export interface RegisteredTreesOptions {
   readonly class: TreeClass
-  /** Default 16. */
+  /** Indexes kept open. Default 16. */
   readonly maxOpenIndexes?: number
-  /** `Int32Array` of one element, incremented after every change of the registry. */
+  /**
+   * Memory of an `Int32Array` of one element, incremented after each change of the registry.
+   * Without it, changes of the registry are not noticed for trees that are open.
+   */
   readonly changes?: SharedArrayBuffer
 }
 
@@ -39,13 +42,13 @@ export class RegisteredTrees implements TreeSource {
   readonly #open: LRUCache<number, CachedTree>
   #seen: number
 
-  /** Closes `modules.registry`, and the indexes it opened, when it is closed. */
+  /** Takes over `modules.registry`: `close` closes it and all indexes opened here. */
   constructor(
     options: RegisteredTreesOptions,
     modules: {
       registry: TreeRegistry
       openIndex: OpenIndex
-      /** Called before each `open`: what indexes answered before is not looked at any more. */
+      /** Called before each `open`. From then on, earlier answers of the indexes are not used. */
       forget?: () => void
     },
   ) {
@@ -91,7 +94,8 @@ export class RegisteredTrees implements TreeSource {
       return { index: this.#openIndex(path, isPartial), isPartial }
     } catch (cause) {
       const message = `open index ${path} of tree ${record.name}`
-      // Nobody syncs what is soon replaced: a power failure may have left something else.
+      // A partial index is written without fsync, because the whole index soon replaces it. After a
+      // power failure the file may be damaged, so wait for the whole index.
       if (isPartial) throw new IndexFormatError('incomplete-index', message, { cause })
       throw new FusefsError('tree-unavailable', message, { cause })
     }
@@ -101,7 +105,7 @@ export class RegisteredTrees implements TreeSource {
     this.#seen = now
     for (const [slot, tree] of [...this.#open.entries()]) {
       const record = this.#registry.bySlot(slot)
-      // Of a partial index the whole may be here now.
+      // Open the index again when it was partial: the whole index may have arrived.
       if (record === undefined || tree.isPartial) this.#open.delete(slot)
       else tree.record = record
     }

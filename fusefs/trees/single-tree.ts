@@ -1,4 +1,4 @@
-/** One tree that is the whole mount: it has slot 0, so its root is the mount's root. */
+/** A source with one tree. The tree has slot 0, so its root is the root of the mount. */
 import type { Digest } from '../../index-format/index.js'
 import type { TreeIndex } from './tree-index.js'
 import type { TreeClass, TreeRecord } from './tree-registry.js'
@@ -13,7 +13,7 @@ export interface SingleTreeOptions {
 export class SingleTree implements TreeSource {
   readonly #tree: OpenTree
 
-  /** Closes `index` when it is closed. */
+  /** Takes over `index`: `close` closes it. */
   constructor(options: SingleTreeOptions, index: TreeIndex) {
     const { indexDigest, class: treeClass, stores } = options
     const record: TreeRecord = { slot: 0, name: '', indexDigest, class: treeClass, stores }

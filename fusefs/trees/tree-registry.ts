@@ -1,7 +1,8 @@
 /**
- * Which trees this node serves, and under which slot: `trees.db`, SQLite in WAL mode, so that
- * dispatcher threads read while the owner writes. A slot is half of every node id the kernel
- * remembers, so it is never used twice, not even after its tree was removed (AUTOINCREMENT).
+ * The registry of the trees that this node serves, and of their slots. It is stored in `trees.db`,
+ * an SQLite file in WAL mode, so that dispatcher threads can read while the owner writes. A slot is
+ * one half of each node id that the kernel remembers. Therefore a slot is never used twice, not
+ * even after its tree was removed (AUTOINCREMENT).
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,22 +16,22 @@ import {
 } from '../../index-format/reading.js'
 import { FusefsError } from '../errors.js'
 
-/** Which superblock serves a tree; see FORMAT of node ids in `filesystem/node-id.ts`. */
+/** Selects the superblock that serves a tree: `xattr` for trees with extended attributes. */
 export type TreeClass = 'plain' | 'xattr'
 
 export interface TreeRecord {
-  /** 1 to `MAX_SLOT`. */
+  /** 1 to `SLOT_LIMIT - 1`; 0 for a `SingleTree`. */
   readonly slot: number
-  /** The tree's name in the root directory of its superblock: the slot in base 36. */
+  /** Name in the superblock's root directory: the slot in base 36. Empty for a `SingleTree`. */
   readonly name: string
-  /** Of the SQLite file. */
+  /** The digest of the index's SQLite file. */
   readonly indexDigest: Digest
   readonly class: TreeClass
-  /** URLs of the stores that have its packs, in the order in which to ask them. */
+  /** URLs of the stores that have the tree's packs, in the order in which to ask them. */
   readonly stores: readonly string[]
 }
 
-/** Slots are below this: node ids are `slot * 2^32 + ino` and must stay below 2^53. */
+/** All slots are below this number: node ids are `slot * 2^32 + ino` and must stay below 2^53. */
 export const SLOT_LIMIT = 2 ** 21
 const MAX_SLOT = SLOT_LIMIT - 1
 
@@ -87,9 +88,10 @@ export class TreeRegistry {
   }
 
   /**
-   * Opens `<dir>/trees.db`, creating it (and `<dir>/indexes/sha256`) unless `readonly`. One process
-   * writes; any number of threads read. Throws `tree-unavailable` when the file is another
-   * program's or another version's. The caller closes it.
+   * Opens `<dir>/trees.db`. Unless `readonly` (default false), creates the file and the directory
+   * `<dir>/indexes/sha256` when they are missing. One process writes; any number of threads read.
+   * Throws `tree-unavailable` when the file cannot be opened, or belongs to another program or
+   * version. The caller closes the registry.
    */
   static open(options: { dir: string; readonly?: boolean }): TreeRegistry {
     const { dir, readonly = false } = options
@@ -111,9 +113,10 @@ export class TreeRegistry {
   }
 
   /**
-   * Gives a tree its slot. The same index in the same class keeps the slot it has; stores it did
-   * not know are added behind those it did. The index file must be at `indexPath` already, verified, or a
-   * part of it at `partialIndexPath`.
+   * Gives a tree its slot. An index that is already registered in this class keeps its slot, and
+   * new stores are appended to its list of stores. The verified index file must already be at
+   * `indexPath`, or a partial index at `partialIndexPath`. Throws `tree-unavailable` when all slots
+   * are used.
    */
   register(tree: { indexDigest: Digest; class: TreeClass; stores: readonly string[] }): TreeRecord {
     const digest = bytesFromDigest(digestFromString(tree.indexDigest, 'register a tree'))
@@ -137,7 +140,10 @@ export class TreeRegistry {
     throw new FusefsError('tree-unavailable', `register ${tree.indexDigest}: slot ${slot} is gone`)
   }
 
-  /** Forgets a tree; its slot stays used for ever. False when there was none. The index file stays. */
+  /**
+   * Removes a tree from the registry. Its slot is never used again. The index file is not deleted.
+   * Returns false when no tree has this slot.
+   */
   remove(slot: number): boolean {
     return this.#db.prepare('DELETE FROM tree WHERE slot = ?').run(slot).changes > 0
   }
@@ -152,36 +158,36 @@ export class TreeRegistry {
     return this.#byIndex.all(bytesFromDigest(indexDigest)).map((row) => this.#record(row))
   }
 
-  /** All trees in order of slot. */
+  /** All trees, in order of slot. */
   list(): TreeRecord[] {
     return this.#all.all().map((row) => this.#record(row))
   }
 
-  /** At most `limit` trees of a class with slots above `slot`, in order: the root directory's pages. */
+  /** At most `limit` trees of a class with slots above `slot`, in order of slot. */
   after(treeClass: TreeClass, slot: number, limit: number): TreeRecord[] {
     return this.#after.all(treeClass, slot, limit).map((row) => this.#record(row))
   }
 
-  /** Where the index of this digest has to be. */
+  /** The path of the whole index with this digest. The file need not exist. */
   indexPath(indexDigest: Digest): string {
     return join(this.#dir, 'indexes', 'sha256', hexOf(indexDigest))
   }
 
-  /** Where a partial index of this digest is, as long as the whole is not here. */
+  /** The path of the partial index with this digest, used until the whole index has arrived. */
   partialIndexPath(indexDigest: Digest): string {
     return join(this.#dir, 'indexes', 'partial', hexOf(indexDigest))
   }
 
-  /** The file that the index of this digest is read from: the whole, or what has arrived of it. */
+  /** The file to read this index from: the partial one while only that exists, else the whole. */
   indexFile(indexDigest: Digest): { path: string; isPartial: boolean } {
     const path = this.indexPath(indexDigest)
     if (existsSync(path)) return { path, isPartial: false }
     const partial = this.partialIndexPath(indexDigest)
-    // The whole index may have taken its place in the meantime.
+    // When neither file was found, the whole index may have replaced the partial one in between.
     return existsSync(partial) ? { path: partial, isPartial: true } : { path, isPartial: false }
   }
 
-  /** Idempotent. */
+  /** Closes the database. Idempotent. */
   close(): void {
     this.#db.close()
   }
@@ -222,7 +228,7 @@ export function nameOfSlot(slot: number): string {
   return slot.toString(36)
 }
 
-/** The slot that a name stands for; `undefined` unless it is written exactly as `nameOfSlot` does. */
+/** The slot with this name; `undefined` unless `nameOfSlot` gives exactly this spelling. */
 export function slotFromName(name: Uint8Array): number | undefined {
   if (name.length === 0 || name.length > 6) return undefined
   const text = Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString('latin1')
@@ -232,7 +238,8 @@ export function slotFromName(name: Uint8Array): number | undefined {
 
 function prepareForWriting(db: Database.Database): void {
   db.pragma('journal_mode = WAL')
-  // Slots must survive a power failure: a slot given twice would turn one file into another.
+  // Slots must survive a power failure. If a slot were given to a second tree, node ids that the
+  // kernel remembers would name other files.
   db.pragma('synchronous = FULL')
   db.pragma('foreign_keys = ON')
   db.transaction(() => {

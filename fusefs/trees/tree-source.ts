@@ -1,4 +1,4 @@
-/** Where the filesystem finds trees by slot; a registry, or one index that is the whole mount. */
+/** Finds trees by slot: in a registry, or in one index that is the whole mount. */
 import type { TreeIndex } from './tree-index.js'
 import type { TreeRecord } from './tree-registry.js'
 
@@ -10,12 +10,13 @@ export interface OpenTree {
 
 export interface TreeSource {
   /**
-   * Ends the life of all names and listings that an index of this source has given.
-   * `undefined` when there is no such tree here. Throws `tree-unavailable` when its index cannot be opened.
+   * The tree in this slot; `undefined` when this source has no such tree. Names and listings that
+   * an index of this source returned before this call become invalid. Throws `tree-unavailable`
+   * when the index cannot be opened, `incomplete-index` when it is partial and cannot be opened.
    */
   open(slot: number): OpenTree | undefined
-  /** At most `limit` trees with slots above `slot`, in order. */
+  /** At most `limit` trees with slots above `slot`, in order of slot. */
   after(slot: number, limit: number): TreeRecord[]
-  /** Idempotent. */
+  /** Closes everything that this source has opened or taken over. Idempotent. */
   close(): void
 }

@@ -1,7 +1,7 @@
-/** What the kernel is told about a node: the fields of `struct fuse_attr` that vary. */
+/** A node's attributes: the fields of `struct fuse_attr` that differ between nodes. */
 
 export interface Attributes {
-  /** Node id, which is also `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree. */
+  /** Node id and `st_ino`: 2^32 times the tree's slot, plus the inode number in the tree. */
   readonly nodeId: number
   readonly mode: number
   readonly nlink: number
@@ -15,7 +15,7 @@ export interface Attributes {
   readonly mtimeNsec: number
 }
 
-/** How long the kernel may keep an answer, in seconds. */
+/** How long the kernel may cache a name (`entrySec`) and attributes (`attrSec`), in seconds. */
 export interface Validity {
   readonly entrySec: number
   readonly attrSec: number

@@ -1,12 +1,13 @@
 /**
- * INIT, the one negotiation of a connection. Its result has to be kept by whoever keeps the
- * /dev/fuse descriptor: the kernel does not say it again to a server that takes over.
+ * INIT, the negotiation at the start of a connection. The process that keeps the /dev/fuse
+ * descriptor must also keep the result, because the kernel does not send INIT again to a server
+ * that takes the descriptor over.
  */
 import { FusefsError } from '../errors.js'
 import type { Reply } from './reply.js'
 import type { Request } from './request.js'
 
-/** Bits of `flags` and, from 32 on, `flags2` of INIT, as positions (fuse.h, "INIT request/reply flags"). */
+/** Bits of INIT's `flags` and, from 32 on, `flags2` (fuse.h, "INIT request/reply flags"). */
 const INIT_FLAGS = {
   ASYNC_READ: 0,
   EXPORT_SUPPORT: 4,
@@ -26,8 +27,9 @@ const INIT_FLAGS = {
 type InitFlag = keyof typeof INIT_FLAGS
 
 /**
- * What we want where the kernel has it. READDIRPLUS_AUTO is left out on purpose: overlayfs lists a
- * directory and then looks at its entries, so attributes pay with every batch, not the first alone.
+ * Flags that are set in the reply when the kernel offers them. READDIRPLUS_AUTO is left out on
+ * purpose: overlayfs lists a directory and then looks at its entries, so attributes are useful in
+ * every batch of a listing and not only in the first.
  */
 const WANTED: readonly InitFlag[] = [
   'ASYNC_READ',
@@ -43,14 +45,17 @@ const WANTED: readonly InitFlag[] = [
   'HAS_RESEND',
 ]
 
-/** Without these the filesystem cannot serve as it must. NO_OPENDIR_SUPPORT came last, with 5.1. */
+/** Flags without which `decodeInit` refuses. NO_OPENDIR_SUPPORT is the newest, from Linux 5.1. */
 const REQUIRED: readonly InitFlag[] = ['NO_OPEN_SUPPORT', 'NO_OPENDIR_SUPPORT']
 
 const MAJOR = 7
 /** The newest minor version whose structures this layer was written from. */
 const MINOR = 45
 const INIT_OUT_BYTES = 64
-/** `FUSE_COMPAT_22_INIT_OUT_SIZE`: what a kernel before 7.23 takes. Refused: 7.29 is needed anyway. */
+/**
+ * The oldest minor version that is accepted (Linux 5.1). So the shorter reply for kernels before
+ * 7.23 (`FUSE_COMPAT_22_INIT_OUT_SIZE`) is not needed.
+ */
 const OLDEST_MINOR = 29
 
 /** The longest READ, and so the longest reply: 256 pages (FUSE_MAX_MAX_PAGES before 6.13). */
@@ -58,19 +63,19 @@ export const MAX_READ_BYTES = 1_048_576
 const MAX_PAGES = 256
 const MAX_BACKGROUND = 64
 const CONGESTION_THRESHOLD = 48
-/** The least the kernel accepts; nothing is ever written. It decides how long requests can be. */
+/** The smallest value that the kernel accepts: nothing is written. It bounds a request's length. */
 const MAX_WRITE_BYTES = 4096
 
-/** The outcome of INIT. Plain JSON: the owner of the descriptor persists it. */
+/** The result of INIT. It is plain JSON, so that the owner of the descriptor can persist it. */
 export interface NegotiatedInit {
   readonly major: number
   readonly minor: number
-  /** Names of the flags that both sides have. */
+  /** Names of the flags that the kernel offered and the reply sets. */
   readonly flags: readonly InitFlag[]
   readonly maxReadAheadBytes: number
 }
 
-/** Reads an INIT request. Throws `protocol` when the kernel is too old or speaks another version. */
+/** Reads an INIT request. Throws `protocol` when the kernel is too old or lacks a required flag. */
 export function decodeInit(request: Request): NegotiatedInit {
   const major = request.readUint32()
   const kernelMinor = request.readUint32()

@@ -1,7 +1,7 @@
 /**
- * Notifications: messages to the kernel that answer no request (`unique` 0, the code where a reply
- * has its error; `enum fuse_notify_code`). Never send INVAL_* from a thread that a request for
- * the same inode waits for.
+ * Notifications: messages to the kernel that do not answer a request. `unique` is 0, and the error
+ * field of the header holds the code (`enum fuse_notify_code`). Never send INVAL_* from a thread
+ * that still has to answer a request for the same inode: the kernel may wait for that answer.
  */
 import { OUT_HEADER_BYTES } from './reply.js'
 
@@ -10,12 +10,12 @@ const FUSE_NOTIFY_INVAL_ENTRY = 3
 const FUSE_NOTIFY_STORE = 4
 const FUSE_NOTIFY_RESEND = 7
 
-/** Asks for every request again that was read but not answered (protocol 7.40, HAS_RESEND). */
+/** Asks for all requests again that were read but not answered (protocol 7.40, HAS_RESEND). */
 export function encodeNotifyResend(): Uint8Array {
   return message(FUSE_NOTIFY_RESEND, 0).bytes
 }
 
-/** Drops the attributes of a node and everything cached of its content or listing. */
+/** Makes the kernel drop the cached attributes and the cached content or listing of a node. */
 export function encodeNotifyInvalidateInode(nodeId: number): Uint8Array {
   const { bytes, view } = message(FUSE_NOTIFY_INVAL_INODE, 24)
   view.setBigUint64(OUT_HEADER_BYTES, BigInt(nodeId), true)
@@ -23,8 +23,9 @@ export function encodeNotifyInvalidateInode(nodeId: number): Uint8Array {
 }
 
 /**
- * What precedes `sizeBytes` bytes that go into the page cache of a node, from `offset` on
- * (`struct fuse_notify_store_out`). Header and bytes are one message: written with one writev(2).
+ * The header of a message that puts `sizeBytes` bytes into the page cache of a node, from `offset`
+ * on (`struct fuse_notify_store_out`). The caller writes this header and the bytes with one
+ * writev(2).
  */
 export function encodeNotifyStore(nodeId: number, offset: number, sizeBytes: number): Uint8Array {
   const { bytes, view } = message(FUSE_NOTIFY_STORE, 24)
@@ -35,7 +36,7 @@ export function encodeNotifyStore(nodeId: number, offset: number, sizeBytes: num
   return bytes
 }
 
-/** Drops the name `name` of the directory `parentNodeId`. */
+/** Makes the kernel drop the cached name `name` of the directory `parentNodeId`. */
 export function encodeNotifyInvalidateEntry(parentNodeId: number, name: Uint8Array): Uint8Array {
   const { bytes, view } = message(FUSE_NOTIFY_INVAL_ENTRY, 16 + name.length + 1)
   view.setBigUint64(OUT_HEADER_BYTES, BigInt(parentNodeId), true)

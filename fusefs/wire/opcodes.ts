@@ -1,6 +1,6 @@
 /**
- * The requests of the FUSE protocol, as a table (numbers: `enum fuse_opcode` of the kernel's
- * include/uapi/linux/fuse.h, protocol 7.45). Opcodes that are not in it are answered with ENOSYS.
+ * The opcodes of the FUSE protocol. Their numbers are from `enum fuse_opcode` of the kernel's
+ * include/uapi/linux/fuse.h, protocol 7.45. Other opcodes are answered with ENOSYS.
  */
 
 export const OPCODES = {
@@ -59,7 +59,7 @@ export const OPCODES = {
 
 export type OpcodeName = keyof typeof OPCODES
 
-/** One more than the highest opcode of the table: the length of tables indexed by opcode. */
+/** The length of tables indexed by opcode. All opcodes above are below it. */
 export const OPCODE_LIMIT = 64
 
 const NAMES = new Map<number, OpcodeName>(
@@ -71,7 +71,7 @@ export function opcodeName(opcode: number): OpcodeName | undefined {
   return NAMES.get(opcode)
 }
 
-/** Requests that change something; a read-only mount answers EROFS, should one ever arrive. */
+/** Requests that change something. If one arrives, the answer is EROFS: mounts are read-only. */
 export const MUTATING_OPCODES: ReadonlySet<number> = new Set([
   OPCODES.SETATTR,
   OPCODES.SYMLINK,

@@ -1,21 +1,24 @@
-/** One line per request or reply, for traces and failing tests. */
+/** Prints a request or a reply as one line, for traces and failing tests. */
 import { OPCODES, opcodeName } from './opcodes.js'
 import type { Reply } from './reply.js'
 import type { Request } from './request.js'
 
-/** `LOOKUP #12 tree 3 inode 17 "lib\xff"`. Reads the body through its own cursor: call `load` again after. */
+/**
+ * Prints a request like `LOOKUP #12 tree 3 inode 17 "lib\xff"`. Moves the cursor of `request`: call
+ * `load` again afterwards.
+ */
 export function printRequest(request: Request): string {
   return printRequestHeader(request) + body(request)
 }
 
-/** `LOOKUP #12 tree 3 inode 17`: what can be said of any request, whatever its body. */
+/** Prints the header of a request like `LOOKUP #12 tree 3 inode 17`. Does not read the body. */
 export function printRequestHeader(request: Request): string {
   const name = opcodeName(request.opcode) ?? `opcode ${request.opcode}`
   const resent = request.uniqueHigh >>> 31 === 1 ? ' resent' : ''
   return `${name} #${request.uniqueLow}${resent} tree ${request.slot} inode ${request.ino}`
 }
 
-/** `#12 ok 144 bytes`, or `#12 errno 2`. */
+/** Prints a reply like `#12 ok 144 bytes` or `#12 errno 2`. */
 export function printReply(request: Request, reply: Reply): string {
   const outcome = reply.error === 0 ? `ok ${reply.lengthBytes} bytes` : `errno ${-reply.error}`
   return `#${request.uniqueLow} ${outcome}`
@@ -44,7 +47,7 @@ function body(request: Request): string {
   }
 }
 
-/** Bytes as a quoted string; what is not printable ASCII as `\xHH`. */
+/** Bytes as a quoted string. Quotes, backslashes and non-printable bytes become `\xHH`. */
 function printName(name: Uint8Array): string {
   let text = ''
   for (const byte of name) {

@@ -1,6 +1,6 @@
 /**
- * Replies and notifications, encoded into one buffer that is used again and again: no allocation on
- * the way of a LOOKUP or a READ. Layouts are those of include/uapi/linux/fuse.h, protocol 7.45.
+ * Encodes replies into one buffer that is reused, so that answering a LOOKUP or a READ allocates
+ * nothing here. The layouts are from include/uapi/linux/fuse.h, protocol 7.45.
  */
 import type { Attributes, Validity } from './attributes.js'
 import type { Request } from './request.js'
@@ -13,7 +13,7 @@ const DIRENT_BYTES = 24
 const S_IFMT = 0o170000
 const TWO_32 = 2 ** 32
 
-/** One answer of STATFS. */
+/** The answer to STATFS. */
 export interface StatfsOut {
   readonly blocks: number
   readonly files: number
@@ -21,22 +21,22 @@ export interface StatfsOut {
   readonly nameLengthBytes: number
 }
 
-/** One directory entry to be encoded. */
+/** A directory entry to encode. */
 export interface DirentOut {
   readonly name: Uint8Array
   readonly nodeId: number
   readonly mode: number
-  /** The offset at which the listing goes on after this entry. */
+  /** The offset at which the listing continues after this entry. */
   readonly nextOffset: number
 }
 
 export class Reply {
-  /** Header and payload; what write(2) takes is its first `lengthBytes` bytes. */
+  /** Header and payload. Pass its first `lengthBytes` bytes to write(2). */
   readonly buffer: Uint8Array
   readonly #view: DataView
   #length = OUT_HEADER_BYTES
 
-  /** `payloadBytes`: the longest payload, 1 MiB for a transport that answers READ. */
+  /** `payloadBytes`: size of the longest payload; 1 MiB where READ is answered. */
   constructor(payloadBytes: number) {
     this.buffer = new Uint8Array(OUT_HEADER_BYTES + payloadBytes)
     this.#view = new DataView(this.buffer.buffer)
@@ -70,7 +70,10 @@ export class Reply {
     this.#setLength(OUT_HEADER_BYTES)
   }
 
-  /** Room for `lengthBytes` of payload, to be filled by the caller. What it held before is still there. */
+  /**
+   * Appends `lengthBytes` of payload and returns them for the caller to fill. They still hold old
+   * bytes. Throws a `RangeError` when they do not fit, as all methods that append do.
+   */
   reserve(lengthBytes: number): Uint8Array {
     const at = this.#length
     this.#setLength(at + lengthBytes)
@@ -88,7 +91,7 @@ export class Reply {
     this.#entryAt(at, attributes, validity)
   }
 
-  /** An entry with node id 0: the name is not there, and the kernel may remember that. */
+  /** An entry with node id 0: the name does not exist. The kernel may cache that for `entrySec`. */
   negativeEntry(entrySec: number): void {
     const at = this.#length
     this.#setLength(at + ENTRY_BYTES)
@@ -105,7 +108,7 @@ export class Reply {
     this.#attrAt(at + 16, attributes)
   }
 
-  /** `struct fuse_kstatfs`; nothing is ever free. */
+  /** `struct fuse_kstatfs`. The counts of free blocks and files are 0. */
   statfs(out: StatfsOut): void {
     const at = this.#length
     this.#setLength(at + 80)
@@ -117,7 +120,7 @@ export class Reply {
     this.#view.setUint32(at + 48, out.blockSizeBytes, true)
   }
 
-  /** `struct fuse_getxattr_out`: the size a caller with no buffer needs. */
+  /** `struct fuse_getxattr_out`: the size in bytes of the answer, for a request with size 0. */
   xattrSize(sizeBytes: number): void {
     const at = this.#length
     this.#setLength(at + 8)
@@ -131,7 +134,7 @@ export class Reply {
     this.#setUint64(at, offset)
   }
 
-  /** Appends a `struct fuse_dirent`; false, and nothing done, when less than its size is left of `limitBytes`. */
+  /** Appends a `struct fuse_dirent`. Returns false if the payload would exceed `limitBytes`. */
   dirent(out: DirentOut, limitBytes: number): boolean {
     const at = this.#length
     const end = at + direntBytes(out.name)
@@ -142,8 +145,8 @@ export class Reply {
   }
 
   /**
-   * Appends a `struct fuse_direntplus`; as `dirent`. Without attributes ("." and "..") the entry
-   * carries node id 0, so that the kernel takes no reference.
+   * Appends a `struct fuse_direntplus`, with the result of `dirent`. Without attributes ("." and
+   * "..") the entry carries node id 0, so that the kernel takes no reference.
    */
   direntPlus(
     out: DirentOut,
@@ -183,7 +186,7 @@ export class Reply {
     this.#setUint64(at, attributes.nodeId)
     this.#setUint64(at + 8, attributes.sizeBytes)
     this.#setUint64(at + 16, attributes.blocks)
-    // An image knows one time of a file; it stands for all three.
+    // An image stores only the modification time. It is sent as atime, mtime and ctime.
     this.#setUint64(at + 24, attributes.mtimeSec)
     this.#setUint64(at + 32, attributes.mtimeSec)
     this.#setUint64(at + 40, attributes.mtimeSec)
@@ -209,7 +212,7 @@ export class Reply {
     this.buffer.fill(0, nameEnd, end)
   }
 
-  /** Two halves of two's complement: also right for the times before 1970. */
+  /** Writes the two halves in two's complement, so that times before 1970 are right, too. */
   #setUint64(at: number, value: number): void {
     this.#view.setUint32(at, value >>> 0, true)
     this.#view.setUint32(at + 4, Math.floor(value / TWO_32) >>> 0, true)

@@ -1,20 +1,23 @@
 /**
- * A request of the kernel, read in place from a buffer that is used again and again. Every accessor
- * is bounded by the length that read(2) returned: a short or lying request throws `protocol` and
- * never reads bytes of the request before it.
+ * A request from the kernel, decoded in place in a buffer that is reused. Every accessor is bounded
+ * by the length that read(2) returned. A request that is too short or states a wrong length throws
+ * `protocol`; bytes of an earlier request are never read.
  */
 import { FusefsError } from '../errors.js'
 
 /** `sizeof(struct fuse_in_header)`. */
 export const IN_HEADER_BYTES = 40
 
-/** The least buffer the kernel accepts is 8192 bytes (FUSE_MIN_READ_BUFFER); forgets come in batches. */
+/**
+ * The kernel needs a buffer of at least 8192 bytes (FUSE_MIN_READ_BUFFER). A larger one takes more
+ * forgets in one BATCH_FORGET.
+ */
 const REQUEST_BUFFER_BYTES = 65_536
 
 const TWO_32 = 2 ** 32
 
 export class Request {
-  /** What read(2) fills. */
+  /** The buffer that read(2) fills. */
   readonly buffer: Uint8Array
   readonly #view: DataView
   #end = 0
@@ -25,7 +28,7 @@ export class Request {
     this.#view = new DataView(this.buffer.buffer)
   }
 
-  /** Begins with a new request of `lengthBytes` in the buffer. Throws `protocol` when it cannot be one. */
+  /** Starts a new request of `lengthBytes` in `buffer`. Throws `protocol` for impossible sizes. */
   load(lengthBytes: number): void {
     if (lengthBytes < IN_HEADER_BYTES || lengthBytes > this.buffer.length) {
       throw new FusefsError(
@@ -37,7 +40,8 @@ export class Request {
     if (stated !== lengthBytes) {
       throw new FusefsError('protocol', `FUSE request states ${stated} bytes, read ${lengthBytes}`)
     }
-    // Extensions (7.38: security context, groups) follow the body; nothing here asks for them.
+    // Extensions (since 7.38: security context, groups) follow the body. INIT does not ask for
+    // them; if there are some, they are skipped.
     const extensionBytes = this.#view.getUint16(36, true) * 8
     if (extensionBytes > lengthBytes - IN_HEADER_BYTES) {
       throw new FusefsError('protocol', `FUSE request with ${extensionBytes} bytes of extensions`)
@@ -50,26 +54,30 @@ export class Request {
     return this.#view.getUint32(4, true)
   }
 
-  /** The request's number, to be repeated in the reply bit by bit: bit 63 marks a request sent again. */
+  /**
+   * Low half of the request's number. The reply must repeat all 64 bits, also bit 63, which marks a
+   * request that was sent again.
+   */
   get uniqueLow(): number {
     return this.#view.getUint32(8, true)
   }
 
+  /** High half of the request's number. */
   get uniqueHigh(): number {
     return this.#view.getUint32(12, true)
   }
 
-  /** The node's inode number inside its tree: the low half of the node id. */
+  /** The node's inode number in its tree: the low half of the node id. */
   get ino(): number {
     return this.#view.getUint32(16, true)
   }
 
-  /** The node's tree: the high half of the node id. */
+  /** The slot of the node's tree: the high half of the node id. */
   get slot(): number {
     return this.#view.getUint32(20, true)
   }
 
-  /** The requesting thread, 0 when it is not visible to us. */
+  /** Id of the thread that made the request; 0 when it is not visible to this process. */
   get pid(): number {
     return this.#view.getUint32(32, true)
   }
@@ -84,7 +92,7 @@ export class Request {
     return this.#view.getUint32(at, true)
   }
 
-  /** A 64-bit field that must be a safe integer: offsets and sizes. Throws `protocol` beyond. */
+  /** Reads a 64-bit field that must be a safe integer. Throws `protocol` for larger values. */
   readUint53(): number {
     const at = this.#advance(8)
     const value = this.#view.getUint32(at + 4, true) * TWO_32 + this.#view.getUint32(at, true)
@@ -101,7 +109,7 @@ export class Request {
     this.#advance(lengthBytes)
   }
 
-  /** A name up to its NUL, as a view into the buffer: copy it to keep it. */
+  /** Reads a name up to its NUL. Returns a view into the buffer: copy it to keep it. */
   readName(): Uint8Array {
     const start = this.#cursor
     const nul = this.buffer.indexOf(0, start)

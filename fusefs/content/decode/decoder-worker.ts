@@ -1,20 +1,20 @@
-/** The thread behind `ThreadFrameDecoder`: decompresses and verifies frames, one after the other. */
+/** Entry point of a decoder thread. It decompresses and verifies one frame at a time. */
 import { parentPort } from 'node:worker_threads'
 import { decodeFrame, type Frame, IndexFormatError } from '../../../index-format/decoding.js'
 
 export interface DecodeRequest {
   readonly frame: Frame
-  /** The thread's from now on. */
+  /** Moved to the thread, not copied. */
   readonly compressed: Uint8Array
 }
 
-/** Replies come in the order of the requests. */
+/** `ready` comes once, at first. The other replies come in the order of the requests. */
 export type DecodeReply =
   | { readonly kind: 'ready' }
   | { readonly kind: 'raw'; readonly raw: Uint8Array }
   | {
       readonly kind: 'refused'
-      /** Undefined for what is not the frame's fault. */
+      /** Undefined when the failure is not the frame's fault. */
       readonly code: IndexFormatError['code'] | undefined
       readonly message: string
     }
@@ -23,7 +23,7 @@ const port = parentPort
 port?.on('message', ({ frame, compressed }: DecodeRequest) => {
   try {
     const raw = decodeFrame(frame, compressed)
-    // It has memory of its own, which changes hands without a copy.
+    // The decoded bytes have an ArrayBuffer of their own, which is moved without a copy.
     if (raw.buffer instanceof ArrayBuffer) port.postMessage(replyOf(raw), [raw.buffer])
     else port.postMessage(replyOf(raw))
   } catch (error) {

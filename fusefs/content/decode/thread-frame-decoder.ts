@@ -1,7 +1,8 @@
 /**
- * Decodes frames in threads of their own, so that the thread that talks to stores and answers misses
- * goes on meanwhile. Buffers change hands, they are not copied. A frame so small that handing it over
- * would take as long is decoded in place, and so is everything while no thread is ready.
+ * Decodes frames in threads of their own, so that the thread that talks to stores and answers
+ * misses can go on. Buffers are moved between threads and not copied. A small frame is decoded on
+ * the calling thread, because handing it over would take as long. While no thread is ready, all
+ * frames are decoded on the calling thread.
  */
 import { Worker } from 'node:worker_threads'
 import { type Frame, IndexFormatError } from '../../../index-format/index.js'
@@ -12,7 +13,7 @@ import type { DecodeReply, DecodeRequest } from './decoder-worker.js'
 import { MAX_THREAD_REPLACEMENTS } from '../../worker-threads.js'
 
 export interface ThreadFrameDecoderOptions {
-  /** At least 1. */
+  /** Number of threads, at least 1. */
   readonly threads: number
 }
 
@@ -25,15 +26,15 @@ interface Job {
 interface Thread {
   readonly worker: Worker
   isReady: boolean
-  /** In the order in which they were handed over. */
+  /** The frames that were handed to the thread, in this order. */
   readonly jobs: Job[]
 }
 
-/** Up to here decoding takes about as long as two messages do: some 50 µs. */
+/** Up to this size, decoding takes about as long as two messages between threads: some 50 µs. */
 const MAX_INLINE_RAW_BYTES = 16 * 1024
-/** From here on hashing is worth the copy that WebCrypto makes to do it in another thread. */
+/** From this size on, hashing in another thread is worth the copy that WebCrypto makes for it. */
 const MIN_ASYNC_HASH_BYTES = 128 * 1024
-/** Beyond it frames wait here, where they can still be given to whichever thread is free first. */
+/** Frames that one thread gets at a time. Others wait, and go to the first thread that is free. */
 const MAX_JOBS_PER_THREAD = 2
 
 export class ThreadFrameDecoder implements FrameDecoder {
@@ -47,19 +48,23 @@ export class ThreadFrameDecoder implements FrameDecoder {
     this.#log = log
   }
 
-  /** Starts the threads, and does not wait for them. The caller closes it. */
+  /** Starts the threads and does not wait for them. The caller closes the decoder. */
   static start(options: ThreadFrameDecoderOptions, modules: { log: Log }): ThreadFrameDecoder {
     const decoder = new ThreadFrameDecoder(modules.log)
     for (let i = 0; i < options.threads; i++) decoder.#startThread()
     return decoder
   }
 
-  /** Frames handed to threads, and frames that wait for one. */
+  /** Number of frames that were handed to threads or wait for a thread. */
   get load(): number {
     return [...this.#threads].reduce((sum, { jobs }) => sum + jobs.length, this.#waiting.length)
   }
 
-  /** Takes `compressed` over where it has an ArrayBuffer of its own: it is empty afterwards. */
+  /**
+   * Takes over `compressed`. When it has an ArrayBuffer of its own, it may be empty afterwards.
+   * Rejects with `fetch-failed` when the thread breaks, and with `aborted` when the decoder is
+   * closed.
+   */
   decode(frame: Frame, compressed: Uint8Array): Promise<Uint8Array> {
     if (this.#closing !== undefined) return Promise.reject(closedError())
     const isAnyReady = [...this.#threads].some(({ isReady }) => isReady)
@@ -80,7 +85,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
     return `sha256:${Buffer.from(hash).toString('hex')}` === frame.digest
   }
 
-  /** What is under way is rejected with `aborted`. Idempotent. */
+  /** Ends the threads. Frames under way are rejected with `aborted`. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -110,7 +115,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
   #startThread(): void {
     const worker = new Worker(new URL('./decoder-worker.js', import.meta.url), {
       name: 'frame decoder',
-      // Frames are not in V8's heap; the little that is dies young.
+      // Frames are outside V8's heap, and the few objects in it die young.
       resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 },
     })
     const thread: Thread = { worker, isReady: false, jobs: [] }
@@ -140,7 +145,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
     else job?.reject(new IndexFormatError(reply.code, reply.message))
   }
 
-  /** What it had been given fails once, as if it had not verified: it is fetched again. */
+  /** Frames given to the thread fail as if they had not verified, and are fetched again. */
   #ended(thread: Thread, failure: unknown): void {
     this.#threads.delete(thread)
     if (this.#closing !== undefined) return
@@ -158,7 +163,7 @@ export class ThreadFrameDecoder implements FrameDecoder {
   }
 }
 
-/** In an ArrayBuffer that holds nothing else, so that it can be given away whole. */
+/** The bytes in an ArrayBuffer that holds nothing else, so that it can be moved to a thread. */
 function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const { buffer } = bytes
   if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) {

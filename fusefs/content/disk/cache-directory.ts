@@ -1,12 +1,13 @@
 /**
- * The disk tier as a whole: which packs have mirrors, how much they hold, which one goes first.
+ * The folder of the disk tier: which packs have mirrors, how many bytes these hold, and which pack
+ * is evicted first.
  *
- *   <cacheDir>/lock                        one process at a time
- *   <cacheDir>/packs-v1/clean              there while no process runs, if the last one ended well
+ *   <cacheDir>/lock                        locked by the one process that uses the folder
+ *   <cacheDir>/packs-v1/clean              exists while no process runs, if the last ended cleanly
  *   <cacheDir>/packs-v1/ab/<id>.raw        a mirror (pack-mirror.ts)
- *   <cacheDir>/packs-v1/ab/<id>.state      which of its frames are there (mirror-state.ts)
+ *   <cacheDir>/packs-v1/ab/<id>.state      which of its frames are present (mirror-state.ts)
  *
- * Invariant: `usageBytes` never exceeds `maxBytes` by what is written through `reserve`.
+ * Invariant: bytes that are written after a `reserve` never raise `usageBytes` above `maxBytes`.
  */
 import {
   closeSync,
@@ -31,23 +32,23 @@ import { PackMirror } from './pack-mirror.js'
 export interface CachedPack {
   readonly id: string
   readonly digest: Digest
-  /** Uncompressed bytes that are there. */
+  /** Uncompressed bytes on disk. */
   readonly presentBytes: number
-  /** Milliseconds since 1970. */
+  /** Time of the last use, in milliseconds since 1970. */
   readonly lastUsedMs: number
 }
 
 interface Slot {
   readonly id: string
-  /** Without ending. */
+  /** Path of the pack's files without `.raw` and `.state`. */
   readonly path: string
   mirror: PackMirror | undefined
-  /** Reads and writes under way, which nothing may be taken away from. */
+  /** Number of reads and writes under way. A pack with pins is not evicted. */
   pins: number
-  /** Of a mirror that is not open. */
+  /** Present bytes and time of last use, while the mirror is not open. */
   closedBytes: number
   closedLastUsedMs: number
-  /** Whether what is saved was saved by a process that ended well, or by this one. */
+  /** Whether the saved state is from this process or from one that ended cleanly. */
   trusted: boolean
 }
 
@@ -80,7 +81,10 @@ export class CacheDirectory {
     this.#stats = modules.stats
   }
 
-  /** Throws `cache-io` when the folder cannot be used, or is used by another process. */
+  /**
+   * Opens the folder, created if missing, and evicts packs down to `maxBytes`. Throws `cache-io`
+   * when the folder cannot be used, or is used by another process. The caller closes it.
+   */
   static open(
     options: { cacheDir: string; limits: ContentLimits },
     modules: Modules,
@@ -121,7 +125,7 @@ export class CacheDirectory {
     return this.#slots.get(id)?.mirror !== undefined
   }
 
-  /** The mirror of a pack, opened or made. Throws `cache-io`. */
+  /** The mirror of a pack, opened or created. Throws `cache-io`. */
   mirror(id: string, pack: PackTable): PackMirror {
     const slot = this.#slot(id)
     if (slot.mirror !== undefined) {
@@ -161,12 +165,12 @@ export class CacheDirectory {
     }
   }
 
-  /** Sets bytes aside for a write, evicting other packs for them; false when that is not enough. */
+  /** Sets bytes aside for a write, evicting other packs. False when there is still no room. */
   reserve(bytes: number): boolean {
     const room = this.#limits.maxBytes - this.#reservedBytes - bytes
     if (room < 0) return false
     if (this.#usageBytes > room) {
-      // A little more than needed, so that the next write need not look for a victim again.
+      // Evict a little more than necessary, so that the next write need not evict again.
       this.#evictDownTo(Math.max(0, room - this.#limits.maxBytes / 64))
     }
     if (this.#usageBytes > room) return false
@@ -179,13 +183,13 @@ export class CacheDirectory {
     this.#reservedBytes -= bytes
   }
 
-  /** Evicts the least recently used pack; the answer to a full disk. */
+  /** Evicts the least recently used pack, for example when the disk is full. */
   evictOne(): void {
     const victim = this.#victims()[0]
     if (victim !== undefined) this.#evict(victim)
   }
 
-  /** Evicts what is kept of a pack, except where it is being read. Returns the bytes freed. */
+  /** Evicts the mirrors of a pack, except those in use. Returns the uncompressed bytes freed. */
   remove(digest: Digest): number {
     const before = this.#usageBytes
     for (const slot of this.#victims()) {
@@ -194,10 +198,11 @@ export class CacheDirectory {
     return before - this.#usageBytes
   }
 
-  /** Saves which frames are there, for packs where that changed. */
+  /** Saves which frames are present, for the packs for which that changed. */
   save(options: { durable: boolean }): void {
     for (const slot of this.#slots.values()) {
-      // Takes the time of what dispatchers read since the last call; asked later it would be lost.
+      // Records the time of reads that dispatchers made since the last call. A later call would
+      // give these reads a later time.
       slot.mirror?.lastUsedMs()
       if (slot.mirror?.isUnsaved === true) this.#save(slot, slot.mirror, options)
     }
@@ -278,7 +283,7 @@ export class CacheDirectory {
     this.#stats.evictions++
     const { mirror } = slot
     this.#retire(slot)
-    // The state goes first: a mirror without one is taken for empty.
+    // Remove the state first, because a mirror without a state counts as empty.
     removeFile(`${slot.path}.state`)
     removeFile(`${slot.path}.raw`)
     try {
@@ -289,7 +294,7 @@ export class CacheDirectory {
     }
   }
 
-  /** Takes the mirror from its readers; its descriptor outlives those that are in between. */
+  /** Retires a mirror. Its descriptor stays open for readers in the middle of a read. */
   #retire(slot: Slot): void {
     const { mirror } = slot
     if (mirror === undefined) return
@@ -304,7 +309,7 @@ export class CacheDirectory {
     this.#retired.set(mirror, timer)
   }
 
-  /** Closes the least recently used mirrors, and keeps their files, while too many are open. */
+  /** When too many mirrors are open, closes the least recently used ones and keeps their files. */
   #closeSurplus(): void {
     if (this.#openMirrors < this.#limits.maxOpenMirrors) return
     const surplus = Math.ceil(this.#limits.maxOpenMirrors / 16)
@@ -319,7 +324,7 @@ export class CacheDirectory {
     }
   }
 
-  /** Takes in what an earlier process left, and removes what cannot be used. */
+  /** Registers the mirrors that an earlier process left, and removes files that cannot be used. */
   #scan(trusted: boolean): void {
     for (const shard of readdirSync(this.#root, { withFileTypes: true })) {
       if (!shard.isDirectory() || !/^[0-9a-f]{2}$/.test(shard.name)) continue
@@ -354,12 +359,12 @@ function digestOfId(id: string): Digest {
   throw new FusefsError('cache-io', `"${id}" is not the id of a mirror`)
 }
 
-/** The id of a pack with a certain frame table. */
+/** The id of the mirror of a pack, from the digests of the pack and of its frame table. */
 export function mirrorIdOf(pack: Digest, table: Digest): string {
   return `${hexOf(pack)}-${hexOf(table)}`
 }
 
-/** Whether the last process ended well. From here on, until `close`, this one has not. */
+/** Whether the last process ended cleanly. Removes the marker of that; `close` creates it again. */
 function takeCleanMarker(root: string): boolean {
   const clean = readdirSync(root).includes('clean')
   if (clean) {
@@ -378,7 +383,7 @@ function syncDirectory(path: string): void {
   }
 }
 
-/** Removes a file of the cache; one that cannot be removed is tried again at the next start. */
+/** Removes a file of the cache. If that fails, the next start tries again. */
 function removeFile(path: string): void {
   try {
     rmSync(path, { force: true })

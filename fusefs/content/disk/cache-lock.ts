@@ -1,6 +1,7 @@
 /**
- * Keeps two processes out of one cache. SQLite's lock on an empty database does it: it is let go by
- * the kernel when the process dies, however that happens, and Node.js has no flock(2) of its own.
+ * Keeps a second process from using the same cache. The lock is SQLite's lock on an empty database,
+ * because Node.js has no flock(2). The kernel releases it when the process dies, however that
+ * happens.
  */
 import Database from 'better-sqlite3'
 import { FusefsError } from '../../errors.js'
@@ -12,7 +13,10 @@ export class CacheLock {
     this.#database = database
   }
 
-  /** Throws `cache-io` when another process, or another store of this one, has the lock. */
+  /**
+   * Takes the lock. Throws `cache-io` when another process, or another store of this process, has
+   * it. The caller releases it.
+   */
   static take(path: string): CacheLock {
     let database: Database.Database | undefined
     try {
@@ -27,7 +31,7 @@ export class CacheLock {
     }
   }
 
-  /** Idempotent. */
+  /** Releases the lock. Idempotent. */
   release(): void {
     this.#database.close()
   }

@@ -1,7 +1,7 @@
 /**
- * Writes verified frames to their mirrors, contiguous runs at once, and copes with a disk that
- * refuses: frames then stay in memory only, and the disk is tried again later. Nothing here fails a
- * read.
+ * Writes verified frames to their mirrors, a contiguous run of frames with one call. When the disk
+ * refuses a write, frames stay in memory only, and the disk is tried again later. A failure of the
+ * disk never fails a read.
  */
 import { FusefsError } from '../../errors.js'
 import type { Log } from '../../log.js'
@@ -20,11 +20,11 @@ interface Modules {
   readonly faults: FaultLog
   readonly log: Log
   readonly stats: ContentStats
-  /** Told when a frame is on disk. */
+  /** Called when a frame is on disk. */
   readonly onWritten: (entry: PackEntry, frameIndex: number) => void
 }
 
-/** Bytes, and pieces, of one write: IOV_MAX is 1024 (limits.h). */
+/** Limits of one write, in bytes and in pieces: IOV_MAX is 1024 (limits.h). */
 const MAX_WRITE_BYTES = 16 * 1024 * 1024
 const MAX_WRITE_PIECES = 1024
 
@@ -34,7 +34,7 @@ export class DiskTier {
   readonly #writings = new Set<Promise<void>>()
   #unwrittenBytes = 0
   #waitingForRoom: (() => void)[] = []
-  /** In `performance.now()` milliseconds; undefined while the disk is well. */
+  /** When to try the disk again, in `performance.now()` milliseconds. Undefined while it works. */
   #refusedUntil: number | undefined
 
   constructor(limits: ContentLimits, modules: Modules) {
@@ -42,7 +42,7 @@ export class DiskTier {
     this.#modules = modules
   }
 
-  /** Whether the disk refused its last write and is left alone. */
+  /** Whether the disk refused the last write. */
   get isRefusing(): boolean {
     return this.#refusedUntil !== undefined
   }
@@ -53,7 +53,7 @@ export class DiskTier {
     return mirror !== undefined && mirror.stateOf(frameIndex) !== FRAME_ABSENT
   }
 
-  /** Fills `target` from `offsetInFrame` of a frame; false when the disk does not have it. */
+  /** Fills `target` from `offsetInFrame` of a frame. False when the disk has no verified bytes. */
   async tryRead(
     entry: PackEntry,
     frameIndex: number,
@@ -78,7 +78,10 @@ export class DiskTier {
     return false
   }
 
-  /** Takes a verified frame to be written; it can be read from `entry.unwritten` meanwhile. */
+  /**
+   * Takes a verified frame to write. The frame is in `entry.unwritten` until then. Does nothing
+   * while the disk is left alone after a refused write.
+   */
   enqueue(entry: PackEntry, frameIndex: number, raw: Uint8Array): void {
     if (this.#isLeftAlone()) return
     if (entry.unwritten.has(frameIndex)) return
@@ -104,7 +107,7 @@ export class DiskTier {
     })
   }
 
-  /** Resolves when everything that was enqueued is written, or refused. */
+  /** Resolves when all enqueued frames are written or were refused. */
   async idle(): Promise<void> {
     while (this.#writings.size > 0) await Promise.all(this.#writings)
   }
@@ -155,13 +158,14 @@ export class DiskTier {
     stats.diskFailures++
     this.#refusedUntil = performance.now() + this.#limits.diskRetryMs
     const cause = systemCodeOf(error)
-    // Others fill this disk too, so it may hold less than `maxBytes`: make place for the next try.
+    // Other programs use this disk, too, so it may be full below `maxBytes`. Make room for the next
+    // write.
     if (cause === 'ENOSPC' || cause === 'EDQUOT') directory.evictOne()
     const message = 'the cache cannot be written: content is served from memory meanwhile'
     faults.note({ subject: 'cache', cause, error, message })
   }
 
-  /** Verifies a frame that an earlier process left; one check for any number of readers. */
+  /** Verifies a frame that an earlier process left. Any number of readers share one check. */
   async #checked(
     entry: PackEntry,
     frameIndex: number,
@@ -234,7 +238,7 @@ export class DiskTier {
   }
 }
 
-/** The first frames that follow each other, as many as one write takes. */
+/** The first run of consecutive frames, up to the limits of one write. */
 function firstRun(unwritten: ReadonlyMap<number, Uint8Array>): (readonly [number, Uint8Array])[] {
   const sorted = [...unwritten].sort(([a], [b]) => a - b)
   const run: (readonly [number, Uint8Array])[] = []
@@ -249,7 +253,7 @@ function firstRun(unwritten: ReadonlyMap<number, Uint8Array>): (readonly [number
   return run
 }
 
-/** The errno of a refused system call, looked for along the chain of causes. */
+/** The error code of the refused system call in the chain of causes, such as ENOSPC. */
 function systemCodeOf(error: unknown): string {
   let at: unknown = error
   for (let depth = 0; depth < 8 && at instanceof Error; depth++) {

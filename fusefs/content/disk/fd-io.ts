@@ -1,11 +1,11 @@
-/** Whole reads and writes at a place of an open file, off the event loop. */
+/** Complete reads and writes at a position of an open file, off the event loop. */
 import { read, writev } from 'node:fs'
 import { promisify } from 'node:util'
 
 const readAsync = promisify(read)
 const writevAsync = promisify(writev)
 
-/** Fills `target` from `position`. False when the file ends first; throws what read(2) throws. */
+/** Fills `target` from `position`. False when the file ends first. Throws what read(2) throws. */
 export async function readFully(
   fd: number,
   target: Uint8Array,
@@ -21,7 +21,7 @@ export async function readFully(
   return true
 }
 
-/** Writes the pieces one after the other from `position`; throws what write(2) throws. */
+/** Writes the pieces one after the other from `position`. Throws what write(2) throws. */
 export async function writeFully(
   fd: number,
   pieces: readonly Uint8Array[],

@@ -1,10 +1,12 @@
 /**
- * The `.state` file beside a pack's mirror: which frames it holds. Written whole, to a temporary
- * name, then renamed; a checksum over everything refuses what is torn, changed or of another pack.
+ * The `.state` file beside a pack's mirror says which frames the mirror holds. It is written under
+ * a temporary name and then renamed. A checksum detects a file that is torn, changed or of another
+ * pack.
  *
- * Little-endian: magic (8 bytes), frame count u32, zero u32, raw size f64, present bytes f64, last
- * use in milliseconds since 1970 f64, mtime of the mirror in nanoseconds i64, its inode u64, one
- * state byte per frame, SHA-256 of the mirror's id and all of this.
+ * Layout, little-endian: magic (8 bytes), frame count u32, zero u32, raw size f64, present bytes
+ * f64, last use in milliseconds since 1970 f64, mtime of the mirror in nanoseconds i64, inode
+ * number of the mirror u64, one state byte per frame, SHA-256 of the mirror's id and all bytes
+ * before.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -20,13 +22,16 @@ import { FRAME_PRESENT } from '../mirror-view.js'
 
 export interface MirrorState {
   readonly rawSizeBytes: number
-  /** Uncompressed bytes of the frames that are there. */
+  /** Uncompressed bytes of the frames that are present. */
   readonly presentBytes: number
   readonly lastUsedMs: number
-  /** Of the mirror file when this was saved: a file changed since is not believed. */
+  /**
+   * mtime and inode number of the mirror file when the state was saved. If the file has others now,
+   * its frames are verified again. An mtime of 0 never matches.
+   */
   readonly mtimeNs: bigint
   readonly ino: bigint
-  /** 1 for a frame that was verified and is there, else 0. */
+  /** 1 for a frame whose bytes are in the mirror, else 0. */
   readonly present: Uint8Array
 }
 
@@ -51,7 +56,7 @@ function bytesFromMirrorState(id: string, state: MirrorState): Uint8Array {
   return bytes
 }
 
-/** The state in these bytes; undefined when they are not a whole state of the mirror `id`. */
+/** The state in these bytes; undefined when they are not a complete state of the mirror `id`. */
 function mirrorStateFromBytes(id: string, bytes: Buffer): MirrorState | undefined {
   if (bytes.length < HEADER_BYTES + CHECKSUM_BYTES) return undefined
   const end = bytes.length - CHECKSUM_BYTES
@@ -70,7 +75,7 @@ function mirrorStateFromBytes(id: string, bytes: Buffer): MirrorState | undefine
   }
 }
 
-/** Reads a `.state` file; undefined when there is none that can be believed. */
+/** Reads a `.state` file; undefined when there is none, or none that is valid. */
 export function readMirrorState(path: string, id: string): MirrorState | undefined {
   try {
     return mirrorStateFromBytes(id, readFileSync(path))
@@ -79,7 +84,10 @@ export function readMirrorState(path: string, id: string): MirrorState | undefin
   }
 }
 
-/** Replaces a `.state` file in one step. With `durable`, it is on the disk when this returns. */
+/**
+ * Replaces a `.state` file in one step. With `durable`, its bytes are on the disk before it is
+ * renamed. Throws what open(2), write(2), fsync(2) and rename(2) throw.
+ */
 export function writeMirrorState(options: {
   path: string
   id: string

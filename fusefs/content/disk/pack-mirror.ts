@@ -1,7 +1,8 @@
 /**
- * One pack on disk: a sparse file in uncompressed address space, and a state for each frame, shared
- * with the dispatcher threads. Invariant: a state becomes "present" only after the frame's verified
- * bytes are in the file, and once this mirror is retired no state is ever set again.
+ * One pack on disk: a sparse file in the pack's uncompressed address space, and a state for each
+ * frame, in memory shared with the dispatcher threads. Invariants: a state becomes "present" only
+ * after the frame's verified bytes are in the file. After the mirror is retired, no state is set
+ * again.
  */
 import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, openSync } from 'node:fs'
 import type { PackTable } from '../../../index-format/index.js'
@@ -12,11 +13,11 @@ import { type MirrorState, readMirrorState, writeMirrorState } from './mirror-st
 export interface PackMirrorOptions {
   readonly id: string
   readonly pack: PackTable
-  /** Without its ending: `.raw` and `.state` are added. */
+  /** Path of the pack's files without `.raw` and `.state`. */
   readonly path: string
-  /** Whether the process that wrote the files ended cleanly. */
+  /** Whether the files are from this process or from one that ended cleanly. */
   readonly trusted: boolean
-  /** Told each change of `presentBytes` after the opening. */
+  /** Called with each change of `presentBytes` after the mirror was opened. */
   readonly onPresentBytes: (delta: number) => void
 }
 
@@ -47,7 +48,10 @@ export class PackMirror {
     if (state !== undefined) this.#adopt(state, fd)
   }
 
-  /** Opens the mirror, or makes an empty one. Throws what open(2) and ftruncate(2) throw. */
+  /**
+   * Opens the mirror, or creates an empty one. Throws what open(2) and ftruncate(2) throw. The
+   * caller closes it.
+   */
   static open(options: PackMirrorOptions): PackMirror {
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
     const fd = openSync(`${options.path}.raw`, flags, 0o600)
@@ -66,17 +70,17 @@ export class PackMirror {
     }
   }
 
-  /** Uncompressed bytes of the frames that are there, verified or claimed. */
+  /** Uncompressed bytes of the frames in the file, verified or claimed. */
   get presentBytes(): number {
     return this.#presentBytes
   }
 
-  /** Whether something changed since `save`. */
+  /** Whether a state of a frame changed since the last `save`. */
   get isUnsaved(): boolean {
     return this.#unsaved
   }
 
-  /** When it was last used, in milliseconds since 1970, the dispatcher threads' reads included. */
+  /** Time of the last use, in milliseconds since 1970. Reads by dispatcher threads are included. */
   lastUsedMs(): number {
     const touched = this.#options.pack.frames.length + 1
     if (Atomics.exchange(this.#state, touched, 0) === 1) this.touch()
@@ -91,12 +95,12 @@ export class PackMirror {
     return Atomics.load(this.#state, frameIndex)
   }
 
-  /** Reads what is there, verified or not. False when the file is too short for it. */
+  /** Reads bytes, verified or not. False when the file is too short. Throws what read(2) throws. */
   async readInto(target: Uint8Array, rawOffset: number): Promise<boolean> {
     return readFully(this.shared.fd, target, rawOffset)
   }
 
-  /** Writes verified frames that follow each other, then marks them present. Throws what write(2) throws. */
+  /** Writes consecutive verified frames, then marks them present. Throws what write(2) throws. */
   async write(firstFrame: number, raws: readonly Uint8Array[]): Promise<void> {
     const rawOffset = this.#options.pack.frames[firstFrame]?.rawOffset ?? 0
     this.#unsynced = true
@@ -106,7 +110,7 @@ export class PackMirror {
     })
   }
 
-  /** The frame's bytes in the file are verified. */
+  /** Call this when the frame's bytes in the file are verified. */
   markPresent(frameIndex: number): void {
     if (!this.#isOpen) return
     if (this.stateOf(frameIndex) === FRAME_ABSENT) this.#count(this.#rawSize(frameIndex))
@@ -114,7 +118,7 @@ export class PackMirror {
     this.#unsaved = true
   }
 
-  /** The frame's bytes in the file turned out to be unusable. */
+  /** Call this when the frame's bytes in the file are unusable. */
   markAbsent(frameIndex: number): void {
     if (this.stateOf(frameIndex) === FRAME_ABSENT) return
     Atomics.store(this.#state, frameIndex, FRAME_ABSENT)
@@ -122,13 +126,14 @@ export class PackMirror {
     this.#unsaved = true
   }
 
-  /** Saves which frames are there. With `durable`, file and state survive a power cut. */
+  /** Saves which frames are present. With `durable`, the bytes of both files are synced to disk. */
   save(options: { durable: boolean }): void {
     const { id, path, pack } = this.#options
     if (options.durable && this.#unsynced) fdatasyncSync(this.shared.fd)
     const { mtimeNs, ino } = fstatSync(this.shared.fd, { bigint: true })
     const present = new Uint8Array(pack.frames.length)
-    // A claim that nobody has checked yet stays one: the changed mtime would not tell.
+    // A frame that is still claimed must be verified by the next process, too. With the file's
+    // mtime the next process would trust it, so 0 is saved instead.
     let isClaimed = false
     for (let i = 0; i < present.length; i++) {
       const state = this.stateOf(i)
@@ -148,21 +153,24 @@ export class PackMirror {
     if (options.durable) this.#unsynced = false
   }
 
-  /** Takes every frame away from the readers, for good. The file stays open for those in between. */
+  /**
+   * Makes every frame absent to readers, for good. The file stays open for readers in the middle of
+   * a read.
+   */
   retire(): void {
     this.#isOpen = false
     for (let i = 0; i <= this.#options.pack.frames.length; i++) Atomics.store(this.#state, i, 0)
   }
 
   /**
-   * Gives the blocks of a retired mirror back, though its file is still open. A reader in between
-   * gets too little or nothing, and then sees that the mirror is retired.
+   * Frees the blocks of a retired mirror while its file is still open. A reader in the middle of a
+   * read gets too few bytes or none, and then sees that the mirror is retired.
    */
   free(): void {
     ftruncateSync(this.shared.fd, 0)
   }
 
-  /** Closes the file of a retired mirror, once. */
+  /** Closes the file of a retired mirror. Call this once. */
   close(): void {
     closeSync(this.shared.fd)
   }

@@ -1,12 +1,12 @@
 /**
- * The range requests under way, by how urgent they are, and what follows from that: which kind may
- * start another, and which have to let others go first while their bytes arrive.
+ * Counts the range requests under way by priority. From the counts it decides whether a request of
+ * a priority may start, and whether a transfer must pause to let more urgent ones go first.
  */
 import type { ContentLimits } from '../content-limits.js'
 import type { FetchPriority } from './frame-flight.js'
 import { RateLimit } from './rate-limit.js'
 
-/** A piece of a body waits for reads this long at most, so that no server gives its sender up. */
+/** Longest pause after a piece of a body. A server might close a connection that pauses longer. */
 const MAX_PAUSE_MS = 1_000
 
 export class FetchTraffic {
@@ -28,12 +28,13 @@ export class FetchTraffic {
     }
   }
 
-  /** Whether a request of this kind may start, given how many of `maxConcurrentFetches` are left. */
+  /** Whether a request of this priority may start now. */
   mayStart(priority: FetchPriority): boolean {
     const { read, ahead, prefetch, background } = this.#running
     const { maxConcurrentFetches, maxConcurrentPrefetches } = this.#limits
     if (read + ahead + prefetch + background >= maxConcurrentFetches) return false
-    // A read always finds a place, or waits for another read.
+    // Up to two places are kept for reads, so that a read waits only for other reads. The other
+    // priorities always have one place: when `maxConcurrentFetches` is 1, a read may wait for them.
     const hasPlace = ahead + prefetch + background < Math.max(1, maxConcurrentFetches - 2)
     switch (priority) {
       case 'read':
@@ -56,16 +57,20 @@ export class FetchTraffic {
     this.wake()
   }
 
-  /** Something may go on that had to wait: a read has what it wanted, or wants what waits. */
+  /**
+   * Makes paused transfers check whether they may go on. Called when a request has ended, and when
+   * a frame has become more urgent.
+   */
   wake(): void {
     for (const waker of this.#wakers) waker()
     this.#wakers.clear()
   }
 
   /**
-   * Called with each piece that has arrived for a request whose most urgent frame `urgencyOf` tells:
-   * resolves when the next one may be taken in. What is not taken in fills the socket's buffers, and
-   * its sender stops. True when it had to wait for others.
+   * Called after each piece of a body with the piece's size. Resolves when the next piece may be
+   * read. Bytes that are not read fill the socket's buffers, so that the server stops sending.
+   * `urgencyOf` returns the priority of the request's most urgent frame. Resolves to true when the
+   * transfer paused for more urgent requests.
    */
   async admit(sizeBytes: number, urgencyOf: () => FetchPriority): Promise<boolean> {
     const urgency = urgencyOf()
@@ -91,7 +96,7 @@ export class FetchTraffic {
     }
   }
 
-  /** Waits while `goesOn`, asked at every wake-up, and for `timeoutMs` at most. */
+  /** Waits while `goesOn`, called at every wake-up, returns true; `timeoutMs` at most. */
   async #pause(timeoutMs: number, goesOn: () => boolean): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
     while (goesOn()) {

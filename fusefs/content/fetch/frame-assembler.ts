@@ -1,8 +1,8 @@
 /** Cuts the stream of one range into the compressed frames that are wanted from it. */
 
-/** A wanted frame: where it is in the range, and who waits for it. */
+/** A wanted frame: its place in the range, and a tag that is returned with it. */
 export interface WantedFrame<T> {
-  /** From the start of the range. */
+  /** First byte of the frame, from the start of the range. */
   readonly offset: number
   readonly sizeBytes: number
   readonly tag: T
@@ -15,12 +15,12 @@ export class FrameAssembler<T> {
   #partial: Uint8Array | undefined
   #filled = 0
 
-  /** `wanted` is in order of offset, without overlap; what lies between is dropped. */
+  /** `wanted` must be in order of offset, without overlap. Bytes between the frames are dropped. */
   constructor(wanted: readonly WantedFrame<T>[]) {
     this.#wanted = wanted
   }
 
-  /** Takes the next bytes of the range; returns the frames that are whole with them, in order. */
+  /** Takes the next bytes of the range. Returns the frames that they complete, in order. */
   push(piece: Uint8Array): { tag: T; compressed: Uint8Array }[] {
     const whole: { tag: T; compressed: Uint8Array }[] = []
     const pieceEnd = this.#position + piece.length
@@ -32,7 +32,7 @@ export class FrameAssembler<T> {
       if (part.length === frame.sizeBytes) {
         whole.push({ tag: frame.tag, compressed: part })
       } else {
-        // Memory of its own, which can be given to another thread.
+        // Memory outside Node's buffer pool can be moved to another thread.
         this.#partial ??= Buffer.allocUnsafeSlow(frame.sizeBytes)
         this.#partial.set(part, this.#filled)
         this.#filled += part.length

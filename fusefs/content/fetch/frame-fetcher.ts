@@ -1,7 +1,8 @@
 /**
- * Fetches frames: one flight for any number of readers, neighbouring frames in one range request,
- * reads before prefetch, a bounded number of requests. A frame is handed on as soon as it has
- * arrived and verified; one that does not verify is asked for once more, then fails.
+ * Fetches frames. Any number of readers share one flight of a frame. Neighbouring frames share one
+ * range request. Reads go before prefetch, and the number of requests is bounded. A frame is
+ * delivered as soon as it has arrived and verified. A frame that does not verify is fetched once
+ * more, and then fails.
  */
 import type { Frame } from '../../../index-format/index.js'
 import { FusefsError } from '../../errors.js'
@@ -20,15 +21,18 @@ interface Modules {
   readonly decoder: FrameDecoder
   readonly faults: FaultLog
   readonly stats: ContentStats
-  /** Takes a verified frame, before its readers get it. */
+  /** Called with each verified frame, before its readers get it. */
   readonly onFrame: (entry: PackEntry, frameIndex: number, raw: Uint8Array) => void
-  /** Resolves when there is room for more frames. */
+  /** Resolves when there is room for more decoded frames. */
   readonly room: () => Promise<void>
 }
 
-/** Checks that a frame may fail: the second one was fetched anew, where possible from elsewhere. */
+/**
+ * Failed checks after which a frame fails. After the first one it is fetched again, from another
+ * store if possible.
+ */
 const MAX_FAILED_CHECKS = 2
-/** Frames being decoded while their range goes on arriving. */
+/** Frames of one range that are decoded at a time while the range goes on arriving. */
 const MAX_DECODING = 4
 
 export class FrameFetcher {
@@ -47,12 +51,16 @@ export class FrameFetcher {
     this.#traffic = new FetchTraffic(limits)
   }
 
-  /** Range requests under way and frames waiting for one. */
+  /** Number of range requests under way, and of frames that wait for one. */
   get load(): { ranges: number; queuedFrames: number } {
     return { ranges: this.#running.size, queuedFrames: this.#queue.size }
   }
 
-  /** The flight of a frame, a new one if there is none. The caller waits for it, then leaves it. */
+  /**
+   * The flight of a frame, a new one if there is none. The caller awaits its `decoded` and then
+   * calls `leave`. A new flight fails at once with `aborted` after `close`, and with `fetch-failed`
+   * when `maxQueuedFrames` are queued.
+   */
   join(want: {
     entry: PackEntry
     frameIndex: number
@@ -80,7 +88,7 @@ export class FrameFetcher {
     return flight
   }
 
-  /** One reader of a flight is done with it. What nobody wants any more is not fetched. */
+  /** Ends the use of a flight by one reader. A frame that no reader wants is not fetched. */
   leave(flight: FrameFlight): void {
     flight.waiters--
     if (flight.waiters > 0 || flight.isSettled) return
@@ -92,12 +100,13 @@ export class FrameFetcher {
     const { range } = flight
     const others = [...flight.entry.flights.values()].filter((other) => other.range === range)
     if (others.some((other) => other.waiters > 0)) return
-    // They fail at once, not when the abort arrives: who comes in between starts anew.
+    // Fail the flights now and not when the abort takes effect. A reader that comes in between then
+    // starts a new flight.
     for (const other of others) other.fail(new FusefsError('aborted', 'nobody waits any more'))
     range.abort()
   }
 
-  /** Gives up everything under way. Idempotent. */
+  /** Fails all flights with `aborted` and aborts the requests under way. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true
     for (const flight of this.#queue.drain()) {
@@ -121,7 +130,7 @@ export class FrameFetcher {
     this.#queue.add(flight)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    // Readers of one turn of the event loop are often neighbours: let them all come in first.
+    // Readers in one turn of the event loop often want neighbouring frames. Wait for all of them.
     setImmediate(() => {
       this.#isScheduled = false
       this.#startRanges()
@@ -151,7 +160,7 @@ export class FrameFetcher {
     return undefined
   }
 
-  /** Queued frames of the same kind around `first` that one request can bring, in order. */
+  /** `first` and the queued frames around it that can share its range request, in order. */
   #neighbours(first: FrameFlight): FrameFlight[] {
     const { table, flights } = first.entry
     const { maxGapBytes } = this.#limits
@@ -180,7 +189,7 @@ export class FrameFetcher {
 
   #canShareRange(first: FrameFlight, other: FrameFlight): boolean {
     if (other.source !== first.source || !this.#queue.has(other)) return false
-    // What comes behind the bytes of a read does not delay it, and saves a request.
+    // Frames after those of a read do not delay the read, and sharing its request saves one.
     const isBehind = other.priority === 'ahead' && other.frameIndex > first.frameIndex
     return other.priority === first.priority || (first.priority === 'read' && isBehind)
   }
@@ -256,7 +265,7 @@ export class FrameFetcher {
     }
   }
 
-  /** Never rejects: what becomes of one frame is no matter of the others. */
+  /** Never rejects: the failure of one frame does not concern the other frames of the range. */
   async #decode(flight: FrameFlight, compressed: Uint8Array): Promise<void> {
     const { decoder, stats, onFrame } = this.#modules
     const { entry, frameIndex } = flight
@@ -307,8 +316,9 @@ export class FrameFetcher {
 }
 
 /**
- * Of the frames that are still on their way. A request that is given up waits for nobody, and neither
- * does one whose frames are all there: it would wait for itself to end.
+ * The highest priority among those frames of a request that have not arrived yet. When the request
+ * was aborted or all its frames have arrived, the result is `read`, so that it does not pause. Such
+ * a request would wait for itself to end.
  */
 function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchPriority {
   if (signal.aborted || flights.every(({ isSettled }) => isSettled)) return 'read'
@@ -327,7 +337,7 @@ function wantedFrame(
   return { offset: frame.offset - rangeOffset, sizeBytes: frame.sizeBytes, tag }
 }
 
-/** The one door from whatever a source threw to this layer's error. */
+/** Turns any error that a source threw into a `FusefsError`. */
 function fusefsErrorOf(error: unknown): FusefsError {
   if (error instanceof FusefsError) return error
   return new FusefsError('fetch-failed', `content could not be fetched: ${String(error)}`, {

@@ -1,10 +1,13 @@
-/** One frame on its way: any number of readers wait for one fetch of it. */
+/** A frame that is being fetched. Any number of readers wait for one fetch of it. */
 import type { BlobSource } from '../blob-source.js'
 import type { PackEntry } from '../pack-entry.js'
 
 /**
- * Who wants a frame, the most urgent first: somebody waits for it, somebody who reads in sequence
- * will want it next, a start will want it, nobody wants it yet.
+ * Why a frame is fetched, the most urgent first:
+ * - `read`: a read waits for the frame.
+ * - `ahead`: a sequential reader will want the frame next.
+ * - `prefetch`: the start of a container will want the frame.
+ * - `background`: the image is completed; nothing is known to want the frame.
  */
 export type FetchPriority = 'read' | 'ahead' | 'prefetch' | 'background'
 
@@ -12,14 +15,15 @@ export class FrameFlight {
   readonly entry: PackEntry
   readonly frameIndex: number
   readonly source: BlobSource
+  /** The frame's verified bytes. */
   readonly decoded: Promise<Uint8Array>
   priority: FetchPriority
-  /** Readers that still want it. */
+  /** Number of readers that still want the frame. */
   waiters = 0
-  /** Times its bytes did not verify. */
+  /** How many times the frame's bytes did not verify. */
   failedChecks = 0
   isSettled = false
-  /** Aborts the range it is part of; undefined while it is queued. */
+  /** Aborts the range request that fetches the frame. Undefined while the frame is queued. */
   range: AbortController | undefined
   readonly #resolve: (raw: Uint8Array) => void
   readonly #reject: (error: unknown) => void
@@ -38,7 +42,7 @@ export class FrameFlight {
     this.decoded = promise
     this.#resolve = resolve
     this.#reject = reject
-    // A flight that everybody left may still fail.
+    // A flight that all readers have left may still fail. That must not count as unhandled.
     promise.catch(() => undefined)
   }
 
@@ -52,7 +56,7 @@ export class FrameFlight {
     this.#reject(error)
   }
 
-  /** From here on a new reader starts a new flight. */
+  /** Ends the flight. A reader that comes later starts a new one. */
   #settle(): void {
     this.isSettled = true
     const { flights } = this.entry

@@ -1,7 +1,7 @@
-/** Frames that wait to be fetched, by how urgent they are. */
+/** The frames that wait to be fetched, by priority. */
 import type { FetchPriority, FrameFlight } from './frame-flight.js'
 
-/** The most urgent first. */
+/** All priorities, the most urgent first. */
 export const FETCH_PRIORITIES: readonly FetchPriority[] = [
   'read',
   'ahead',
@@ -25,7 +25,7 @@ export class FrameQueue {
     return this.#sets[priority].size
   }
 
-  /** Under its own priority. */
+  /** Adds a flight under its own priority. */
   add(flight: FrameFlight): void {
     this.#sets[flight.priority].add(flight)
   }
@@ -34,18 +34,18 @@ export class FrameQueue {
     return this.#sets[flight.priority].has(flight)
   }
 
-  /** Whether it was there. */
+  /** Removes a flight. Returns whether it was in the queue. */
   delete(flight: FrameFlight): boolean {
     return this.#sets[flight.priority].delete(flight)
   }
 
-  /** The one that has waited longest. */
+  /** The flight that has waited longest; undefined when none waits. */
   first(priority: FetchPriority): FrameFlight | undefined {
     const [first] = this.#sets[priority]
     return first
   }
 
-  /** Empties it; returns what was there. */
+  /** Removes all flights and returns them. */
   drain(): FrameFlight[] {
     const flights = FETCH_PRIORITIES.flatMap((priority) => [...this.#sets[priority]])
     for (const flight of flights) this.delete(flight)
@@ -53,7 +53,7 @@ export class FrameQueue {
   }
 }
 
-/** Whether `one` goes before `other`. */
+/** Whether `one` is more urgent than `other`. */
 export function isMoreUrgent(one: FetchPriority, other: FetchPriority): boolean {
   return FETCH_PRIORITIES.indexOf(one) < FETCH_PRIORITIES.indexOf(other)
 }

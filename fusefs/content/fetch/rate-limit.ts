@@ -1,18 +1,18 @@
-/** A bound on bytes per second, for those who take turns in asking. */
+/** A bound on bytes per second. Transfers that share it take turns. */
 
-/** Bytes that may come at once after a pause, as the time they stand for. */
+/** After a pause, as many bytes may come at once as the rate allows in this time. */
 const BURST_MS = 100
 
 export class RateLimit {
   readonly #bytesPerSecond: number
-  /** Until when what was taken so far is paid for, in `performance.now()` milliseconds. */
+  /** When the rate allows more bytes again, in `performance.now()` milliseconds. */
   #paidUntilMs = 0
 
   constructor(options: { bytesPerSecond: number }) {
     this.#bytesPerSecond = options.bytesPerSecond
   }
 
-  /** Takes bytes that are there already; returns how many milliseconds to wait before the next. */
+  /** Counts bytes that have arrived. Returns how many milliseconds to wait before taking more. */
   take(sizeBytes: number): number {
     const nowMs = performance.now()
     const fromMs = Math.max(this.#paidUntilMs, nowMs - BURST_MS)

@@ -1,36 +1,36 @@
 /**
- * Notices who reads a pack from front to back, and says how far to fetch ahead of them. A file has
- * its frames in order, and so have neighbouring files of a tree: both look the same here. Nothing is
- * fetched ahead beyond as many bytes as were read in sequence before, so a guess that turns out
- * wrong costs at most what was right.
+ * Notices readers that read a pack from front to back, and says how far to fetch ahead of each. A
+ * file has its frames in order, and so have neighbouring files of a tree. Both look the same here.
+ * At most as many bytes are fetched ahead as were read in sequence before. So a wrong guess costs
+ * at most as many bytes as were guessed right.
  */
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../../index-format/index.js'
 import { frameOf } from '../pack-entry.js'
 
-/** Frames from `first` up to, and without, `end`. */
+/** The frames from `first` up to, but not including, `end`. */
 export interface FrameRun {
   readonly first: number
   readonly end: number
 }
 
 interface Sequence {
-  /** The frame it began with. */
+  /** The frame with which the sequence began. */
   readonly start: number
-  /** How often it was read on. */
+  /** How many times a read continued the sequence. */
   steps: number
-  /** The newest frame that was read. */
+  /** The last frame that was read. */
   position: number
-  /** The first frame that has not been asked for. */
+  /** The first frame after those that were read or fetched ahead. */
   ahead: number
 }
 
-/** Packs whose readers are remembered, and readers of each. */
+/** Packs whose readers are remembered, and readers that are remembered for each pack. */
 const MAX_PACKS = 1024
 const MAX_SEQUENCES = 4
 /**
- * How often a reader has read on before it counts as one that will. One step alone is often a program that jumps about
- * in a large file, of which the kernel reads a MiB around each page.
+ * Steps after which a reader counts as sequential. A reader with one step is often a program that
+ * jumps about in a large file: the kernel reads one MiB around each page.
  */
 const MIN_STEPS = 2
 
@@ -38,14 +38,15 @@ export class SequentialReads {
   readonly #maxAheadBytes: number
   readonly #sequences = new LRUCache<string, Sequence[]>({ max: MAX_PACKS })
 
-  /** `maxAheadBytes`: compressed, ahead of one reader. */
+  /** `maxAheadBytes`: compressed bytes fetched ahead of one reader. */
   constructor(options: { maxAheadBytes: number }) {
     this.#maxAheadBytes = options.maxAheadBytes
   }
 
   /**
-   * A read of `first` up to `last` had to wait; returns what to fetch besides, if anything. Reads
-   * that are answered from the cache need not be told.
+   * Call this when a read of the frames `first` to `last` had to wait. Returns the frames to fetch
+   * ahead, if any. Reads that are answered from the cache need not be noted. `id`: id of pack and
+   * table.
    */
   note(id: string, table: PackTable, first: number, last: number): FrameRun | undefined {
     const known = this.#sequences.get(id) ?? []
@@ -69,7 +70,7 @@ export class SequentialReads {
     const at = frameOf(table, position).offset
     const windowBytes = Math.min(this.#maxAheadBytes, at - frameOf(table, start).offset)
     const aheadBytes = (table.frames[first]?.offset ?? table.sizeBytes) - at
-    // In large steps: each is a request.
+    // Go ahead in large steps, because each step is a request.
     if (aheadBytes > windowBytes / 2 && first > position + 1) return undefined
     let end = first
     while (end < table.frames.length && endOf(table, end) <= at + windowBytes) end++
