@@ -58,7 +58,7 @@ export interface FloorOptions {
   readonly network: Network
   /** See `warmStartMs`. */
   readonly warmMs: number
-  /** Compressed size of what a start reads. */
+  /** Compressed size of the bytes that a start reads. */
   readonly touchedBytes: number
 }
 

@@ -22,7 +22,10 @@ export interface StartRecord {
   /** Time from the start of the task until the program was ready. */
   readonly runMs: number
   readonly totalMs: number
-  /** Requests to the registry from the pull until the program was ready. */
+  /**
+   * Requests to the registry, and bytes received from it, from the pull until the program was
+   * ready.
+   */
   readonly requests: number
   readonly receivedBytes: number
   /** Number of these requests after the start of the task. */
@@ -33,7 +36,7 @@ export interface StartRecord {
   readonly peakRssBytes: Readonly<Record<string, number>>
 }
 
-/** The limit that no way of pulling can beat, for one workload and network. */
+/** The lower limit of every way to pull, for one workload and network. */
 export interface FloorRecord {
   readonly workload: string
   readonly network: string
