@@ -1,4 +1,6 @@
-/** The name of an image's uppermost snapshot, as OCI's image specification defines it. */
+/**
+ * Computes the chain ID: the name of an image's uppermost snapshot, by the OCI image specification.
+ */
 import { createHash } from 'node:crypto'
 
 interface Manifest {

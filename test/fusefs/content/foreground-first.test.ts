@@ -39,7 +39,7 @@ describe('reads, prefetch and completion', function () {
     opened = harness.open({})
     const store = await opened
     await read(other, 5)
-    // The request must not wait a second for itself.
+    // A request once waited a second for its own end. This deadline is shorter than that second.
     const deadlineMs = performance.now() + 900
     while (store.load().ranges > 0) {
       assert.ok(performance.now() < deadlineMs, 'the request still goes on')

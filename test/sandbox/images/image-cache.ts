@@ -18,7 +18,7 @@ const REPACK_TIMEOUT_MS = 900_000
 
 const HISTORY = ['--history.created', new Date(BUILD_EPOCH_SEC * 1000).toISOString()]
 
-/** What an image is made from. */
+/** How an image is made. */
 export interface ImageRecipe {
   readonly name: string
   /** Everything that determines the result; the tag contains its digest. */
@@ -93,7 +93,7 @@ export class ImageCache {
 }
 
 /**
- * Sets the mtime of what this build has made to the epoch: of everything newer than the epoch and
+ * Sets the mtime of all files that this build has made to the epoch: those newer than the epoch and
  * older than 2090. Later times are an image's own.
  */
 export async function clampTimes(directory: string): Promise<void> {

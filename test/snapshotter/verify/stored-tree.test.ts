@@ -118,7 +118,7 @@ describe('StoredTree', () => {
     }
   }
 
-  /** Calls `damage`, which changes a blob of the store, and `use`, then restores the blob. */
+  /** Calls `damage`, which changes a blob of the store. Then calls `use` and restores the blob. */
   async function withDamage(
     path: string,
     damage: () => void,
