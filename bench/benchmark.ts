@@ -1,10 +1,10 @@
-/** One part of the instrument: a word of `bench/run`. */
+/** One benchmark. Its name is a word of the command line of `bench/run`. */
 import type { Report } from './report.js'
 
 export interface BenchmarkOptions {
-  /** How often each contender is measured. */
+  /** Measurements of each contender. */
   readonly runs: number
-  /** Says what is being done, for a person who waits. */
+  /** Reports progress to a person. */
   readonly progress: (line: string) => void
 }
 

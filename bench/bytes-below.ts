@@ -1,4 +1,4 @@
-/** What a folder takes: the sizes of all files in it. */
+/** The sum of the sizes of all files in a folder. */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 

@@ -1,6 +1,6 @@
 /**
- * Speed, memory and result of `thinctl convert`, from registry to the same registry, and of
- * stargz-snapshotter's converter beside it where it is installed.
+ * Speed, memory and stored size of `thinctl convert` from a registry to the same registry, and of
+ * stargz-snapshotter's converter if it is installed.
  */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
@@ -62,7 +62,8 @@ async function measure(image: DebianImage, { runs, progress }: BenchmarkOptions)
   const contenders = reason === undefined ? [THIN, ESTARGZ] : [THIN]
   const samples = new Map<string, ConversionSample[]>(contenders.map(({ name }) => [name, []]))
   for (let run = 1; run <= runs; run++) {
-    // In turn, and each of them first in turn: what the machine does besides meets both alike.
+    // The contenders take turns, and each is first in every second run, so that other load of the
+    // machine affects both alike.
     const turns = run % 2 === 1 ? contenders : contenders.toReversed()
     for (const contender of turns) {
       const sample = await withSandbox((sandbox) =>
@@ -114,7 +115,8 @@ async function convertOnce(
   layers: LayerSizes,
 ): Promise<ConversionSample> {
   await sandbox.push(built, `${image.name}:1`)
-  // Not through the sandbox's proxy: it works in this process, and would be measured with them.
+  // Not through the sandbox's proxy, because the proxy runs in this process and would be measured
+  // too.
   const reference = `127.0.0.1:${sandbox.registry.port}/${image.name}`
   const [source, target] = [`${reference}:1`, `${reference}:1-${name}`]
   return sampleOf(sandbox, layers, () => convert(sandbox, source, target))

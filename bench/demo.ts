@@ -1,7 +1,7 @@
 /**
- * The whole way of one image on this machine: built from Debian packages, pushed, converted, pulled
- * and run, ordinary and thin side by side. Prints a table and leaves nothing behind but the image
- * in the user's cache directory.
+ * Takes one image through all steps on this machine: it is built from Debian packages, pushed,
+ * converted, pulled and run, ordinary and thin side by side. Prints a table. Only the image in the
+ * user's cache directory is left behind.
  */
 import type { Contender, PublishedImage } from './contenders/contender.js'
 import { OVERLAYFS } from './contenders/overlayfs.js'
@@ -17,7 +17,7 @@ import { ImageCache } from '../test/sandbox/images/image-cache.js'
 import type { Sandbox } from '../test/sandbox/sandbox.js'
 
 const RUNS = 3
-// What HelloBench has python do, with a word about who says it.
+// HelloBench's task for python, extended by the version of python.
 const PROGRAM = 'import sys; print("hello from python", sys.version.split()[0])'
 const WORKLOAD: Workload = {
   name: 'python',

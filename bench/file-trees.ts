@@ -1,4 +1,4 @@
-/** Images of many small files, for measurements of metadata. They come out the same everywhere. */
+/** Images of many small files, for measurements of metadata. They are the same on every machine. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ImageCache } from '../test/sandbox/images/image-cache.js'
@@ -7,11 +7,11 @@ export interface FileTree {
   readonly name: string
   readonly directories: number
   readonly filesInEach: number
-  /** Size of the file with this number. */
+  /** Size of the file with this number within its directory. */
   readonly sizeBytes: (file: number) => number
 }
 
-/** `layout:tag` of an image whose only layer is this tree below /tree. */
+/** Returns `layout:tag` of an image whose only layer has this tree below /tree. */
 export async function fileTreeImage(cache: ImageCache, tree: FileTree): Promise<string> {
   const { name, directories, filesInEach, sizeBytes } = tree
   const sizes = [0, 1, 2, 3, 1000].map(sizeBytes)

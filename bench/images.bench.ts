@@ -1,4 +1,4 @@
-/** Builds the image of every workload, says how large it is, and does its task once. */
+/** Builds the image of every workload, reports its size, and runs its task once. */
 import { join } from 'node:path'
 import type { Benchmark } from './benchmark.js'
 import { type LayerSizes, layerSizesOf } from './layer-sizes.js'
@@ -13,12 +13,14 @@ import { ImageCache } from '../test/sandbox/images/image-cache.js'
 import type { Machine } from '../test/sandbox/machine.js'
 import { runProgram } from '../test/sandbox/program.js'
 
-/** The same program as several releases have it: only their sizes are measured elsewhere. */
+/**
+ * The same program in several releases. Other benchmarks measure only the sizes of these images.
+ */
 const RELEASES = debianReleases().map((image) =>
   debianWorkload(image, { command: ['python3', '-c', 'print("hello")'] }),
 )
 
-/** Gigabytes, on a machine that does other things as well. */
+/** Long enough for gigabytes on a busy machine. */
 const PULL_TIMEOUT_MS = 900_000
 
 export const imagesBenchmark: Benchmark = {

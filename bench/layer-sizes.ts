@@ -1,4 +1,4 @@
-/** What the layers of an image in an OCI layout weigh. */
+/** The sizes of an image's layers in an OCI layout. */
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { createGunzip } from 'node:zlib'
@@ -6,9 +6,9 @@ import { runProgram } from '../test/sandbox/program.js'
 
 export interface LayerSizes {
   readonly layers: number
-  /** As the registry serves them. */
+  /** Total size as the registry serves the layers. */
   readonly gzipBytes: number
-  /** As tar archives. */
+  /** Total size of the uncompressed tar archives. */
   readonly rawBytes: number
 }
 

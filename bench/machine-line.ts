@@ -1,4 +1,4 @@
-/** One line on what a measurement was made on: figures without it mean little. */
+/** One line that describes the machine. Figures mean little without it. */
 import { readFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
 import { tryProgram } from '../test/sandbox/program.js'

@@ -1,15 +1,17 @@
-/** Runs a program and watches its memory: the peak of its resident set, as the kernel keeps it. */
+/** Runs a program and measures the peak of its resident set, as the kernel reports it. */
 import { spawn } from 'node:child_process'
 import { peakRssBytesOf } from './peak-memory.js'
 
 export interface MeasuredRun {
   readonly elapsedMs: number
-  /** VmHWM of the process, threads included, as last seen before it ended (asked every 20 ms). */
+  /** VmHWM of the process with its threads, as last read before its end. It is read every 20 ms. */
   readonly peakRssBytes: number
   readonly stdout: string
 }
 
-/** Throws, with the program's error output, unless it exits with 0 within `timeoutMs`. */
+/**
+ * Runs a program. Throws an error with its error output unless it exits with 0 within `timeoutMs`.
+ */
 export async function measureProgram(
   command: readonly string[],
   timeoutMs = 1_800_000,

@@ -1,4 +1,6 @@
-/** Memory of the daemon that serves many images: 50 trees of 1,000,000 files in all, each walked. */
+/**
+ * Memory of a daemon that serves 50 trees with 1,000,000 files in all, after walks over each tree.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -40,7 +42,7 @@ async function measure({ progress }: BenchmarkOptions): Promise<Report> {
     const mounted = await memoryOf(machine)
     const found = await walk(targets)
     const walked = await memoryOf(machine)
-    // Another turn around: what grows with every walk would show.
+    // A second walk shows memory that grows with every walk.
     await walk(targets)
     const again = await memoryOf(machine)
     for (const target of targets) await machine.containerd.unmountImage(target, 'thin')
@@ -70,7 +72,7 @@ async function measure({ progress }: BenchmarkOptions): Promise<Report> {
   })
 }
 
-/** Publishes the images, every one with an index of its own; gives their references. */
+/** Publishes the images, each with its own index. Returns their references. */
 async function publish(sandbox: Sandbox, progress: (line: string) => void): Promise<string[]> {
   const layout = join(sandbox.directory, 'layout')
   const images = Array.from({ length: IMAGES }, (_, i) => ({
@@ -91,7 +93,7 @@ async function publish(sandbox: Sandbox, progress: (line: string) => void): Prom
   return references
 }
 
-/** The number of regular files in all of them. */
+/** Walks all images with find(1). Returns the number of regular files in all of them. */
 async function walk(targets: readonly string[]): Promise<number> {
   let files = 0
   for (const target of targets) {

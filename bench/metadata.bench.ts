@@ -1,4 +1,4 @@
-/** Walks over 100,000 files: every name and attribute, cold and warm, thin against ext4. */
+/** Walks over 100,000 files, for all names and attributes: cold and warm, thin against ext4. */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
 import { dropCaches } from './drop-caches.js'

@@ -1,4 +1,7 @@
-/** What a tree of 1,000,000 files costs the daemon: time to register, memory to serve. */
+/**
+ * What a tree of 1,000,000 files costs the daemon: the time to register it and the memory to serve
+ * it.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
@@ -19,7 +22,7 @@ const TREE: FileTree = {
   sizeBytes: (file) => 1 + (file % 50),
 }
 
-/** Pulled first: what a daemon needs for its first tree of any size is not this tree's. */
+/** Pulled first, so that what a daemon needs for its first tree of any size is not counted. */
 const FIRST_TREE: FileTree = {
   name: 'files-1000',
   directories: 10,
@@ -34,9 +37,9 @@ export const millionFilesBenchmark: Benchmark = {
 }
 
 /**
- * Every run publishes the same image under another name: another thin layer, the same index. The
- * first pull brings the index; the later ones find it there, and containerd's Commit is then the
- * registration alone.
+ * Every run publishes the same image under another name, which makes another thin layer with the
+ * same index. The first pull fetches the index. The later pulls find the index on the machine, so
+ * that containerd's Commit only registers the tree.
  */
 async function measure({ runs, progress }: BenchmarkOptions): Promise<Report> {
   progress('million-files: building the image, if it is not there')
@@ -68,7 +71,7 @@ async function measure({ runs, progress }: BenchmarkOptions): Promise<Report> {
       const target = join(machine.directory, `tree-${run}`)
       await machine.containerd.mountImage(thin, target, 'thin')
       await runProgram(['ls', '-l', join(target, 'tree/directory-500')])
-      // The first has fetched and unpacked the index as well.
+      // The first run has also fetched and unpacked the index, so it is used for the memory only.
       if (run === 0) addedMib.push(((await memoryBytes(machine)) - memoryBefore) / 1024 ** 2)
       else commitMs.push(((await commitSeconds(port)) - before) * 1000)
       await machine.containerd.unmountImage(target, 'thin')
@@ -90,7 +93,7 @@ async function measure({ runs, progress }: BenchmarkOptions): Promise<Report> {
   })
 }
 
-/** Seconds that all calls of Commit have taken so far. */
+/** Seconds that all calls of Commit have taken so far, from the daemon's metrics. */
 async function commitSeconds(port: number): Promise<number> {
   const answer = await fetch(`http://127.0.0.1:${port}/metrics`)
   const sums = [

@@ -1,6 +1,7 @@
 /**
- * An image of an OCI layout, unpacked once, so that it can be packed again and again with other frame
- * sizes and levels: what a start touches is known, and what other images have stored can be left out.
+ * An image of an OCI layout, unpacked once, so that it can be packed repeatedly with different
+ * frame sizes and levels. The frames of its guessed start are known, and content that other images
+ * have stored can be left out.
  */
 import { createReadStream, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -33,10 +34,10 @@ interface Layer {
 }
 
 export interface Packing {
-  /** Packs with their tables; indexes are not among them. */
+  /** Size of the packs with their tables, without indexes. */
   readonly packBytes: number
   readonly frames: number
-  /** What the image's guessed start touches: the frames it needs, and their compressed bytes. */
+  /** The frames that the image's guessed start needs, and their compressed bytes. */
   readonly startFrames: number
   readonly startBytes: number
 }
@@ -45,12 +46,12 @@ export interface PackingOptions {
   readonly sizes: FrameSizes
   readonly level: number
   readonly compressor: FrameCompressor
-  /** What was stored before; what is packed is added. Default: nothing. */
+  /** Content that is stored already. The packed content is added to it. Default: nothing. */
   readonly stored?: StoredSoFar
 }
 
 export class PackedImage {
-  /** Of the layers as the image has them. */
+  /** Size of the image's compressed layers. */
   readonly gzipBytes: number
   readonly #folder: string
   readonly #layers: readonly Layer[]
@@ -69,7 +70,7 @@ export class PackedImage {
     this.#merged = merged
   }
 
-  /** `layoutAndTag` is what `debianImage` answers. The caller closes it. */
+  /** Unpacks an image. `layoutAndTag` is the result of `debianImage`. The caller closes it. */
   static async open(layoutAndTag: string): Promise<PackedImage> {
     const colon = layoutAndTag.lastIndexOf(':')
     const layout = layoutAndTag.slice(0, colon)
@@ -150,7 +151,7 @@ export class PackedImage {
   }
 }
 
-/** Content of images that were packed before: what a publisher's database would know. */
+/** Content of images that were packed earlier, like a publisher's database. */
 export class StoredSoFar implements KnownContent {
   readonly #files = new Map<Digest, readonly KnownPiece[]>()
   readonly #frames = new Map<Digest, KnownPiece>()
@@ -179,7 +180,7 @@ export class StoredSoFar implements KnownContent {
   }
 }
 
-/** Sizes are wanted, not packs. */
+/** Discards the packs, because only their sizes are needed. */
 const NOWHERE: PackSink = {
   write: () => Promise.resolve(),
   finish: () => Promise.resolve(),

@@ -1,4 +1,4 @@
-/** Says on a terminal what is being done; quiet where nobody looks. */
+/** Prints progress if standard error is a terminal. */
 export function progressLine(line: string): void {
   if (process.stderr.isTTY) console.error(line)
 }

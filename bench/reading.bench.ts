@@ -1,7 +1,7 @@
 /**
- * Reading whole images: once with the pull, from the frame cache with cold page caches, and warm;
- * thin against the same files unpacked on the local filesystem. Everything is read in path order by
- * one reader, and what was read must have the same digest for both.
+ * Reads whole images: with the pull, then from the frame cache with cold page caches, then warm.
+ * thin is compared with the same files unpacked on the local filesystem. One reader reads all files
+ * in path order. Both must give the same digest.
  */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
@@ -92,7 +92,7 @@ function contender(name: string, reference: string, snapshotter: string): Conten
   return { name, reference, snapshotter, ...none }
 }
 
-/** On a machine that has seen nothing. */
+/** Measures on a new machine that has seen no image. */
 async function measureOnce(sandbox: Sandbox, to: Contender): Promise<void> {
   const machine = await sandbox.startMachine()
   const target = join(machine.directory, 'mount')
@@ -118,7 +118,7 @@ async function end(
   await sandbox.closeMachine(machine)
 }
 
-/** How many milliseconds it took. */
+/** Reads all files and adds their digest to `digests`. Returns the elapsed milliseconds. */
 async function readAll(directory: string, { digests }: Contender): Promise<number> {
   const script = 'cd "$0" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 cat | sha256sum'
   const { elapsedMs, stdout } = await runProgram(['sh', '-c', script, directory])

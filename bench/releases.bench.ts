@@ -1,4 +1,4 @@
-/** What a store takes that has one application as three Debian releases have it. */
+/** The size of a store that has one application in three Debian releases. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,10 @@ export const releasesBenchmark: Benchmark = {
   run: async (options) => [await releases(options)],
 }
 
-/** The default, and the highest: what three releases could take at most effort. */
+/**
+ * The default level, and the highest level, which shows the least size that three releases could
+ * take.
+ */
 const LEVELS = [DEFAULT_LEVEL, 19]
 
 interface Release {
@@ -64,7 +67,7 @@ async function releases({ progress }: BenchmarkOptions): Promise<Report> {
   }
 }
 
-/** What each release adds to the store that has those before it. */
+/** Returns the bytes that each release adds to a store that has the releases before it. */
 async function addedBytes(images: readonly Release[], level: number): Promise<number[]> {
   const folder = await mkdtemp(join(tmpdir(), 'thin-releases-'))
   try {

@@ -1,11 +1,14 @@
-/** What a benchmark hands back, and how it is printed: a table, the claims it supports, the conditions. */
+/**
+ * The result of a benchmark and its printed form: a table, the claims that it supports, and the
+ * conditions.
+ */
 import { markdownTable, significant } from './report/markdown-table.js'
 import { type Summary, summaryOf } from './statistics.js'
 
-/** One contender, or one size, with its measurements by column. */
+/** The measurements of one contender or one size, by column. */
 interface ReportRow {
   readonly name: string
-  /** By column: every single measurement, in order. */
+  /** All single measurements in order, by column. */
   readonly samples: Readonly<Record<string, readonly number[]>>
 }
 
@@ -19,7 +22,7 @@ export interface Claim {
 
 export interface Report {
   readonly name: string
-  /** What was done, for somebody who wants to do it again. */
+  /** Description of the measurement for a person who wants to repeat it. */
   readonly method: string
   readonly rows: readonly ReportRow[]
   readonly claims: readonly Claim[]
@@ -29,14 +32,14 @@ export function isMet({ value, limit, relation }: Claim): boolean {
   return relation === 'at least' ? value >= limit : value <= limit
 }
 
-/** A line of a list. */
+/** A claim as a line of a markdown list. */
 export function textOfClaim(claim: Claim): string {
   const { text, value, limit, relation } = claim
   const verdict = isMet(claim) ? 'met' : 'NOT MET'
   return `- ${text}: ${significant(value)} (${relation} ${significant(limit)}: ${verdict})`
 }
 
-/** A markdown table of medians with their spread, and under it the claims. */
+/** A markdown table of medians with their spread, and the claims below it. */
 export function textOf(report: Report): string {
   const columns = [...new Set(report.rows.flatMap(({ samples }) => Object.keys(samples)))]
   const table = markdownTable(
@@ -61,7 +64,10 @@ function spread(column: string, { median, min, max }: Summary): string {
   return `${show(column, median)} (${show(column, min)}–${show(column, max)})`
 }
 
-/** Counts are whole; everything else is rounded to what a measurement can say. */
+/**
+ * Formats a value: counts as whole numbers, other values with the digits that a measurement
+ * supports.
+ */
 function show(column: string, value: number): string {
   return column.startsWith('requests') ? String(Math.round(value)) : significant(value)
 }

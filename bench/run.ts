@@ -1,4 +1,7 @@
-/** The instrument: `bench/run cold-start …`, and `bench/run [words] [--runs N] [--json]` for the rest. */
+/**
+ * The command line of the benchmarks: `bench/run cold-start …`, and `bench/run [words] [--runs N]
+ * [--json]` for all others.
+ */
 import { Command, InvalidArgumentError } from 'commander'
 import type { Benchmark } from './benchmark.js'
 import { addColdStartCommands } from './cold-start/cold-start-command.js'
@@ -39,7 +42,7 @@ interface Options {
 const words = BENCHMARKS.map(({ name, description }) => `  ${name.padEnd(14)} ${description}`)
 
 const program = new Command('bench/run')
-// The commands have options of the same names.
+// The subcommands have options of the same names.
 program.enablePositionalOptions()
 addColdStartCommands(program)
 await program

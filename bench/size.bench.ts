@@ -1,4 +1,4 @@
-/** What an image takes in a store, and what frame sizes and levels have to do with it. */
+/** The size of images in a store, and how it depends on frame sizes and levels. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,10 @@ interface NamedImage {
   readonly layoutAndTag: string
 }
 
-/** Each image alone: packs, indexes and the thin image, as `thinctl convert` leaves them in a folder. */
+/**
+ * The size of each image alone: packs, indexes and thin image, as `thinctl convert` writes them to
+ * a folder.
+ */
 async function stored(
   images: readonly NamedImage[],
   { progress }: BenchmarkOptions,
@@ -73,7 +76,7 @@ async function stored(
 }
 
 const KIB = 1024
-/** Small frame, no cut before, easier cuts from; KiB. */
+/** In KiB: size of small frames, least size before a cut, size from which cuts become easier. */
 const SIZES: readonly (readonly [number, number, number])[] = [
   [256, 512, 1024],
   [512, 512, 1024],

@@ -1,4 +1,4 @@
-/** An OCI layout of images that are made in memory: many of them, in a moment, all different. */
+/** An OCI layout with many images that are quickly made in memory and all different. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,12 +8,15 @@ export interface SmallFilesImage {
   readonly tag: string
   readonly directories: number
   readonly filesInEach: number
-  /** Modification time of every file, in seconds since 1970: two images that differ have different indexes. */
+  /**
+   * Modification time of every file, in seconds since 1970. Images with different times have
+   * different indexes.
+   */
   readonly mtimeSec: number
 }
 
 const BLOCK_BYTES = 512
-/** A file's content ends within its one block. */
+/** A file's content must fit in one block. */
 const MAX_CONTENT_BYTES = 50
 
 /** Writes the layout's folder, which must not exist; `oci:FOLDER:TAG` names an image in it. */
@@ -61,7 +64,9 @@ function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** A ustar archive: directories first, each followed by its files, one header and one block for each. */
+/**
+ * A ustar archive: each directory, followed by its files. Each file takes one header and one block.
+ */
 function tarOf({ directories, filesInEach, mtimeSec }: SmallFilesImage): Buffer {
   const blocks = directories * (1 + filesInEach * 2) + 2
   const tar = Buffer.alloc(blocks * BLOCK_BYTES)
@@ -88,7 +93,10 @@ interface Header {
   readonly mode: number
 }
 
-/** POSIX.1-1988 ustar: numbers in octal with a NUL behind, the checksum taken over blanks in its place. */
+/**
+ * Writes a header of POSIX.1-1988 ustar: numbers are octal and end with NUL. The checksum is taken
+ * with blanks in its place.
+ */
 function putHeader(tar: Buffer, at: number, header: Header): void {
   const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0')
   tar.write(header.name, at, 'latin1')

@@ -1,4 +1,7 @@
-/** Warm open, read and close of small files under an overlayfs mount: what a running program feels. */
+/**
+ * Warm open, read and close of small files under an overlayfs mount: the cost for a running
+ * program.
+ */
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
@@ -73,7 +76,7 @@ async function measure({ runs, progress }: BenchmarkOptions): Promise<Report> {
   })
 }
 
-/** Microseconds for one file. */
+/** Returns the microseconds that open, read and close of one file take. */
 async function openReadClose(program: string, directory: string): Promise<number> {
   const files = await runProgram(['find', directory, '-type', 'f'])
   const { stdout } = await runProgram([program, String(ROUNDS)], { input: files.stdout })

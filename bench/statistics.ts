@@ -1,4 +1,4 @@
-/** What several measurements of the same thing say together. */
+/** Summaries of several measurements of the same thing. */
 export interface Summary {
   readonly median: number
   readonly min: number
@@ -6,7 +6,7 @@ export interface Summary {
   readonly count: number
 }
 
-/** Throws for an empty list: a measurement that did not happen has no median. */
+/** Throws for an empty list, which has no median. */
 export function summaryOf(values: readonly number[]): Summary {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted[Math.floor(sorted.length / 2)]
@@ -19,12 +19,12 @@ export function summaryOf(values: readonly number[]): Summary {
   return { median: (middle + below) / 2, min, max, count: sorted.length }
 }
 
-/** Just the median. */
+/** The median alone. Throws for an empty list. */
 export function medianOf(values: readonly number[]): number {
   return summaryOf(values).median
 }
 
-/** What ratios have in common; undefined for an empty list. All values must be above 0. */
+/** The geometric mean, for ratios. Undefined for an empty list. All values must be above 0. */
 export function geometricMeanOf(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)

@@ -1,4 +1,6 @@
-/** The second start of an image on the same node: everything it needs is local, and in memory. */
+/**
+ * The second start of an image on the same node. Everything that it needs is local and in memory.
+ */
 import { join } from 'node:path'
 import type { Benchmark, BenchmarkOptions } from './benchmark.js'
 import type { Report } from './report.js'
@@ -12,7 +14,10 @@ import {
 import { ImageCache } from '../test/sandbox/images/image-cache.js'
 import { thinctl } from '../test/sandbox/thin-daemon.js'
 
-/** A start takes a third of a second, and what is compared are a few hundredths of it. */
+/**
+ * Several starts per run, because a start takes a third of a second and the differences are only a
+ * few hundredths of it.
+ */
 const STARTS_PER_RUN = 4
 
 const TASKS: readonly { readonly image: DebianImage; readonly command: readonly string[] }[] = [

@@ -1,6 +1,6 @@
 import { Sandbox } from '../test/sandbox/sandbox.js'
 
-/** Lends a sandbox to `work` and takes it away in any case: at the end, on an error, on a signal. */
+/** Calls `work` with a sandbox. Closes the sandbox at the end, after an error, and on a signal. */
 export async function withSandbox<T>(work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
   const sandbox = await Sandbox.start()
   const interrupted = (): void => {

@@ -4,7 +4,7 @@ import type { Claim } from '../report.js'
 import { Figures } from '../report/figures.js'
 import { geometricMeanOf } from '../statistics.js'
 
-/** The network on which starts are judged. */
+/** The network for which the claims are made. */
 const JUDGED = '10ms'
 
 export function claimsOf(result: ColdStartResult): Claim[] {
@@ -45,7 +45,7 @@ export function claimsOf(result: ColdStartResult): Claim[] {
   ].flat()
 }
 
-/** Nothing where it was not measured. */
+/** Returns no claim if `value` was not measured. */
 function claim(
   text: string,
   value: number | undefined,

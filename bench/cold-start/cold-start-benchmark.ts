@@ -1,4 +1,6 @@
-/** Cold starts of every chosen workload by every chosen contender over every chosen network. */
+/**
+ * Measures cold starts of all chosen workloads by all chosen contenders over all chosen networks.
+ */
 import { coldStart } from './cold-start.js'
 import { floorOf, warmStartMs } from './floor.js'
 import type { ResultFile } from './result-file.js'
@@ -13,24 +15,24 @@ import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
 export interface ColdStartPlan {
   readonly workloads: readonly Workload[]
-  /** All of them available. */
+  /** All of these must be available on this machine. */
   readonly contenders: readonly Contender[]
   readonly networks: readonly Network[]
-  /** Starts of each contender, workload and network. */
+  /** Number of starts of each contender, workload and network. */
   readonly runs: number
-  /** Decides the order of the contenders in each round. */
+  /** Determines the order of the contenders in each round. */
   readonly seed: number
 }
 
 export interface ColdStartModules {
   readonly results: ResultFile
-  /** Says what is being done, for a person who waits. */
+  /** Reports progress to a person. */
   readonly progress: (line: string) => void
 }
 
 /**
- * Appends every start to the results as it ends. A workload that fails, or a contender that fails
- * with it, is reported and the others go on; returns the failures.
+ * Appends every start to the results as soon as it ends. If a workload fails, or a contender fails
+ * with a workload, the failure is reported and the others continue. Returns the failures.
  */
 export async function runColdStarts(
   plan: ColdStartPlan,
@@ -47,7 +49,7 @@ export async function runColdStarts(
     try {
       say('building the image, if it is not there')
       const built = await workload.image(cache)
-      // A sandbox each: the registry does not fill up with all of them.
+      // Each workload has its own sandbox, so that no registry holds the images of all workloads.
       await withSandbox(async (sandbox) => {
         const measurement = { ...plan, workload, random }
         failures.push(
@@ -122,7 +124,7 @@ async function measure(
   return failures
 }
 
-/** A fast wrong start is no start. */
+/** A start counts only if its program printed the same as those of all other starts. */
 function assertSame(outputs: ReadonlyMap<string, string>): void {
   if (outputs.size <= 1) return
   const said = [...outputs].map(([output, name]) => `${name}: ${output.slice(0, 500)}`)

@@ -89,7 +89,7 @@ async function measure(words: readonly string[], options: Options): Promise<void
   await report(folder)
 }
 
-/** Prints the tables and claims, and writes the report beside what it is made of. */
+/** Prints the tables and claims, and writes the report into the folder of the results. */
 async function report(folder: string): Promise<void> {
   const result = ResultFile.open(folder).read()
   await writeReport(result, folder)
@@ -100,7 +100,7 @@ async function report(folder: string): Promise<void> {
   if (!claims.every(isMet)) process.exitCode = 1
 }
 
-/** Those that words or an option name; all where neither does. */
+/** The things that `words` or `option` name, or all of them if neither names any. */
 function chosen<T extends Named>(
   all: readonly T[],
   words: readonly string[],

@@ -1,6 +1,6 @@
 /**
  * One cold start: a machine that has never seen the image pulls it, creates a container and runs it
- * until its program is ready. The registry, the network and the steps are the same for every contender.
+ * until its program is ready. Registry, network and steps are the same for every contender.
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
@@ -15,22 +15,22 @@ import { runProgram, tryProgram } from '../../test/sandbox/program.js'
 import { UNSHAPED } from '../../test/sandbox/proxy/network-shape.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
-/** A pull of gigabytes over a slow network takes its time. */
+/** Long enough to pull gigabytes over a slow network. */
 const PULL_TIMEOUT_MS = 3_600_000
 
 export interface ColdStartOptions {
   readonly workload: Workload
   readonly contender: Contender
-  /** What the contender has published. */
+  /** The image that the contender has published. */
   readonly reference: string
   readonly network: Network
-  /** From 1. */
+  /** Number of the run, from 1. */
   readonly run: number
 }
 
 export interface ColdStart {
   readonly record: StartRecord
-  /** See `StartedTask.ready`. */
+  /** The result of `StartedTask.ready`. */
   readonly output: string
 }
 
@@ -40,7 +40,8 @@ export async function coldStart(sandbox: Sandbox, options: ColdStartOptions): Pr
   sandbox.own(machine)
   try {
     await dropCaches()
-    // The programs that every contender needs are read before the clock starts.
+    // Run the programs that every contender needs once, so that they are in the page cache before
+    // the clock starts.
     await machine.containerd.ctr(['version'])
     await tryProgram([machine.puller[0] ?? 'ctr', '--version'])
     await tryProgram(['runc', '--version'])

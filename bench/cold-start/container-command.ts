@@ -1,9 +1,14 @@
-/** What `ctr` is told to create the container of a workload, the same for every contender. */
+/**
+ * The arguments with which `ctr` creates the container of a workload, the same for every contender.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Workload } from '../workloads/workload.js'
 
-/** Writes a workload's sources to `folder`, and returns the mount that shows them at /src; none for none. */
+/**
+ * Writes a workload's sources to `folder`. Returns the mount that shows them at /src, or no mount
+ * if there are no sources.
+ */
 export function sourceMounts(workload: Workload, folder: string): readonly string[] {
   const sources = Object.entries(workload.sources)
   if (sources.length === 0) return []
@@ -22,7 +27,7 @@ export interface CreateOptions {
   readonly mounts: readonly string[]
 }
 
-/** `ctr containers create …`, without `ctr`. */
+/** The arguments of `ctr containers create …`, without the word `ctr`. */
 export function createArguments(options: CreateOptions): string[] {
   const { workload, reference, snapshotter, id, mounts } = options
   return [

@@ -1,4 +1,7 @@
-/** What no way of pulling can beat: a warm start, the bytes over the wire, and the round trips. */
+/**
+ * The lower limit of every way to pull: a warm start, the bytes over the network, and the round
+ * trips.
+ */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createArguments, sourceMounts } from './container-command.js'
@@ -9,13 +12,16 @@ import type { Workload } from '../workloads/workload.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
 /**
- * One for the connection, one for the manifest by its tag, one for what it names: configuration and
- * content at the same time. Nobody knows the content's digest before; TLS, tokens and redirections
- * would come on top.
+ * Round trips that every pull needs: one for the connection, one for the manifest by its tag, and
+ * one for configuration and content at the same time. The content's digest is known only from the
+ * manifest. TLS, tokens and redirections would need more round trips.
  */
 const ROUND_TRIPS = 3
 
-/** Median of create and run over `runs` starts from local overlayfs, after one that is not counted. */
+/**
+ * Median time of create and run over `runs` starts from local overlayfs. One start before them is
+ * not counted.
+ */
 export async function warmStartMs(
   sandbox: Sandbox,
   workload: Workload,
@@ -52,7 +58,7 @@ export interface FloorOptions {
   readonly network: Network
   /** See `warmStartMs`. */
   readonly warmMs: number
-  /** Compressed size of what a start reads. */
+  /** Compressed size of the bytes that a start reads. */
   readonly touchedBytes: number
 }
 

@@ -1,4 +1,4 @@
-/** The networks that a cold start is measured over, from none to a far one. */
+/** The networks over which cold starts are measured, from loopback to a distant network. */
 import type { Network } from './start-record.js'
 
 export const NETWORKS: readonly Network[] = [

@@ -1,14 +1,14 @@
 /**
- * CPU time and peak memory of the processes that a start is made of. Long-lived ones are read before
- * and after; those of the container, which may be gone before anybody can ask, are looked at every
- * few milliseconds, so that up to one interval of their time is missing where they end by themselves.
+ * CPU time and peak memory of the processes of a start. Long-lived processes are read before and
+ * after the start. The container's processes may be gone before the end, so they are read every few
+ * milliseconds. If such a process ends by itself, up to one interval of its time is missing.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { peakRssBytesOf } from '../peak-memory.js'
 
 const INTERVAL_MS = 20
-/** sysconf(_SC_CLK_TCK): 100 on every Linux that Node.js runs on. */
+/** The value of sysconf(_SC_CLK_TCK), which is 100 on every Linux that Node.js runs on. */
 const TICKS_PER_SECOND = 100
 
 interface Usage {
@@ -22,9 +22,9 @@ export interface WatchedUsage {
 }
 
 export class ProcessWatch {
-  /** By process, `NAME PID`: CPU time before. */
+  /** CPU seconds before the start, by process (`NAME PID`). */
   readonly #before = new Map<string, number>()
-  /** By process: CPU time as last seen. */
+  /** CPU seconds when last read, by process. */
   readonly #last = new Map<string, number>()
   readonly #peakRssBytes = new Map<string, number>()
   readonly #processes: () => Readonly<Record<string, number>>
@@ -33,7 +33,10 @@ export class ProcessWatch {
   #initPidFile: string | undefined
   #ctrPid: number | undefined
 
-  /** Starts watching; `processes` names the long-lived ones and may name more later. The caller stops it. */
+  /**
+   * Starts watching. `processes` returns the long-lived processes (PID by name) and may return more
+   * of them later. The caller stops it.
+   */
   static start(processes: () => Readonly<Record<string, number>>): ProcessWatch {
     return new ProcessWatch(processes)
   }
@@ -49,14 +52,17 @@ export class ProcessWatch {
     }, INTERVAL_MS)
   }
 
-  /** From now on, the container `id` and the `ctr` that is attached to it are watched, too. */
+  /** Watches also the container `id` and the attached `ctr` from now on. */
   watchContainer(containerdDirectory: string, id: string, ctrPid: number): void {
     const bundle = join(containerdDirectory, 'state/io.containerd.runtime.v2.task/default', id)
     this.#initPidFile = join(bundle, 'init.pid')
     this.#ctrPid = ctrPid
   }
 
-  /** Idempotent. Sums up until now, by name of the process: `ctr`, `shim` (with runc) and `program` besides those given. */
+  /**
+   * Ends watching and returns the sums by process name: `ctr`, `shim` (with runc), `program`, and
+   * the long-lived processes. Idempotent.
+   */
   stop(): WatchedUsage {
     clearInterval(this.#timer)
     this.#lookAtContainer()
@@ -66,7 +72,8 @@ export class ProcessWatch {
       const name = nameOf(key)
       cpuSeconds[name] = (cpuSeconds[name] ?? 0) + seconds - (this.#before.get(key) ?? 0)
     }
-    // Every `ctr` but the one that is still attached is a child that we have waited for.
+    // Every other `ctr` was a child of this process and has been waited for. Only the attached one
+    // still runs.
     const attached = this.#ctrPid === undefined ? undefined : usageOf(this.#ctrPid)
     cpuSeconds['ctr'] = childSeconds() - this.#ctrBefore + (attached?.cpuSeconds ?? 0)
     const peakRssBytes: Record<string, number> = {}
@@ -82,7 +89,8 @@ export class ProcessWatch {
     const program = Number(textOf(this.#initPidFile) ?? 0)
     if (program === 0) return
     const parent = this.#look('program', program)?.parent
-    // The parent of a container's first process is its shim, which adopts what runc leaves.
+    // The parent of a container's first process is its shim, which adopts processes that runc
+    // leaves.
     if (parent !== undefined && parent > 1) this.#look('shim', parent)
   }
 
@@ -101,12 +109,15 @@ export class ProcessWatch {
   }
 }
 
-/** Several processes of one program are one row: all but the first have their number in the name, too. */
+/** Strips PIDs from the key, so that several processes of one program are one row. */
 function nameOf(key: string): string {
   return key.replace(/(?: \d+)+$/, '')
 }
 
-/** Time of a process, its threads and the children that it has waited for; undefined when it is gone. */
+/**
+ * CPU time of a process, its threads and the children that it has waited for. Returns undefined if
+ * the process is gone.
+ */
 function usageOf(pid: number): Usage | undefined {
   const fields = statFields(String(pid))
   if (fields === undefined) return undefined
@@ -115,13 +126,16 @@ function usageOf(pid: number): Usage | undefined {
   return { cpuSeconds: ticks / TICKS_PER_SECOND, parent: Number(fields[1]) }
 }
 
-/** Of the programs that we have run to their end. */
+/** CPU time of the programs that this process has run to their end. */
 function childSeconds(): number {
   const [cutime, cstime] = (statFields('self') ?? []).slice(13, 15).map(Number)
   return ((cutime ?? 0) + (cstime ?? 0)) / TICKS_PER_SECOND
 }
 
-/** proc_pid_stat(5) from the third field, the state: the second may contain anything. */
+/**
+ * Fields of proc_pid_stat(5) from the third one, the state. The second field may contain any
+ * character.
+ */
 function statFields(process: string): string[] | undefined {
   const text = textOf(`/proc/${process}/stat`)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')
@@ -131,7 +145,7 @@ function textOf(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // Processes end while they are looked at.
+    // The process has ended in the meantime.
     return undefined
   }
 }

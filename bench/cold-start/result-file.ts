@@ -1,6 +1,6 @@
 /**
- * What a cold-start benchmark has measured so far, in a file that grows by one line of JSON with
- * every start: an interrupted benchmark keeps what it has, and another one may add to it.
+ * The results of a cold-start benchmark, in a file that grows by one line of JSON with every start.
+ * An interrupted benchmark keeps its results, and another benchmark may add to them.
  */
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ const NAME = 'cold-start.jsonl'
 export class ResultFile {
   readonly #path: string
 
-  /** Makes the folder where it is not there. */
+  /** Opens the file in `folder`, which is created if it is missing. */
   static open(folder: string): ResultFile {
     mkdirSync(folder, { recursive: true })
     return new ResultFile(join(folder, NAME))
@@ -32,7 +32,10 @@ export class ResultFile {
     appendFileSync(this.#path, `${JSON.stringify(line)}\n`)
   }
 
-  /** Everything that was appended; of conditions and floors, the last count. Throws where there is nothing. */
+  /**
+   * Returns everything that was appended. If conditions or a floor were appended several times, the
+   * last one counts. Throws if there are no conditions.
+   */
   read(): ColdStartResult {
     const lines = readFileSync(this.#path, 'utf8')
       .split('\n')
@@ -59,7 +62,7 @@ export class ResultFile {
   }
 }
 
-/** The last of each key, in the order of the first. */
+/** Returns the last thing of each key, in the order in which the keys first occur. */
 function uniqueBy<T>(things: readonly T[], keyOf: (thing: T) => string): T[] {
   return [...new Map(things.map((thing) => [keyOf(thing), thing])).values()]
 }

@@ -1,4 +1,7 @@
-/** Numbers from 0 to below 1 that look random and are the same for the same seed (Marsaglia's xorshift32). */
+/**
+ * Returns a generator of pseudo-random numbers from 0 to below 1, the same for the same seed
+ * (Marsaglia's xorshift32).
+ */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0 || 1
   return () => {
@@ -10,7 +13,7 @@ export function randomFrom(seed: number): () => number {
   }
 }
 
-/** The same things in another order; every order is as likely (Fisher and Yates). */
+/** Returns the things in random order. All orders are equally likely (Fisher and Yates). */
 export function shuffled<T>(things: readonly T[], random: () => number): T[] {
   const left = [...things]
   const order: T[] = []

@@ -1,11 +1,13 @@
-/** What a run of the cold-start benchmark leaves behind, as JSON: every single start, nothing averaged. */
+/**
+ * The results of a cold-start benchmark, as JSON. They contain every single start and no averages.
+ */
 
 /** A network between the machine and the registry. */
 export interface Network {
-  /** A word of the command line: `loopback`, `1ms`, `10ms`, `50ms`. */
+  /** Name on the command line: `loopback`, `1ms`, `10ms`, `50ms`. */
   readonly name: string
   readonly roundTripMs: number
-  /** Bits of one direction; undefined: unlimited. */
+  /** Bandwidth of one direction. undefined: unlimited. */
   readonly bitsPerSecond: number | undefined
 }
 
@@ -13,44 +15,47 @@ export interface StartRecord {
   readonly workload: string
   readonly contender: string
   readonly network: string
-  /** From 1. */
+  /** Number of the run, from 1. */
   readonly run: number
   readonly pullMs: number
   readonly createMs: number
-  /** From the start of the task until it was ready. */
+  /** Time from the start of the task until the program was ready. */
   readonly runMs: number
   readonly totalMs: number
-  /** As the store saw them, from the pull until the program was ready. */
+  /**
+   * Requests to the registry, and bytes received from it, from the pull until the program was
+   * ready.
+   */
   readonly requests: number
   readonly receivedBytes: number
-  /** Of those, after the task was started. */
+  /** Number of these requests after the start of the task. */
   readonly requestsWhileRunning: number
-  /** By process name: user and system time from the pull until ready. */
+  /** User and system time from the pull until the program was ready, by process name. */
   readonly cpuSeconds: Readonly<Record<string, number>>
-  /** By process name: the largest resident set. */
+  /** The largest resident set, by process name. */
   readonly peakRssBytes: Readonly<Record<string, number>>
 }
 
-/** The limit that no way of pulling can beat, for one workload and network. */
+/** The lower limit of every way to pull, for one workload and network. */
 export interface FloorRecord {
   readonly workload: string
   readonly network: string
-  /** Create and run, warm, from local overlayfs: the median. */
+  /** Median time of create and run from local overlayfs, warm. */
   readonly warmMs: number
-  /** Compressed size of the bytes that the start really touches. */
+  /** Compressed size of the bytes that the start reads. */
   readonly touchedBytes: number
-  /** Round trips that a pull needs at least. */
+  /** Least number of round trips of a pull. */
   readonly roundTrips: number
-  /** `warmMs`, and the touched bytes and round trips over this network. */
+  /** `warmMs`, plus the time of the touched bytes and of the round trips over this network. */
   readonly totalMs: number
 }
 
 export interface ColdStartResult {
-  /** The command that made it. */
+  /** The command line of the benchmark. */
   readonly command: string
-  /** See `machineLine`. */
+  /** The result of `machineLine`. */
   readonly machine: string
-  /** ISO 8601. */
+  /** Date and time in ISO 8601. */
   readonly date: string
   readonly networks: readonly Network[]
   readonly skipped: readonly { readonly contender: string; readonly reason: string }[]

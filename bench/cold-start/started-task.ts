@@ -1,14 +1,17 @@
-/** A container's task, started with an attached `ctr`: waits until its program is ready, and ends it. */
+/**
+ * A container's task, started with an attached `ctr`. It waits until the task's program is ready,
+ * and ends the task.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Containerd } from '../../test/sandbox/containerd.js'
 import { tryProgram } from '../../test/sandbox/program.js'
 import type { Readiness } from '../workloads/workload.js'
 
-/** A program that is not ready by then never will be. */
+/** A program that is not ready after this time counts as failed. */
 const READY_TIMEOUT_MS = 600_000
 const POLL_MS = 10
-/** A program prints little until it is ready; what comes after this is not looked at. */
+/** Output beyond this size is ignored: a program prints little until it is ready. */
 const MAX_OUTPUT_BYTES = 16 * 1024 ** 2
 
 export class StartedTask {
@@ -48,14 +51,15 @@ export class StartedTask {
     })
   }
 
-  /** Of the attached `ctr`. */
+  /** PID of the attached `ctr`. */
   get ctrPid(): number {
     return this.#ctr.pid ?? -1
   }
 
   /**
-   * Returns when the program is ready, with what must be the same for every contender: what it
-   * printed until its end, the answer, or the line. Throws when it ends before, or takes too long.
+   * Waits until the program is ready. Returns what must be the same for every contender: its output
+   * until its end, the body of the answer, or the line. Throws if the program ends earlier or is
+   * not ready in time.
    */
   async ready(readiness: Readiness): Promise<string> {
     const late = AbortSignal.timeout(READY_TIMEOUT_MS)
@@ -70,7 +74,7 @@ export class StartedTask {
     }
   }
 
-  /** Kills the program, where it runs, and removes the container. */
+  /** Kills the program if it runs, and removes the container. */
   async end(): Promise<void> {
     const kill = this.#containerd.ctrCommand(['tasks', 'kill', '-a', '-s', 'SIGKILL', this.#id])
     await tryProgram(kill, { timeoutMs: 20_000 })
@@ -122,14 +126,16 @@ export class StartedTask {
   }
 }
 
-/** The body of an answer with status 200; undefined for anything else. */
+/**
+ * Requests `url`. Returns the body of an answer with status 200, or undefined for anything else.
+ */
 export async function answerOf(url: string): Promise<string | undefined> {
   try {
     const answer = await fetch(url, { signal: AbortSignal.timeout(10_000) })
     const body = await answer.text()
     return answer.status === 200 ? body : undefined
   } catch {
-    // Nobody listens yet, or closes what it has accepted.
+    // The server does not listen yet, or closes the connection.
     return undefined
   }
 }

@@ -1,39 +1,48 @@
-/** Another way to get a container started from a registry. One file each, all with this interface. */
+/** One way to start a container from a registry. Each contender is one file with this interface. */
 import type { Containerd } from '../../test/sandbox/containerd.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 import type { Workload } from '../workloads/workload.js'
 
-/** An image in the private registry, in the form that a contender pulls. */
+/** An image in the private registry, in the form in which a contender pulls it. */
 export interface PublishedImage {
-  /** To be pulled through the sandbox's proxy. */
+  /** Reference through the sandbox's proxy. */
   readonly reference: string
-  /** Compressed size of what a start reads, where publishing it has found that out. */
+  /** Compressed size of the bytes that a start reads, if publishing has measured it. */
   readonly startupBytes?: number
 }
 
 /** A machine that has seen no image, with the contender's programs running. */
 export interface ContenderMachine {
   readonly containerd: Containerd
-  /** As containerd calls it. */
+  /** Name of the snapshotter in containerd. */
   readonly snapshotter: string
-  /** Everything after the name of the program `puller`, to pull the image and have it unpacked. */
+  /** The arguments of `puller` that pull the image and unpack it. */
   readonly pullArguments: (reference: string) => readonly string[]
-  /** `ctr` with containerd's address already given, or a program of the contender's that does the same. */
+  /**
+   * The command that pulls: `ctr` with containerd's address, or the contender's own equivalent
+   * program.
+   */
   readonly puller: readonly string[]
-  /** Processes that work for the contender, by the name they have in reports; containerd's are added. */
+  /**
+   * PIDs of the contender's processes, by their names in reports. containerd's own process is added
+   * by the caller.
+   */
   readonly processes: () => Readonly<Record<string, number>>
-  /** Ends everything and leaves nothing behind. Idempotent. */
+  /** Ends all programs and removes all files and mounts. Idempotent. */
   readonly close: () => Promise<void>
 }
 
 export interface Contender {
-  /** A word of the command line, a row of the tables. */
+  /** Name on the command line and in the tables. */
   readonly name: string
-  /** Why it cannot be measured here, for a person; undefined where it can. */
+  /**
+   * Returns the reason, for a person, why this contender cannot be measured here, or undefined if
+   * it can.
+   */
   readonly unavailable: () => Promise<string | undefined>
   /**
-   * Publishes the image in this contender's form, with its own tools. `ordinary` is the image as
-   * built, in the registry of the sandbox. Not timed.
+   * Publishes the image in this contender's form, with its own tools. `ordinary` is the reference
+   * of the original image in the sandbox's registry. The time is not measured.
    */
   readonly publish: (
     sandbox: Sandbox,

@@ -1,4 +1,4 @@
-/** Everything that a cold start is measured with. */
+/** All contenders of cold starts. */
 import type { Contender } from './contender.js'
 import { NYDUS } from './nydus.js'
 import { OVERLAYFS } from './overlayfs.js'

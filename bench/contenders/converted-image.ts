@@ -2,7 +2,10 @@ import { join } from 'node:path'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 import { thinctl } from '../../test/sandbox/thin-daemon.js'
 
-/** Makes a thin image of an ordinary one, under the same name and another tag; returns its reference. */
+/**
+ * Converts an ordinary image to a thin image with the same name and another tag. Returns its
+ * reference.
+ */
 export async function convertedImage(
   sandbox: Sandbox,
   ordinary: string,

@@ -3,8 +3,8 @@ import { basename } from 'node:path'
 import { processesUsing } from '../../test/sandbox/processes.js'
 
 /**
- * The processes that work with a directory, by the name of their program or script. Looks at every
- * process of the machine: to be called before the clock starts.
+ * PIDs of the processes that use a directory, by the name of their program or script. This looks at
+ * every process of the machine, so call it before the clock starts.
  */
 export function namedProcesses(directory: string): Record<string, number> {
   const named: Record<string, number> = {}

@@ -1,10 +1,10 @@
 /**
- * nydus-snapshotter with one RAFS v6 filesystem an image, served by nydusd over FUSE. Written from
- * the README and the example configuration of nydus-snapshotter's main branch of July 2026
+ * nydus-snapshotter with one RAFS v6 filesystem for each image, served by nydusd over FUSE. Written
+ * from the README and the example configuration of nydus-snapshotter's main branch of July 2026
  * (misc/snapshotter/config.toml and nydusd-config.fusedev.json; tests/helpers/kind.sh for nydusify)
- * and from nerdctl's command reference; not yet run where the numbers of this project come from.
- * `disable_snapshot_annotations = false` is for CRI only: nerdctl, which the README pulls with,
- * hands the labels that the snapshotter needs to containerd itself.
+ * and from nerdctl's command reference. It has not yet been run on the machine of this project's
+ * figures. `disable_snapshot_annotations = false` is needed for CRI only: the README pulls with
+ * nerdctl, which itself passes containerd the labels that the snapshotter needs.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -50,7 +50,10 @@ export const NYDUS: Contender = {
     }),
 }
 
-/** The example's values, with the scheme of our registry and nothing fetched that nobody reads. */
+/**
+ * The values of the example configuration, except for the scheme of our registry. Prefetching of
+ * data that no program has read is off.
+ */
 const NYDUSD_CONFIG = {
   device: {
     backend: {

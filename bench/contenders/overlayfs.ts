@@ -1,4 +1,4 @@
-/** What everybody has: the ordinary image, pulled and unpacked as a whole. */
+/** Stock containerd: the ordinary image, pulled and unpacked as a whole. */
 import type { Contender } from './contender.js'
 import { ownMachine } from './own-machine.js'
 

@@ -1,11 +1,11 @@
-/** A machine of the sandbox as contenders lend it: stock containerd, with our daemon or without. */
+/** A machine of the sandbox for contenders: stock containerd, with our daemon or without it. */
 import type { ContenderMachine } from './contender.js'
 import { namedProcesses } from './named-processes.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
 /**
- * `ctr` draws its progress every 100 ms, and what it has fetched it unpacks only after the next
- * drawing: every pull would be rounded up to that. With this flag it draws nothing.
+ * `ctr` draws its progress every 100 ms, and unpacks fetched content only after the next drawing.
+ * This would round every pull up to the next 100 ms. With this flag `ctr` draws no progress.
  */
 export const QUIET: readonly string[] = ['--debug']
 

@@ -1,4 +1,4 @@
-/** `thinctl optimize` of a workload, which ends its recording when the program is ready. */
+/** Runs `thinctl optimize` for a workload. The recording ends when the program is ready. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answerOf } from '../cold-start/started-task.js'
@@ -10,12 +10,12 @@ export interface RecordedStartOptions {
   readonly image: string
   readonly destination: string
   readonly database: string
-  /** Of the daemon. */
+  /** Path of the daemon's configuration. */
   readonly config: string
   readonly containerdAddress: string
-  /** As `ctr` takes them. */
+  /** Mounts in the notation of `ctr`. */
   readonly mounts: readonly string[]
-  /** How often the workload is run. */
+  /** Number of times to run the workload. */
   readonly runs: number
 }
 
@@ -23,12 +23,15 @@ const TIMEOUT_MS = 900_000
 const PERIOD_SEC = 600
 const POLL_MS = 10
 
-/** What `thinctl optimize --json` prints, as far as it is used here. */
+/** The output of `thinctl optimize --json`, as far as it is used here. */
 interface OptimizeSummary {
   readonly platforms: readonly { readonly startup: { readonly sizeBytes: number } }[]
 }
 
-/** Returns the stored size of what the start reads. Throws with what thinctl says when it fails. */
+/**
+ * Records and publishes the start. Returns the stored size of the bytes that the start reads. If
+ * thinctl fails, throws an error with its output.
+ */
 export async function recordedStart(options: RecordedStartOptions): Promise<number> {
   const { workload, image, destination, database, config, containerdAddress, mounts, runs } =
     options
@@ -69,9 +72,9 @@ export async function recordedStart(options: RecordedStartOptions): Promise<numb
   }
 }
 
-/** Says that the program is ready as soon as it answers, and waits until it has gone. */
+/** Signals thinctl as soon as the program answers, and waits until the program has gone. */
 async function endWhenAnswered(child: ChildProcess, url: string): Promise<void> {
-  // One that was killed has no exit code.
+  // A killed process has no exit code.
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null
   while (isRunning() && (await answerOf(url)) === undefined) await sleep(POLL_MS)
   child.kill('SIGINT')

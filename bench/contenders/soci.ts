@@ -1,7 +1,8 @@
 /**
  * soci-snapshotter with unmodified layers and an index. Written from the documentation and the
- * configuration of its main branch of August 2026 (docs/cli-usage.md, docs/getting-started.md, config/config.toml) and
- * from nerdctl's command reference; not yet run where the numbers of this project come from.
+ * configuration of its main branch of August 2026 (docs/cli-usage.md, docs/getting-started.md,
+ * config/config.toml) and from nerdctl's command reference. It has not yet been run on the machine
+ * of this project's figures.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +18,7 @@ export const SOCI: Contender = {
   unavailable: () =>
     Promise.resolve(missingPrograms(['soci', 'soci-snapshotter-grpc', 'nerdctl', 'skopeo'])),
   publish: async (sandbox, workload, ordinary) => {
-    // The index is part of the image (its version 2), so that any client finds it.
+    // A version 2 index is part of the image, so that every client finds it.
     const reference = sandbox.reference(`${workload.name}:1-soci`)
     const directory = mkdtempSync(join(sandbox.directory, 'soci-publish-'))
     const [source, target] = [join(directory, 'source'), join(directory, 'target')]

@@ -1,6 +1,6 @@
 /**
- * stargz-snapshotter with eStargz images: as converted, and as optimized for the workload, which is
- * its counterpart of a recorded profile. Configuration and commands as its 0.12 has them.
+ * stargz-snapshotter with eStargz images: one as converted, and one optimized for the workload,
+ * which corresponds to our recorded profile. Configuration and commands are those of version 0.12.
  */
 import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -38,15 +38,15 @@ export const STARGZ_OPTIMIZED: Contender = {
   startMachine,
 }
 
-/** A containerd with the ordinary image. */
+/** A containerd that has pulled the ordinary image. */
 interface Publisher {
-  /** `ctr-remote images`, with its address. */
+  /** The command `ctr-remote images` with containerd's address. */
   readonly images: readonly string[]
-  /** For files. */
+  /** A folder for files of the conversion. */
   readonly directory: string
 }
 
-/** `more` is what the conversion gets to know beyond the image. */
+/** Converts and pushes an image. `more` returns further flags of the conversion. */
 async function publish(
   sandbox: Sandbox,
   ordinary: string,
@@ -68,9 +68,9 @@ async function publish(
 }
 
 /**
- * Runs the workload and writes down the files that it opens, which the conversion then puts first.
- * `optimize` would convert as well, but refuses images in which a layer does not name the directories
- * above its files; it has written its record by then.
+ * Runs the workload and records the files that it opens. The conversion then puts these files
+ * first. `optimize` would also convert, but refuses images in which a layer does not name the
+ * parent directories of its files. By then it has written the record.
  */
 async function recordOf(
   workload: Workload,
@@ -105,7 +105,7 @@ function optimizing(workload: Workload, directory: string): string[] {
   return words
 }
 
-/** Its defaults, but for the registry, which speaks plain HTTP. */
+/** Starts stargz-snapshotter with its defaults, except that the registry speaks plain HTTP. */
 function startMachine(sandbox: Sandbox): ReturnType<Contender['startMachine']> {
   const host = `127.0.0.1:${sandbox.proxy.port}`
   return startForeignMachine(sandbox, {

@@ -1,4 +1,4 @@
-/** The thin image with a startup pack of what recorded starts have read. */
+/** The thin image with a startup pack, made from recorded starts. */
 import { join } from 'node:path'
 import type { Contender, PublishedImage } from './contender.js'
 import { convertedImage } from './converted-image.js'
@@ -15,12 +15,13 @@ export const THIN_PROFILE: Contender = {
   startMachine: (sandbox) => ownMachine(sandbox, 'thin'),
 }
 
-/** Two runs tell which files a workload reads at random. */
+/** Comparing two runs shows which files a workload reads at random. */
 const RUNS = 2
 
 /**
- * Converts the image, records its start on a machine of its own, and publishes it with its startup pack. What
- * a start touches is what one run did, whatever is published.
+ * Converts the image, records its start on a machine of its own, and publishes it with a startup
+ * pack. `startupBytes` always counts what a single run reads, although the published image is made
+ * from several runs.
  */
 export async function optimizedImage(
   sandbox: Sandbox,

@@ -1,4 +1,4 @@
-/** The thin image as converted: nobody has recorded what a start reads, it is guessed. */
+/** The thin image as converted. Its start is not recorded but guessed. */
 import type { Contender } from './contender.js'
 import { convertedImage } from './converted-image.js'
 import { ownMachine } from './own-machine.js'

@@ -1,25 +1,25 @@
-/** One conversion of an image from a registry into the same registry, whoever does it. */
+/** One conversion of an image from a registry into the same registry, by any converter. */
 import { bytesBelow } from '../bytes-below.js'
 import type { LayerSizes } from '../layer-sizes.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
 export interface Conversion {
   readonly elapsedMs: number
-  /** Of the program that converts; the registry's is not in it, nor containerd's. */
+  /** Peak memory of the converting program alone, without the registry and containerd. */
   readonly peakRssBytes: number
-  /** How long each step took, by its name; empty where there is only one. */
+  /** Time of each step by its name. Empty if there is only one step. */
   readonly stepMs: Readonly<Record<string, number>>
 }
 
 export interface ConversionSample {
   readonly megabytesPerSec: number
   readonly peakRssBytes: number
-  /** What the registry has more of afterwards ÷ the image's gzip layers. */
+  /** Bytes that the registry has gained ÷ bytes of the image's gzip layers. */
   readonly storedShare: number
   readonly stepMs: Readonly<Record<string, number>>
 }
 
-/** Measures `convert` by what the registry has before and after it. */
+/** Runs `convert`, and measures the registry's storage before and after it. */
 export async function sampleOf(
   sandbox: Sandbox,
   layers: LayerSizes,
@@ -36,7 +36,7 @@ export async function sampleOf(
   }
 }
 
-/** Samples as the columns of a report's row. */
+/** Turns samples into the columns of a report's row. */
 export function columnsOf(samples: readonly ConversionSample[]): Record<string, number[]> {
   const steps = Object.keys(samples[0]?.stepMs ?? {})
   return {

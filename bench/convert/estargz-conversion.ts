@@ -1,7 +1,8 @@
 /**
- * The same image to eStargz, by stargz-snapshotter's own converter. It works on containerd's content
- * store: what `thinctl convert` does in one program takes a fetch, a conversion and a push here, and
- * all three count. Starting containerd does not, and nothing is unpacked into a snapshotter.
+ * Converts the same image to eStargz with stargz-snapshotter's own converter, which works on
+ * containerd's content store. `thinctl convert` is one program; here it takes a fetch, a conversion
+ * and a push, and all three are counted. Starting containerd is not counted, and nothing is
+ * unpacked into a snapshotter.
  */
 import type { Conversion } from './conversion.js'
 import { missingPrograms } from '../contenders/foreign/missing-programs.js'
@@ -9,17 +10,17 @@ import { withPublisher } from '../contenders/foreign/publisher.js'
 import { measureProgram } from '../measured-program.js'
 import type { Sandbox } from '../../test/sandbox/sandbox.js'
 
-/** What is counted, for the report. */
+/** Description of what is counted, for the report. */
 export const ESTARGZ_METHOD =
   'estargz: ctr content fetch, ctr-remote images convert --estargz --oci, ctr images push, all three ' +
   'counted, with a containerd that is running and empty; its peak memory is that of ctr-remote alone'
 
-/** Why it cannot be measured here, if it cannot. */
+/** Returns the reason why this cannot be measured here, or undefined if it can. */
 export function estargzUnavailable(): string | undefined {
   return missingPrograms(['ctr-remote', 'ctr', 'containerd'])
 }
 
-/** Converts `source`, a reference into the sandbox's registry, to `target` in the same registry. */
+/** Converts `source`, a reference in the sandbox's registry, to `target` in the same registry. */
 export function convertToEstargz(
   sandbox: Sandbox,
   source: string,

@@ -1,4 +1,7 @@
-/** What every contender received until every workload was ready, over one network: dots on a logarithmic scale. */
+/**
+ * The bytes that each contender received until each workload was ready, over one network: dots on a
+ * logarithmic scale.
+ */
 import { type Figures, networkText } from './figures.js'
 import { fileWordOf } from './file-word.js'
 import { BAR_ICON, FAINT, FONT, INK, PAPER, RULE, lookOf, titleOf } from './palette.js'
@@ -86,7 +89,7 @@ function dots(figures: Figures, network: string, contender: string): object {
   }
 }
 
-/** A logarithm has no place for nothing. */
+/** A logarithmic axis has no place for 0. */
 function dot(bytes: number | undefined, workload: string): readonly object[] {
   return bytes === undefined || bytes <= 0 ? [] : [{ value: [bytes / 1e6, workload] }]
 }

@@ -1,10 +1,13 @@
-/** What has to be known about the figures before they are believed. */
+/** The conditions of the measurement, which a reader must know to judge the figures. */
 import type { Figures } from './figures.js'
 import type { ColdStartResult } from '../cold-start/start-record.js'
 
 const MOST_MISSING_LISTED = 12
 
-/** Sentences: how it was measured, who was not, what is missing. */
+/**
+ * Sentences: how the figures were measured, which contenders were not measured, and what is
+ * missing.
+ */
 export function conditionsOf(result: ColdStartResult, figures: Figures): readonly string[] {
   const missing = figures.missing()
   const hidden = missing.length - MOST_MISSING_LISTED

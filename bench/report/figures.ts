@@ -1,4 +1,4 @@
-/** The figures of a benchmark: what its single starts say together, whatever of them is there. */
+/** The figures of a benchmark, computed from its single starts, even if some starts are missing. */
 import type {
   ColdStartResult,
   FloorRecord,
@@ -11,7 +11,7 @@ import { type Summary, geometricMeanOf, medianOf, summaryOf } from '../statistic
 export interface Cell {
   readonly starts: readonly StartRecord[]
   readonly totalMs: Summary
-  /** Medians, each of its own: they need not add up to that of the total. */
+  /** Each is a median of its own, so they need not add up to the median of the total. */
   readonly pullMs: number
   readonly createMs: number
   readonly runMs: number
@@ -20,15 +20,18 @@ export interface Cell {
   readonly receivedBytes: number
 }
 
-/** Known contenders come in this order, others after them: what it is measured against first, then what is ours. */
+/**
+ * Known contenders come in this order, and others after them. Ours come last, after those that they
+ * are measured against.
+ */
 const ORDER = ['overlayfs', 'stargz', 'nydus', 'soci', 'thin', 'thin-profile']
 
 export class Figures {
-  /** The networks over which anything was started. */
+  /** The networks over which there was any start. */
   readonly networks: readonly Network[]
   readonly workloads: readonly string[]
   readonly contenders: readonly string[]
-  /** The most runs that a cell has: what the others should have. */
+  /** The largest number of runs of a cell. A complete benchmark has this number in every cell. */
   readonly runs: number
   readonly #cells = new Map<string, Cell>()
   readonly #floors = new Map<string, FloorRecord>()
@@ -59,13 +62,17 @@ export class Figures {
     return this.#floors.get(keyOf(network, workload))
   }
 
-  /** The median total; `floor` is a contender here. Undefined where it was not measured. */
+  /**
+   * The median total. `floor` counts as a contender here. Undefined if there was no measurement.
+   */
   totalMs(network: string, workload: string, contender: string): number | undefined {
     if (contender === 'floor') return this.floor(network, workload)?.totalMs
     return this.cell(network, workload, contender)?.totalMs.median
   }
 
-  /** How many times longer the one takes than the other. Undefined where either was not measured. */
+  /**
+   * The total of `over` divided by the total of `under`. Undefined if one of them was not measured.
+   */
   ratio(
     network: string,
     workload: string,
@@ -76,14 +83,14 @@ export class Figures {
     return above === undefined || below === undefined ? undefined : above / below
   }
 
-  /** Over the workloads that have this ratio. */
+  /** The geometric mean of the ratio over the workloads that have it. */
   meanRatio(network: string, pair: readonly [string, string]): number | undefined {
     return geometricMeanOf(
       this.workloads.flatMap((workload) => this.ratio(network, workload, pair) ?? []),
     )
   }
 
-  /** The workloads that all these contenders have started over all these networks. */
+  /** The workloads that each of these contenders has started over each of these networks. */
   common(networks: readonly string[], contenders: readonly string[]): readonly string[] {
     return this.workloads.filter((workload) =>
       networks.every((network) =>
@@ -92,7 +99,7 @@ export class Figures {
     )
   }
 
-  /** What an interrupted benchmark has not measured, for a person; empty when it is complete. */
+  /** The measurements that an interrupted benchmark lacks, as text. Empty if it is complete. */
   missing(): readonly string[] {
     return this.networks.flatMap(({ name }) =>
       this.workloads.flatMap((workload) =>
@@ -129,7 +136,7 @@ function rankOf(contender: string): number {
   return rank === -1 ? ORDER.length : rank
 }
 
-/** `10 ms, 100 Mbit/s`. */
+/** A network as text, such as `10 ms, 100 Mbit/s`. */
 export function networkText({ name, roundTripMs, bitsPerSecond }: Network): string {
   if (bitsPerSecond === undefined) return roundTripMs === 0 ? name : `${roundTripMs} ms`
   const megabits = bitsPerSecond / 1e6

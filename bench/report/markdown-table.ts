@@ -1,6 +1,8 @@
 /** Tables and figures as text. */
 
-/** A markdown table, columns padded to one width each; the first to the left, the others to the right. */
+/**
+ * A markdown table. Each column is padded to one width, the first aligned left, the others right.
+ */
 export function markdownTable(
   head: readonly string[],
   rows: readonly (readonly string[])[],

@@ -1,11 +1,11 @@
-/** The report as markdown: conditions first, then the tables of every network. */
+/** The report as markdown: first the conditions, then the tables of every network. */
 import { conditionsOf } from './conditions.js'
 import { Figures } from './figures.js'
 import { markdownTable } from './markdown-table.js'
 import { sectionsOf } from './sections.js'
 import type { ColdStartResult } from '../cold-start/start-record.js'
 
-/** Renders whatever is there: an interrupted benchmark says what it lacks. */
+/** Renders the results that exist. The report of an interrupted benchmark says what is missing. */
 export function markdownOf(result: ColdStartResult): string {
   const figures = new Figures(result)
   const lines = ['# Cold start', '', `\`${result.command}\`, ${result.date}  `, result.machine, '']
@@ -20,7 +20,7 @@ export function markdownOf(result: ColdStartResult): string {
   return `${lines.join('\n')}\n`
 }
 
-/** A bar would end a cell, a line feed the table. */
+/** Escapes text for a cell: a bar would end the cell, and a line feed would end the table. */
 function escaped(text: string): string {
   return text
     .replaceAll('|', '\\|')

@@ -1,4 +1,6 @@
-/** The report as one HTML file: it loads nothing, and is readable in light and in dark. */
+/**
+ * The report as one HTML file. It loads nothing from elsewhere and has a light and a dark style.
+ */
 import { conditionsOf } from './conditions.js'
 import type { Figures } from './figures.js'
 import { type Section, sectionsOf } from './sections.js'
@@ -30,7 +32,10 @@ tbody tr:nth-child(even) { background: var(--stripe) }
 tfoot th, tfoot td { font-weight: 600; border-top: 2px solid var(--rule) }
 `
 
-/** `charts`: those of a network by its name, and under `''` those of all networks. */
+/**
+ * `charts` has the charts of each network under the network's name, and those of all networks under
+ * `''`.
+ */
 export function pageOf(
   result: ColdStartResult,
   figures: Figures,

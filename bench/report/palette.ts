@@ -1,16 +1,19 @@
-/** Colours that stay apart for colour-blind readers too: Okabe and Ito's, one for each contender in every chart. */
+/**
+ * Colours that colour-blind readers can tell apart (Okabe and Ito's). A contender has the same
+ * colour in every chart.
+ */
 
 export const INK = '#1f2328'
 export const FAINT = '#59636e'
 export const RULE = '#d1d9e0'
 export const PAPER = '#ffffff'
 export const FONT = 'Helvetica, Arial, sans-serif'
-/** For what is a line across in a chart. */
+/** Icon of lines across a chart. */
 export const BAR_ICON = 'path://M0,0h3v14h-3z'
 
 export interface Look {
   readonly color: string
-  /** A second difference, as echarts calls it. */
+  /** The contender's symbol, as echarts names it: a second difference besides the colour. */
   readonly symbol: string
 }
 
@@ -28,7 +31,9 @@ const OTHERS: readonly Look[] = [
   { color: '#b8a900', symbol: 'arrow' },
 ]
 
-/** The same for the same name; the contenders that are not known share what is left. */
+/**
+ * The look of a contender, the same for the same name. Unknown contenders share the other looks.
+ */
 export function lookOf(contender: string, contenders: readonly string[]): Look {
   const known = Object.hasOwn(KNOWN, contender) ? KNOWN[contender] : undefined
   const strangers = contenders.filter((name) => !Object.hasOwn(KNOWN, name))
@@ -36,7 +41,7 @@ export function lookOf(contender: string, contenders: readonly string[]): Look {
   return known ?? other ?? { color: INK, symbol: 'rect' }
 }
 
-/** Mixed with white: 1 is the colour itself. */
+/** Mixes a colour with white. At a share of 1 it is the colour itself. */
 export function tinted(color: string, share: number): string {
   const part = (from: number): string =>
     Math.round(255 + (parseInt(color.slice(from, from + 2), 16) - 255) * share)

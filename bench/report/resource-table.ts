@@ -1,4 +1,4 @@
-/** What a start costs the machine: processor time and memory of every process that takes part. */
+/** The costs of a start for the machine: processor time and memory of every process involved. */
 import type { Cell, Figures } from './figures.js'
 import { significant } from './markdown-table.js'
 import type { Table } from './table.js'
@@ -31,7 +31,7 @@ function processesOf({ starts }: Cell): readonly string[] {
   ])
 }
 
-/** A process that a start did not have has used no time. */
+/** If a start did not have the process, it counts as 0 seconds. */
 function meanCpuSeconds(cells: readonly Cell[], name: string): number {
   const medians = cells.map(({ starts }) =>
     medianOf(starts.map(({ cpuSeconds }) => cpuSeconds[name] ?? 0)),

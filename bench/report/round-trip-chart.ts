@@ -1,4 +1,4 @@
-/** How the time until ready grows with the distance of the registry: one curve for each contender. */
+/** The time until ready by round-trip time of the network: one curve for each contender. */
 import { type Figures, networkText } from './figures.js'
 import { FAINT, FONT, INK, PAPER, RULE, lookOf, titleOf } from './palette.js'
 import { seconds } from './sections.js'
@@ -8,7 +8,10 @@ import { geometricMeanOf } from '../statistics.js'
 const WIDTH_PX = 960
 const HEIGHT_PX = 460
 
-/** Undefined where there is nothing to compare: fewer than two networks, or no workload that went over all of them. */
+/**
+ * Returns undefined if there is nothing to compare: fewer than two networks, or no workload that
+ * was started over all of them.
+ */
 export function roundTripChart(figures: Figures): Chart | undefined {
   const networks = [...figures.networks].sort((a, b) => a.roundTripMs - b.roundTripMs)
   const names = networks.map(({ name }) => name)
@@ -82,7 +85,7 @@ function curve(
     itemStyle: { color: look.color },
     lineStyle: { color: look.color, width: 2.5, type: isFloor ? 'dashed' : 'solid' },
     data: points,
-    // Written at the end of the curve: nobody has to look up colours in a legend.
+    // The label stands at the end of the curve, so that readers need no legend.
     endLabel: {
       show: true,
       color: look.color,

@@ -1,4 +1,7 @@
-/** The tables of the report, as cells of text: markdown and HTML are two ways to write them down. */
+/**
+ * The tables of the report, as cells of text. markdown.ts and page.ts render them as markdown and
+ * HTML.
+ */
 import { type Figures, networkText } from './figures.js'
 import { resourceTable } from './resource-table.js'
 import { significant } from './markdown-table.js'
@@ -6,14 +9,14 @@ import type { Table } from './table.js'
 import type { Network } from '../cold-start/start-record.js'
 import { geometricMeanOf } from '../statistics.js'
 
-/** Everything about one network. */
+/** The tables of one network. */
 export interface Section {
   readonly network: Network
   readonly title: string
   readonly tables: readonly Table[]
 }
 
-/** Numerator and denominator of the ratios that are looked at. */
+/** Numerator and denominator of the ratios in the report. */
 const RATIOS = [
   ['overlayfs', 'thin-profile'],
   ['thin-profile', 'floor'],
@@ -98,7 +101,10 @@ function trafficTable(figures: Figures, network: string): Table {
   }
 }
 
-/** Hundredths up to ten seconds, fewer above: a start is not measured more exactly. */
+/**
+ * Seconds as text, with two decimals up to ten seconds and fewer above: a start is not measured
+ * more exactly.
+ */
 export function seconds(ms: number | undefined): string {
   if (ms === undefined) return '-'
   if (ms >= 100_000) return (ms / 1000).toFixed(0)

@@ -1,4 +1,7 @@
-/** Pull, create and run of every workload by every contender over one network: one small chart for each workload. */
+/**
+ * Pull, create and run of each workload by each contender over one network: one small chart for
+ * each workload.
+ */
 import { type Figures, networkText } from './figures.js'
 import { BAR_ICON, FAINT, FONT, INK, PAPER, RULE, lookOf, tinted, titleOf } from './palette.js'
 import { seconds } from './sections.js'
@@ -10,13 +13,13 @@ const COLUMNS = 3
 const WIDTH_PX = 960
 const HEAD_PX = 100
 const BAR_PX = 16
-/** Title above and air below the bars of one workload. */
+/** Height of the title above and of the space below the bars of one workload. */
 const PANEL_EXTRA_PX = 44
-/** Room for the names at the left, and for the figures at the right of the bars. */
+/** Width of the names left of the bars, and of the figures right of them. */
 const NAMES_PX = 92
 const FIGURES_PX = 46
 
-/** Share of the contender's colour. */
+/** `tint` is the share of the contender's colour; the rest is white. */
 const PHASES = [
   { name: 'pull', field: 'pullMs', tint: 1 },
   { name: 'create', field: 'createMs', tint: 0.65 },
@@ -91,7 +94,7 @@ export function startChart(figures: Figures, network: Network): Chart {
   }
 }
 
-/** Greys for the phases: every contender has shades of its own colour. */
+/** The legend shows the phases in greys, because every contender has shades of its own colour. */
 function legend(): object {
   return {
     left: 16,
@@ -112,7 +115,10 @@ function legend(): object {
   }
 }
 
-/** The three phases of a workload, the total at the end of the bar, the floor across all bars. */
+/**
+ * The three phases of a workload as bars, the total at the end of the bar, and the floor as a line
+ * across all bars.
+ */
 function panelSeries(
   figures: Figures,
   network: string,
@@ -165,7 +171,10 @@ function panelSeries(
   return [...bars, totals]
 }
 
-/** Medians of the phases may add up to more than the median of the total. */
+/**
+ * Returns the longest bar. It is the sum of the phases, whose medians may add up to more than the
+ * median of the total.
+ */
 function longestMs(figures: Figures, network: string, workload: string): number {
   const sums = figures.contenders.map((contender) => {
     const cell = figures.cell(network, workload, contender)

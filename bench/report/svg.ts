@@ -1,7 +1,10 @@
 /** Charts drawn by echarts, without a browser. */
 import { createRequire } from 'node:module'
 
-/** What is used of echarts. Its own types need those of the DOM, which no other part of this project has. */
+/**
+ * The part of echarts that is used here. Its own types need the types of the DOM, which no other
+ * part of this project uses.
+ */
 interface Echarts {
   readonly init: (
     dom: null,
@@ -15,19 +18,22 @@ interface Echarts {
 }
 
 export interface Chart {
-  /** Of the file, without an extension; letters that a file name and an XML id both take. */
+  /**
+   * Name of the file without extension. It has only letters that a file name and an XML id both
+   * allow.
+   */
   readonly name: string
-  /** For who does not see it. */
+  /** Description for readers who cannot see the chart. */
   readonly description: string
   readonly widthPx: number
   readonly heightPx: number
-  /** As echarts takes it. */
+  /** The option object of echarts. */
   readonly option: object
 }
 
 const require = createRequire(import.meta.url)
 
-/** The same bytes for the same chart. */
+/** Draws a chart as SVG. The same chart gives the same bytes. */
 export function svgOf({ name, description, widthPx, heightPx, option }: Chart): string {
   const echarts = require('echarts') as Echarts
   const drawing = echarts.init(null, null, {
@@ -38,8 +44,9 @@ export function svgOf({ name, description, widthPx, heightPx, option }: Chart): 
   })
   try {
     drawing.setOption({ animation: false, ...option })
-    // Ids count up over all drawings of a process: named after the chart they are always the same,
-    // and several charts fit on one page. What happens under a pointer is half of the bytes.
+    // echarts counts ids up over all drawings of a process. Ids named after the chart are always
+    // the same, and allow several charts on one page. Styles and attributes for the mouse pointer
+    // are removed, because they are half of the bytes.
     const svg = drawing
       .renderToSVGString()
       .replaceAll(/\bzr\d+-/g, `${name}-`)

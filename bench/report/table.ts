@@ -3,6 +3,6 @@ export interface Table {
   readonly title: string
   readonly head: readonly string[]
   readonly rows: readonly (readonly string[])[]
-  /** What the rows have in common. */
+  /** Rows that summarize the other rows. */
   readonly foot: readonly (readonly string[])[]
 }

@@ -11,9 +11,9 @@ import { type Chart, svgOf } from './svg.js'
 import type { ColdStartResult } from '../cold-start/start-record.js'
 
 /**
- * Writes `report.html`, `report.md` and every chart as `NAME.svg`: `starts-NETWORK`, `bytes-NETWORK`
- * and, where there are several networks, `round-trips`. Makes the folder; replaces what it holds
- * under these names. The same result gives the same bytes.
+ * Writes `report.html`, `report.md` and every chart as `NAME.svg`: `starts-NETWORK`,
+ * `bytes-NETWORK` and, if there are several networks, `round-trips`. Creates the folder if it is
+ * missing, and replaces files with these names. The same result gives the same bytes.
  */
 export async function writeReport(result: ColdStartResult, folder: string): Promise<void> {
   const figures = new Figures(result)

@@ -1,6 +1,7 @@
 /**
- * What the official images of languages start from, in the same steps: a base, programs that fetch,
- * programs that check out sources, and the compilers and libraries that modules of a language want.
+ * The base images of the official images of languages, in the same steps: a base, programs that
+ * fetch, programs that check out sources, and compilers and libraries for the modules of a
+ * language.
  */
 import type { DebianImage } from '../../test/sandbox/images/debian-image.js'
 
@@ -10,7 +11,7 @@ const CURL: DebianImage = {
   command: ['/bin/sh'],
 }
 
-/** For languages that bring a compiler of their own. */
+/** The base for languages with a compiler of their own. */
 export const SOURCE_CONTROL_IMAGE: DebianImage = {
   name: 'source-control',
   from: CURL,
@@ -18,7 +19,7 @@ export const SOURCE_CONTROL_IMAGE: DebianImage = {
   command: ['/bin/sh'],
 }
 
-/** For languages whose modules are compiled from C. */
+/** The base for languages whose modules are compiled from C. */
 export const BUILDPACK_IMAGE: DebianImage = {
   name: 'buildpack',
   from: SOURCE_CONTROL_IMAGE,

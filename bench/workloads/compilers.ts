@@ -1,10 +1,10 @@
-/** Compilers that make a program that says hello, and run it. */
+/** Compilers that compile and run a program that prints "hello". */
 import { BUILDPACK_IMAGE, SOURCE_CONTROL_IMAGE } from './buildpack-images.js'
 import { debianWorkload } from './debian-workload.js'
 import type { Workload } from './workload.js'
 import type { DebianImage } from '../../test/sandbox/images/debian-image.js'
 
-/** A shell's command line. */
+/** A command that runs `line` in a shell. */
 function shell(line: string): string[] {
   return ['sh', '-c', line]
 }
@@ -43,7 +43,8 @@ export const JAVA: Workload = debianWorkload(
       ...['bzip2', 'ca-certificates-java', 'fontconfig', 'libfreetype6', 'p11-kit'],
       ...['openjdk-17-jdk-headless', 'unzip', 'xz-utils'],
     ],
-    // dpkg-divert and alternatives of Java look for the directories of manual pages.
+    // Java's packages need this directory: their dpkg-divert and alternatives use the directories
+    // of manual pages.
     before: ['mkdir -p /usr/share/man/man1'],
     command: ['jshell'],
   },
@@ -57,7 +58,7 @@ export const JAVA: Workload = debianWorkload(
   },
 )
 
-/** Compilers of four languages and what they need: 2 GB of programs, libraries and sources. */
+/** Compilers of five languages and what they need: 2 GB of programs, libraries and sources. */
 export const COMPILERS_IMAGE: DebianImage = {
   name: 'compilers',
   packages: ['ghc', 'golang-go', 'openjdk-17-jdk-headless', 'rustc', 'clang'],

@@ -1,4 +1,4 @@
-/** Databases that make their files when they start for the first time, as their official images do. */
+/** Databases that create their files at their first start, as in their official images. */
 import { debianWorkload } from './debian-workload.js'
 import type { Workload } from './workload.js'
 
@@ -23,13 +23,14 @@ exec "$@"
 export const POSTGRESQL: Workload = debianWorkload(
   {
     name: 'postgresql',
-    // The package would make a database of its own while it is installed.
+    // Otherwise the package would create a database during its installation.
     before: [
       'apt-get -qy --no-install-recommends install postgresql-common locales',
       "sed -i 's/^#\\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf",
       'localedef -i en_US -c -f UTF-8 -A /usr/share/locale/locale.alias en_US.UTF-8',
     ],
-    // A key of this build's own, under the name of the machine that built it.
+    // Remove the certificate and key that this build has generated in the name of the building
+    // machine.
     after: [
       'find /etc/ssl/certs -lname ssl-cert-snakeoil.pem -delete',
       'rm -f /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/ssl/private/ssl-cert-snakeoil.key',
@@ -67,7 +68,7 @@ export const MARIADB: Workload = debianWorkload(
   {
     name: 'mariadb',
     packages: ['ca-certificates', 'gosu', 'mariadb-backup', 'mariadb-server', 'pwgen', 'tzdata'],
-    // The package makes a database while it is installed.
+    // The package creates a database during its installation.
     after: ['rm -rf /var/lib/mysql', 'install -d -o mysql -g mysql /var/lib/mysql'],
     files: { [ENTRYPOINT]: MARIADB_ENTRYPOINT },
     command: [ENTRYPOINT_NAME, 'mariadbd'],

@@ -1,4 +1,4 @@
-/** Interpreters that say hello, each on what its official image stands on. */
+/** Interpreters that print "hello", each on the base of its official image. */
 import { BUILDPACK_IMAGE } from './buildpack-images.js'
 import { debianWorkload } from './debian-workload.js'
 import type { Workload } from './workload.js'
@@ -36,7 +36,10 @@ export const PHP: Workload = debianWorkload(
   { command: ['php', '-r', 'echo "hello\\n";'] },
 )
 
-/** The imports of a program that learns: hundreds of modules, libraries of a hundred megabytes. */
+/**
+ * The imports of a machine learning program: hundreds of modules, and libraries of a hundred
+ * megabytes.
+ */
 export const MACHINE_LEARNING: Workload = debianWorkload(
   {
     name: 'machine-learning',

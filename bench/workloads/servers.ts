@@ -1,9 +1,15 @@
-/** Servers that are ready when they answer, or say so. Each has a port of its own on the loopback. */
+/**
+ * Servers. Each is ready when it answers or prints that it is ready. Each has its own port on the
+ * loopback interface.
+ */
 import { BUILDPACK_IMAGE } from './buildpack-images.js'
 import { debianWorkload } from './debian-workload.js'
 import type { Workload } from './workload.js'
 
-/** Below those that Linux gives to connections: one of them would be in a server's way now and then. */
+/**
+ * Ports below Linux's range for outgoing connections. A connection might occupy a port in that
+ * range before the server listens on it.
+ */
 const PORTS = { node: 27_080, nginx: 27_081, apache: 27_082, redis: 27_083 }
 
 function urlOf(port: number): string {

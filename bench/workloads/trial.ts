@@ -1,4 +1,7 @@
-/** Runs a workload from an image that containerd has, until it is ready: does it do what it is for? */
+/**
+ * Runs a workload until it is ready, from an image that containerd has, to check that the workload
+ * does its task.
+ */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,18 +17,21 @@ export interface TrialOptions {
   readonly containerd: Containerd
   readonly reference: string
   readonly snapshotter: string
-  /** Where the sources are written to. */
+  /** Directory to which the workload's sources are written. */
   readonly directory: string
 }
 
 export interface Trial {
-  /** From `ctr run` until it was ready. */
+  /** Time from `ctr run` until the workload was ready. */
   readonly readyMs: number
-  /** What the program printed until then, or the body that it answered. */
+  /** The output of a program that ended, the line that was awaited, or the body of the answer. */
   readonly output: string
 }
 
-/** Throws, with what the program printed, when it ends otherwise or is not ready within three minutes. */
+/**
+ * Runs a workload. Throws an error with the program's output if the program fails or is not ready
+ * within three minutes.
+ */
 export async function tryWorkload(workload: Workload, options: TrialOptions): Promise<Trial> {
   const { containerd, reference, snapshotter } = options
   const { command, ready } = workload
@@ -41,12 +47,13 @@ export async function tryWorkload(workload: Workload, options: TrialOptions): Pr
     const output = await untilReady(ready, container.logFile, startedMs + READY_TIMEOUT_MS)
     return { readyMs: performance.now() - startedMs, output }
   } finally {
-    // It has done its task: a first process that ignores SIGTERM is not waited for.
+    // The program has done its task, so its SIGTERM handling is not awaited: the first process of a
+    // container may ignore SIGTERM.
     await containerd.remove(container, 500)
   }
 }
 
-/** Flags of `ctr run`; writes the workload's sources below `directory`. */
+/** Returns the flags of `ctr run`. Writes the workload's sources below `directory`. */
 function runFlags(workload: Workload, directory: string): string[] {
   const { name, env, hostNetwork } = workload
   const flags = env.flatMap((setting) => ['--env', setting])
@@ -68,7 +75,7 @@ async function untilReady(
   throw new Error(`not ready in time; it printed:\n${readFileSync(logFile, 'utf8').slice(-4000)}`)
 }
 
-/** The first line with `text` in it. */
+/** Returns the first line of the log that contains `text`. */
 function printed(logFile: string, text: string): string | undefined {
   const lines = readFileSync(logFile, 'utf8').split('\n')
   return lines.find((line) => line.includes(text))

@@ -1,4 +1,4 @@
-/** Everything that a cold start is measured with, from the smallest image to the largest. */
+/** All workloads of cold starts, from the smallest image to the largest. */
 import { COMPILERS, GCC, GOLANG, JAVA } from './compilers.js'
 import { MARIADB, POSTGRESQL } from './databases.js'
 import { MACHINE_LEARNING, PERL, PHP, PYTHON, RUBY } from './interpreters.js'

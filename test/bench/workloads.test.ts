@@ -1,4 +1,4 @@
-/** The tasks of the benchmark, with the smallest image: each way of being ready. */
+/** Tests the workloads of the benchmark with the smallest image, and each way to be ready. */
 import assert from 'node:assert/strict'
 import { tryWorkload } from '../../bench/workloads/trial.js'
 import type { Workload } from '../../bench/workloads/workload.js'

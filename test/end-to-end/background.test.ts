@@ -1,4 +1,4 @@
-/** Images that are completed in the background: they outlive their registry. */
+/** Tests that images that are completed in the background outlive their registry. */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dropCaches } from '../../bench/drop-caches.js'
@@ -98,7 +98,7 @@ async function isIn(state: BackgroundStatus['state'], machine: Machine): Promise
   const deadlineMs = performance.now() + 60_000
   for (;;) {
     const { background, trees } = await statusOf(machine)
-    // Right after a pull there is a moment in which nothing is known to be done.
+    // Right after a pull, the state is `done` until the new work is known.
     if (background.state === state) return
     if (performance.now() > deadlineMs) {
       throw new Error(`${background.state}, ${trees.length} trees\n${machine.daemon.log()}`)
@@ -107,7 +107,10 @@ async function isIn(state: BackgroundStatus['state'], machine: Machine): Promise
   }
 }
 
-/** containerd waits up to a few seconds before it tries a daemon again that it has lost. */
+/**
+ * Waits until containerd uses the daemon again. After losing it, containerd waits a few seconds
+ * before it reconnects.
+ */
 async function hasReconnected({ containerd }: Machine): Promise<void> {
   const deadlineMs = performance.now() + 30_000
   for (;;) {

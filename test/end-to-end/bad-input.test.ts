@@ -1,7 +1,7 @@
 /**
- * What a user sees when the store is gone, incomplete or wrong: an error for the file concerned,
- * a line in the log that says what and where, and nothing wrong ever. When the store is right
- * again, the same read succeeds.
+ * Tests what a user sees when the store is gone, incomplete or wrong: an error for the affected
+ * file, and a log line that names the fault and the place. Wrong bytes are never shown. When the
+ * store is right again, the same read succeeds.
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -15,7 +15,7 @@ import { thinctl } from '../sandbox/thin-daemon.js'
 import { logged } from './daemon-log.js'
 import { type ImagePair, publish } from './thin-images.js'
 
-/** Faults must end soon here; the defaults leave a store a minute. */
+/** Short limits, so that faults end soon. By default a store has a minute. */
 const IMPATIENT = [
   '[fetch]',
   'attempts = 2',
@@ -23,19 +23,22 @@ const IMPATIENT = [
   'stall_timeout = "1s"',
   'deadline = "3s"',
 ]
-/** The deadline above, the retries after a frame that does not verify, and a slow machine. */
+/**
+ * Allows for the deadline above, the retries after a frame that does not verify, and a slow
+ * machine.
+ */
 const LONGEST_FAILURE_MS = 30_000
 
-/** A file that no pull and no start touches. */
+/** A file that neither a pull nor a start reads. */
 const FILE = 'usr/lib/python3.11/turtle.py'
 
-/** What it returns is awaited. */
+/** Undoes a fault. Its result is awaited. */
 type Mend = () => unknown
 
 interface PackFault {
-  /** Breaks the pack's file or the way to it; returns how to mend it. Both may take their time. */
+  /** Breaks the pack's file or the way to it. Returns the function that undoes this. */
   readonly inflict: (path: string, sandbox: Sandbox) => Mend | Promise<Mend>
-  /** What the log must say beside the pack's digest. */
+  /** The log must have a line that matches, in addition to the pack's digest. */
   readonly says: RegExp
 }
 
@@ -81,7 +84,10 @@ const PACK_FAULTS: Record<string, PackFault> = {
   },
 }
 
-/** In every 512 bytes, so that whichever frame a file is in, it is wrong. */
+/**
+ * Flips one bit in every 512 bytes, so that every frame is wrong. Returns the function that
+ * restores the file.
+ */
 function flipBits(path: string): () => void {
   const good = readFileSync(path)
   const bad = Buffer.from(good)
@@ -108,7 +114,9 @@ describe('a store at fault', function () {
     await sandbox.close()
   })
 
-  /** A machine that has pulled the image and read nothing of it, with the image's tree mounted. */
+  /**
+   * Starts a machine that has pulled the image and read no file of it, and mounts the image's tree.
+   */
   async function coldMachine(): Promise<{ machine: Machine; root: string }> {
     const machine = await sandbox.startMachine({ daemonConfig: IMPATIENT })
     await machine.containerd.pull(pair.thin, 'thin')
@@ -120,7 +128,7 @@ describe('a store at fault', function () {
   for (const [name, fault] of Object.entries(PACK_FAULTS)) {
     it(`${name} costs the file concerned an EIO, is logged, and is over when the store is right again`, async () => {
       const { machine, root } = await coldMachine()
-      // What is read before the fault is there during the fault.
+      // A file that was read before the fault must be readable during the fault.
       const os = await readFile(join(root, 'etc/os-release'))
       const pack = packOf(machine, FILE)
       const mend = await fault.inflict(sandbox.registry.blobPath(pack), sandbox)
@@ -129,7 +137,7 @@ describe('a store at fault', function () {
         await assert.rejects(readFile(join(root, FILE)), { code: 'EIO' })
         assert.ok(performance.now() - startedAtMs < LONGEST_FAILURE_MS)
         assert.deepEqual(await readFile(join(root, 'etc/os-release')), os)
-        // The line comes through two processes: the reader may have its error before.
+        // The log line passes through two processes, so the reader's error may come first.
         await logged(machine, pack)
         assert.match(machine.daemon.log(), fault.says)
       } finally {
@@ -183,7 +191,7 @@ function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex')
 }
 
-/** The pack that holds the first byte of a file, by the index that the machine has pulled. */
+/** Digest of the pack with a file's first byte, from the index that the machine has pulled. */
 function packOf(machine: Machine, path: string): string {
   const indexes = join(machine.directory, 'thin/root/trees/indexes/sha256')
   const [name = ''] = readdirSync(indexes)

@@ -1,4 +1,7 @@
-/** Containers of thin images, started by stock ctr, do what those of the original images do. */
+/**
+ * Tests that containers of thin images, started by stock ctr, work like those of the original
+ * images.
+ */
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -80,7 +83,7 @@ describe('a container of a thin image', function () {
     await daemon.stopProgram()
     await daemon.startProgram()
     assert.equal(await page(container), before)
-    // Nothing has read these files before: they come through the daemon that was started again.
+    // No program has read these files before, so they come through the restarted daemon.
     const sums = ['sh', '-c', 'cd /usr/share && find perl5 -type f | sort | xargs -r md5sum']
     const { stdout } = await containerd.exec(container, sums)
     const expected = await containerd.run(await pullOrdinary('nginx'), sums, {
@@ -147,14 +150,17 @@ describe('a container of a thin image', function () {
   }
 })
 
-/** What port 80 of the container answers; its loopback interface is reached through its namespace. */
+/**
+ * Returns the answer of port 80 on the container's loopback interface, from inside its network
+ * namespace.
+ */
 async function page(container: RunningContainer): Promise<string> {
   const namespace = `--net=/proc/${container.pid}/ns/net`
   const curl = ['curl', '--silent', '--fail', '--max-time', '5', 'http://127.0.0.1/']
   return eventually(async () => (await runProgram(['nsenter', namespace, ...curl])).stdout)
 }
 
-/** Tries every 100 ms until `attempt` succeeds, at most 30 seconds. */
+/** Calls `attempt` every 100 ms until it succeeds, for at most 30 seconds. */
 async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + 30_000
   for (;;) {

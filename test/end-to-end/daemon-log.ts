@@ -1,8 +1,14 @@
-/** What a daemon does after containerd has its answer: its log says when. */
+/**
+ * Waits for work that a daemon does after it has answered containerd. The daemon's log shows when
+ * it is done.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Machine } from '../sandbox/machine.js'
 
-/** Resolves when the machine's daemon has logged `message`; throws its log after a minute. */
+/**
+ * Resolves when the machine's daemon has logged `message`. After a minute it throws an error with
+ * the daemon's log.
+ */
 export async function logged(machine: Machine, message: string): Promise<void> {
   const deadlineMs = performance.now() + 60_000
   while (!machine.daemon.log().includes(message)) {

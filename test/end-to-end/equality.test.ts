@@ -1,6 +1,7 @@
 /**
- * A thin image is its original: containerd mounts the root filesystem of both, one unpacked by
- * overlayfs and one served by us, and no attribute of any file differs.
+ * Tests that a thin image equals its original. containerd mounts the root filesystems of both, the
+ * original unpacked by overlayfs and the thin image served by us. No attribute of any file may
+ * differ.
  */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
@@ -11,7 +12,10 @@ import { thinctl } from '../sandbox/thin-daemon.js'
 import { compareTrees, textOfDifferences } from '../sandbox/tree-comparison.js'
 import { type ImagePair, publish } from './thin-images.js'
 
-/** What the comparison must have seen at least, so that an empty tree does not pass for an equal one. */
+/**
+ * The least number of entries that each comparison must see, so that an empty tree does not count
+ * as equal.
+ */
 const LEAST_ENTRIES = {
   python: 7000,
   node: 6000,
@@ -81,7 +85,7 @@ describe('a thin image, compared with its original', function () {
   }
 })
 
-/** Compressed bytes of an image's layers. */
+/** Returns the compressed size of an image's layers in bytes. */
 async function layerBytes(reference: string): Promise<number> {
   const inspect = ['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${reference}`]
   const { stdout } = await runProgram(inspect)

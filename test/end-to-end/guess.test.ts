@@ -1,4 +1,4 @@
-/** A start that nobody recorded: guessed at publish time, brought in by the pull. */
+/** Tests a start that is not recorded: it is guessed at publish time, and the pull fetches it. */
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
@@ -98,7 +98,7 @@ describe('an image with a guessed start', function () {
     return found
   }
 
-  /** Of a first start, pull included. */
+  /** Returns the requests of a first start: while it runs, and in all, including the pull. */
   async function requestsOf(
     machine: Machine,
     reference: string,

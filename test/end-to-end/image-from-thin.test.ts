@@ -1,4 +1,7 @@
-/** An image built FROM a thin image: an ordinary layer that adds, replaces and deletes above a recipe. */
+/**
+ * Tests an image built FROM a thin image: an ordinary layer above a recipe adds, replaces and
+ * deletes files.
+ */
 import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,7 +51,10 @@ describe('an image built from a thin image', function () {
     assert.equal(stdout, 'built from a thin image\n')
   })
 
-  /** A layer with a program, a replaced file, a deleted file and an emptied directory. */
+  /**
+   * Makes a layer with a program, a replaced file, a deleted file and an emptied directory. Returns
+   * its tar archive.
+   */
   async function addedLayer(directory: string): Promise<string> {
     for (const name of ['app', 'etc', 'usr/share/locale']) {
       mkdirSync(join(directory, name), { recursive: true })

@@ -1,4 +1,7 @@
-/** A start that a node learned by itself: used when the image comes back, and shared with others. */
+/**
+ * Tests a start that a node learned by itself: it is used when the image comes back, and shared
+ * with other nodes.
+ */
 import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
@@ -36,7 +39,7 @@ describe('an image that was published without a start', function () {
     assert.ok(first.runRequests > 10, `${first.runRequests} requests`)
     await node.containerd.ctr(['images', 'rm', '--sync', pair.thin])
     await logged(node, 'learned how an image starts')
-    // What it learned, and nothing else: neither content nor pages in the kernel.
+    // A machine that has only what the first node learned: no content, and no pages in the kernel.
     const bare = await sandbox.startMachine()
     cpSync(learnedBy(node), learnedBy(bare), { recursive: true })
     const second = await start(bare, 'the start of an image is here')

@@ -1,4 +1,4 @@
-/** The daemon's numbers are fed: what happened is what they say. */
+/** Tests that the daemon's metrics and status count what has happened. */
 import assert from 'node:assert/strict'
 import { freePort } from '../sandbox/free-port.js'
 import type { Machine } from '../sandbox/machine.js'
@@ -6,7 +6,10 @@ import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
 import { publish } from './thin-images.js'
 
-/** What a daemon has before anybody has asked it for anything. */
+/**
+ * Counts the daemon's trees, snapshots and cached bytes. Before its first use they must be 0: the
+ * daemon's rehearsal leaves nothing behind.
+ */
 async function leftByRehearsal(
   machine: Machine,
 ): Promise<{ trees: number; snapshots: number; cached: number }> {

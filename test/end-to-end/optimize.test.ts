@@ -1,4 +1,4 @@
-/** thinctl optimize and profile, with stock ctr and a real daemon. */
+/** Tests `thinctl optimize` and `thinctl profile` with stock ctr and a real daemon. */
 import assert from 'node:assert/strict'
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -100,7 +100,7 @@ describe('thinctl optimize', function () {
     assert.deepEqual(starts[0], [JSON_PROGRAM.join(' ')])
     assert.match(starts[1]?.[0] ?? '', /import sqlite3/)
     assert.deepEqual(other?.starts, [starts.flat()])
-    // The same pages, in another order.
+    // Both startup packs have the same pages, in different orders.
     assert.ok(difference > 0.9 && difference < 1.1, `${difference}`)
   })
 
@@ -150,7 +150,7 @@ describe('thinctl optimize', function () {
     let isReady = false
     for await (const chunk of child.stderr) {
       said += String(chunk)
-      // A second signal would end the command itself.
+      // Only one signal: a second one would end the command itself.
       if (!isReady && said.includes('ENVIRONMENT MOUNTED INPUT')) isReady = child.kill('SIGINT')
     }
     assert.match(said, /until the signal/)

@@ -1,4 +1,7 @@
-/** A start that was recorded: published as a startup pack, brought in by the pull, read by nobody. */
+/**
+ * Tests a recorded start: it is published as a startup pack, and the pull fetches it, so that the
+ * program hardly reads through FUSE.
+ */
 import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -75,7 +78,7 @@ describe('an image with a profile', function () {
     await logged(machine, 'the start of an image is here')
     const [tree] = (await statusOf(machine)).trees
     const ranges = sandbox.proxy.requestLines.filter((line) => line.includes('/blobs/')).length
-    // The image's configuration and layer are blobs, too.
+    // This counts also the image's configuration and layer, which are blobs too.
     assert.equal(ranges, 3, sandbox.proxy.requestLines.join('\n'))
     sandbox.proxy.reset()
     const { stdout } = await machine.containerd.run(optimized, COMMAND, thin)

@@ -1,6 +1,7 @@
 /**
- * Programs that look closely at a filesystem see the same in a container of the thin image as in one
- * of the original: every command runs in both, and their outputs are compared.
+ * Tests that programs that look closely at a filesystem see the same in a container of the thin
+ * image as in one of the original. Every command runs in both containers, and their outputs are
+ * compared.
  */
 import assert from 'node:assert/strict'
 import type { Machine } from '../sandbox/machine.js'
@@ -12,7 +13,7 @@ interface Case {
   readonly title: string
   readonly command: readonly string[]
   readonly flags?: readonly string[]
-  /** What the original must have printed: the comparison of two failures proves nothing. */
+  /** The original's output must match. Without this, two failures would compare as equal. */
   readonly expected: RegExp
 }
 
@@ -30,9 +31,9 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'tar',
-    // Without directories: those that no layer names have the time of unpacking; without atime and
-    // ctime, which are each filesystem's own; without extended attributes, which listxattr(2)
-    // returns in no order (equality.test.ts compares them).
+    // Without directories, because those that no layer names have the time of unpacking. Without
+    // atime and ctime, which each filesystem sets by itself. Without extended attributes, because
+    // listxattr(2) returns them in no defined order (equality.test.ts compares them).
     command: [
       'sh',
       '-c',
@@ -48,7 +49,7 @@ const CASES: readonly Case[] = [
   },
   {
     title: 'ldd',
-    // Without the addresses, which are random.
+    // Without the load addresses, which are random.
     command: ['sh', '-c', 'ldd /usr/bin/apt-get | sed "s/ (0x.*//"'],
     expected: /libapt-pkg\.so.* => \/lib/,
   },

@@ -1,7 +1,7 @@
 /**
- * Recipes in every form in which they may come: with and without a merged tree, above an ordinary
- * layer, with layers that are directories of the host. Each shows what overlayfs shows of the
- * original, whiteouts and opaque directories included.
+ * Tests recipes of every form: with and without a merged tree, above an ordinary layer, and with
+ * layers that are directories of the host. Each must show the same as overlayfs shows of the
+ * original, including whiteouts and opaque directories.
  */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -75,7 +75,7 @@ describe('a recipe', function () {
       thin: { ...thin, layers: thin.layers.slice(1) },
     }
     const [bottom = ''] = layers
-    // The merged tree stays in the recipe, but it knows nothing of the layer below.
+    // The recipe keeps its merged tree, which does not contain the layer below.
     await expectEqual('above', [bottom, await recipeLayer('above', upper)], 5)
   })
 
@@ -95,7 +95,7 @@ describe('a recipe', function () {
     await expectEqual('mixed', [await recipeLayer('mixed', mixed)], 5)
   })
 
-  /** Pushes an image of these layers, has it pulled, and compares it with the original. */
+  /** Pushes an image of these layers, pulls it, and compares it with the original. */
   async function expectEqual(name: string, archives: string[], lowerdirs: number): Promise<void> {
     const reference = await composed(name, archives)
     const { containerd } = machine
@@ -124,7 +124,7 @@ describe('a recipe', function () {
     return sandbox.push(`${layout}:image`, `${name}:1`)
   }
 
-  /** A layer that holds nothing but this recipe. */
+  /** Makes a layer that has only this recipe. Returns its tar archive. */
   async function recipeLayer(name: string, content: Recipe): Promise<string> {
     const directory = join(sandbox.directory, `recipe-${name}`)
     mkdirSync(directory)
@@ -153,7 +153,7 @@ describe('a recipe', function () {
     })
   }
 
-  /** The bottom layer as a directory, as CVMFS would have it. */
+  /** Unpacks the bottom layer into a directory of the host, as CVMFS would have it. */
   async function unpackedByContainerd(name: string): Promise<string> {
     const directory = join(sandbox.directory, name)
     mkdirSync(directory)

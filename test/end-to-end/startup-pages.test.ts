@@ -1,4 +1,7 @@
-/** An image that brings pages of its index instead of the index: served at once, completed afterwards. */
+/**
+ * Tests an image whose layer has startup pages instead of the whole index: it is served at once,
+ * and the index is completed afterwards.
+ */
 import assert from 'node:assert/strict'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,15 +22,15 @@ import { ThinReader } from '../snapshotter/publish/convert/thin-reader.js'
 import { logged } from './daemon-log.js'
 import { type ImagePair, publish } from './thin-images.js'
 
-/** Also what a shell reads that cannot enter a directory. */
+/** The failing `cd` also records what a shell reads when it cannot enter a directory. */
 const COMMAND = [
   ...['sh', '-c'],
   `cd /none 2> /dev/null; python3 -c 'import json; print(json.dumps({"answer": 6 * 7}))'`,
 ]
-/** Reads no more than COMMAND does. */
+/** A command that reads no more than COMMAND. */
 const IDLE = ['python3', '-c', 'import json, time; time.sleep(600)']
 const OUTPUT = '{"answer": 42}\n'
-/** Names, types and link targets of everything. */
+/** Prints the names, types and link targets of all files. */
 const EVERYTHING = ['find', '/usr', '/etc', '/var', '-printf', '%p %y %l\\n']
 const COMPLETE = 'the rest of an index is here'
 const thin = { snapshotter: 'thin' }
@@ -40,7 +43,7 @@ describe('an image with startup pages', function () {
   let optimized: string
   let recipe: Recipe
   let files: ReadonlyMap<string, Buffer>
-  /** What EVERYTHING prints. */
+  /** The output of EVERYTHING. */
   let expected: string
 
   before(async () => {
@@ -117,7 +120,7 @@ describe('an image with startup pages', function () {
       const command = ['sh', '-c', `cd ${folder} 2> /dev/null && echo there || echo error`]
       return (await containerd.exec(container, command)).stdout
     }
-    // The program itself is to need nothing any more.
+    // The first `enter` runs the program once, so that the program itself needs nothing later.
     assert.equal(await enter('/usr/bin'), 'there\n')
     await sleep(1_000)
     await sandbox.proxy.refuse(true)
@@ -184,7 +187,7 @@ describe('an image with startup pages', function () {
     return (await thinctl(['status', '--config', machine.daemon.config])).stdout
   }
 
-  /** The thin layer in a folder, with other startup pages or none. */
+  /** Writes the thin layer into a folder, with other startup pages or none. */
   function unpacked(
     name: string,
     pages: Uint8Array | undefined,
@@ -208,7 +211,10 @@ describe('an image with startup pages', function () {
     return folder
   }
 
-  /** What check finds about startup pages: the last word of each place. */
+  /**
+   * Runs `thinctl check`, which must find only wrong startup pages. Returns the last word of each
+   * place.
+   */
   async function findings(folder: string): Promise<string[]> {
     const result = await tryProgram(thinctlCommand(['check', '--json', '--no-packs', folder]))
     assert.equal(result.exitCode, 1, result.stderr)

@@ -1,4 +1,4 @@
-/** The images of the end-to-end tests, ordinary and thin, in a sandbox's registry. */
+/** The images of the end-to-end tests in a sandbox's registry: ordinary and thin. */
 import { join } from 'node:path'
 import { attributesImage } from '../sandbox/images/attributes-image.js'
 import { DEBIAN_IMAGES, debianImage } from '../sandbox/images/debian-image.js'
@@ -7,7 +7,7 @@ import { whiteoutsImage } from '../sandbox/images/whiteouts-image.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
 
-/** One image under its two names. */
+/** References of an image and of its thin image. */
 export interface ImagePair {
   readonly ordinary: string
   readonly thin: string
@@ -15,7 +15,7 @@ export interface ImagePair {
 
 export type TestImage = 'python' | 'node' | 'nginx' | 'redis' | 'attributes' | 'whiteouts'
 
-/** How each image is had from the cache. */
+/** Gets each image from the cache. */
 const TEST_IMAGES: Record<TestImage, (cache: ImageCache) => Promise<string>> = {
   python: (cache) => debianImage(cache, DEBIAN_IMAGES.python),
   node: (cache) => debianImage(cache, DEBIAN_IMAGES.node),
@@ -25,7 +25,7 @@ const TEST_IMAGES: Record<TestImage, (cache: ImageCache) => Promise<string>> = {
   whiteouts: whiteoutsImage,
 }
 
-/** Pushes an image to the sandbox's registry and converts it there, with nothing known of its start. */
+/** Pushes an image to the sandbox's registry and converts it there, without a guessed start. */
 export async function publish(sandbox: Sandbox, name: TestImage): Promise<ImagePair> {
   const cache = await ImageCache.open()
   const ordinary = await sandbox.push(await TEST_IMAGES[name](cache), `${name}:1`)

@@ -1,7 +1,7 @@
 /**
- * The linter is the proof that imports point down and never go round in a circle. import-x falls
- * silent, without a warning, when its TypeScript settings are wrong; so the repository's own
- * configuration is run here over a small tree with one fault of each kind planted in it.
+ * The linter ensures that imports point down and form no cycle. import-x reports nothing, without a
+ * warning, if its TypeScript settings are wrong. Therefore this test runs the repository's own
+ * configuration over a small tree in which one fault of each kind is planted.
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -114,7 +114,8 @@ describe('eslint.config.js', () => {
       mkdirSync(dirname(join(dir, name)), { recursive: true })
       writeFileSync(join(dir, name), text)
     }
-    // A process of its own: the import resolver and typescript-eslint keep what they read in memory.
+    // Each run is a process of its own, because the import resolver and typescript-eslint cache
+    // files in memory.
     const eslint = join(repository, 'node_modules/eslint/bin/eslint.js')
     const run = spawnSync(process.execPath, [eslint, '--format', 'json', '.'], {
       cwd: dir,

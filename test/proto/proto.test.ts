@@ -6,7 +6,9 @@ import {
   timestampFromNs,
 } from '../../proto/index.js'
 
-/** The bytes of protobuf, by hand: field number and wire type, length, content. */
+/**
+ * Encodes a length-delimited protobuf field by hand: field number and wire type, length, content.
+ */
 const field = (number: number, content: string | Buffer): Buffer => {
   const bytes = Buffer.from(content)
   return Buffer.concat([Buffer.of((number << 3) | 2, bytes.length), bytes])

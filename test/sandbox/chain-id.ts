@@ -1,4 +1,6 @@
-/** The name of an image's uppermost snapshot, as OCI's image specification defines it. */
+/**
+ * Computes the chain ID: the name of an image's uppermost snapshot, by the OCI image specification.
+ */
 import { createHash } from 'node:crypto'
 
 interface Manifest {
@@ -9,7 +11,10 @@ interface Manifest {
   readonly config?: { readonly digest: string }
 }
 
-/** Digest of a manifest or index to the chain ID; `content` gets a blob from the content store. */
+/**
+ * Returns the chain ID of the image whose manifest or index has this digest. `content` reads a blob
+ * from containerd's content store.
+ */
 export async function chainIdOf(
   digest: string,
   content: (digest: string) => Promise<string>,
@@ -20,7 +25,7 @@ export async function chainIdOf(
     const ours = manifests?.find(
       ({ platform }) => platform?.os === 'linux' && platform.architecture === architecture,
     )
-    // An image of one platform need not say which.
+    // The index of a single-platform image may omit the platform.
     const inner = ours ?? manifests?.[0]
     if (inner === undefined) throw new Error(`${digest} is an index without manifests`)
     return chainIdOf(inner.digest, content)

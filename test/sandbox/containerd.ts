@@ -17,7 +17,10 @@ export interface ContainerdOptions {
   readonly directory: string
   /** Proxy plugins of type "snapshot": name to unix socket. */
   readonly snapshotters: Readonly<Record<string, string>>
-  /** Path of the `containerd` program; `ctr` and the shim are looked for beside it first. */
+  /**
+   * Path of the `containerd` program; default: the one on PATH. `ctr` is run from the same
+   * directory. The shim is looked for there first.
+   */
   readonly program?: string
 }
 
@@ -54,17 +57,17 @@ export class Containerd {
     return this.#service?.pid ?? -1
   }
 
-  /** Its unix socket, for clients other than `ctr`. */
+  /** The unix socket that containerd listens on, for clients other than `ctr`. */
   get address(): string {
     return this.#socket
   }
 
-  /** What containerd has logged. */
+  /** Everything that containerd has printed so far. */
   log(): string {
     return this.#service?.log() ?? ''
   }
 
-  /** Stops containerd, where it runs, and starts it on the same state. Containers live on. */
+  /** Stops containerd if it runs, and starts it on the same state. Containers keep running. */
   async restart(): Promise<void> {
     await this.#service?.stop()
     this.#service = await Service.start({
@@ -82,7 +85,7 @@ export class Containerd {
     })
   }
 
-  /** Where it keeps its configuration, its `root` and its `state`. */
+  /** The directory of containerd's configuration, its `root` and its `state`. */
   get directory(): string {
     return this.#options.directory
   }
@@ -105,7 +108,7 @@ export class Containerd {
     return this.ctr(['images', 'pull', ...flags, reference])
   }
 
-  /** `ctr run --rm`: runs a container to its end and returns what it printed. */
+  /** `ctr run --rm`: runs a container to its end and returns its output. */
   async run(
     reference: string,
     command: readonly string[],
@@ -146,8 +149,8 @@ export class Containerd {
   }
 
   /**
-   * Sends SIGTERM to a container, waits until it has ended and removes it. Returns false when it had
-   * to be killed after `graceMs`.
+   * Sends SIGTERM to a container, waits until it has ended and removes it. Returns false if the
+   * container had to be killed after `graceMs`.
    */
   async remove(container: { readonly id: string }, graceMs = 10_000): Promise<boolean> {
     await tryProgram(this.ctrCommand(['task', 'kill', container.id]), this.#limits(10_000))
@@ -162,8 +165,9 @@ export class Containerd {
   }
 
   /**
-   * Mounts an image's root filesystem on the directory `target`, read-only unless `writable`. Not with `ctr images
-   * mount`: that of containerd 1.6 takes overlayfs whatever `--snapshotter` says.
+   * Mounts an image's root filesystem on the directory `target`, read-only unless `writable`. `ctr
+   * images mount` is not used, because containerd 1.6 ignores its `--snapshotter` and takes
+   * overlayfs.
    */
   async mountImage(
     reference: string,
@@ -182,8 +186,8 @@ export class Containerd {
     for (let attempt = 1; ; attempt++) {
       const kind = writable ? 'prepare' : 'view'
       const view = await this.ctr([...snapshots, kind, '--mounts', target, chainId])
-      // The label keeps the view from the next garbage collection; one that begins before it is
-      // set takes the view away all the same.
+      // The label protects the view from garbage collection. A collection that begins before the
+      // label is set removes the view, so try again.
       const label = [...snapshots, 'label', target, `containerd.io/gc.root=${target}`]
       const { exitCode, stderr } = await tryProgram(this.ctrCommand(label), this.#limits(30_000))
       if (exitCode === 0) {
@@ -215,7 +219,7 @@ export class Containerd {
     }
     await this.#service.stop()
     this.#service = undefined
-    // Shims outlive their containerd on purpose.
+    // Shims are designed to outlive containerd, so they are killed here.
     for (const pid of processesUsing(this.#options.directory)) process.kill(pid, 'SIGKILL')
   }
 
@@ -256,7 +260,7 @@ export class Containerd {
   }
 }
 
-/** What `ctr snapshots view --mounts` prints, in Go's spelling. */
+/** Parses the output of `ctr snapshots view --mounts`, whose keys are spelled as in Go. */
 function mountsFromJson(text: string): Mount[] {
   const mounts = JSON.parse(text) as { Type: string; Source: string; Options: string[] }[]
   return mounts.map(({ Type, Source, Options }) => {
@@ -267,8 +271,8 @@ function mountsFromJson(text: string): Mount[] {
 /** A container that was started with `Containerd.start`. */
 export interface RunningContainer {
   readonly id: string
-  /** Of the container's first process, in our PID namespace. */
+  /** PID of the container's first process, in this process's PID namespace. */
   readonly pid: number
-  /** What the container prints goes here. */
+  /** Receives the container's output. */
   readonly logFile: string
 }

@@ -1,9 +1,10 @@
-/** An exclusive lock between processes, held by flock(1); it ends with the process that holds it. */
+/** An exclusive lock between processes, held by flock(1). It ends with the process that took it. */
 import { spawn } from 'node:child_process'
 
-/** Runs `work` while holding the lock on `file`, which is made where it is not there. */
+/** Runs `work` while holding the lock on `file`, which is created if it is missing. */
 export async function withFileLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  // cat ends, and the lock with it, when its standard input closes: at the latest when we die.
+  // cat ends when its standard input closes, at the latest when this process dies. The lock ends
+  // with it.
   const holder = spawn('flock', ['--exclusive', file, 'sh', '-c', 'echo locked; exec cat'], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })

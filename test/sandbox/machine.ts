@@ -1,6 +1,6 @@
 /**
- * One machine that runs containers: containerd and, beside it, the daemon, with everything they keep
- * in a directory of their own. A new machine has seen no image yet, which is what "cold" means.
+ * One machine that runs containers: containerd and, beside it, the daemon. Both keep all their
+ * files in the machine's own directory. A new machine has seen no image yet: it is "cold".
  */
 import { join } from 'node:path'
 import { Containerd } from './containerd.js'
@@ -9,11 +9,14 @@ import { ThinDaemon } from './thin-daemon.js'
 
 export interface MachineOptions {
   readonly directory: string
-  /** Start the daemon and make it known to containerd as snapshotter `thin`. Default true. */
+  /**
+   * Whether to start the daemon and register it with containerd as snapshotter `thin`. Default
+   * true.
+   */
   readonly thin?: boolean
-  /** Path of another `containerd` program than the one on PATH. */
+  /** Path of the `containerd` program; default: the one on PATH. */
   readonly containerdProgram?: string
-  /** Lines for the daemon's configuration file, after those that place its files. */
+  /** Lines appended to the daemon's configuration file. The lines before them place its files. */
   readonly daemonConfig?: readonly string[]
 }
 
@@ -22,7 +25,7 @@ export class Machine {
   readonly containerd: Containerd
   readonly #daemon: ThinDaemon | undefined
 
-  /** Starts both. The caller closes it. */
+  /** Starts the daemon (unless `thin` is false) and containerd. The caller closes the machine. */
   static async start(options: MachineOptions): Promise<Machine> {
     const { directory, thin = true, containerdProgram, daemonConfig = [] } = options
     const daemon = thin ? await ThinDaemon.start(join(directory, 'thin'), daemonConfig) : undefined

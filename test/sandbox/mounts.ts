@@ -1,4 +1,4 @@
-/** The mount table, and a way to leave nothing behind in it. */
+/** Reads the mount table, and unmounts everything below a directory. */
 import { readFileSync } from 'node:fs'
 import { tryProgram } from './program.js'
 
@@ -8,7 +8,7 @@ export interface Mount {
   readonly options: string
 }
 
-/** What is mounted on `directory` or below, in mount order. */
+/** The mounts on `directory` and below it, in mount order. */
 export function mountsBelow(directory: string): Mount[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
@@ -23,8 +23,8 @@ export function mountsBelow(directory: string): Mount[] {
 }
 
 /**
- * Unmounts everything on `directory` and below, the latest first; what is busy is detached, so that
- * it goes when its last user does. Throws when something stays.
+ * Unmounts everything on `directory` and below, the latest mount first. A busy mount is detached:
+ * it disappears when its last user ends. Throws if a mount remains.
  */
 export async function unmountBelow(directory: string): Promise<void> {
   for (let round = 0; round < 5; round++) {
@@ -36,9 +36,11 @@ export async function unmountBelow(directory: string): Promise<void> {
   if (left.length > 0) throw new Error(`cannot unmount ${left.join(', ')}`)
 }
 
-/** -c: asking a FUSE mount whose server is gone for its real path would never end. */
+/**
+ * `umount -c` does not resolve the path: on a FUSE mount whose server is gone that would never end.
+ */
 async function unmount({ target, type }: Mount): Promise<void> {
-  // MNT_FORCE ends a FUSE connection, and with it the requests that nobody answers any more.
+  // MNT_FORCE aborts the FUSE connection, and with it the requests that no server answers any more.
   const force = type.startsWith('fuse') ? ['-f'] : []
   const umount = ['umount', '-c', ...force]
   const { exitCode } = await tryProgram([...umount, target], { timeoutMs: 20_000 })

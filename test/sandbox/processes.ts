@@ -1,9 +1,9 @@
-/** Processes found by the files they work with: the ones that outlive their parent on purpose. */
+/** Finds processes by the files they use, because some are designed to outlive their parent. */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 
 /**
- * PIDs of the processes that have `directory` or a path below it among their arguments, or hold a
- * unix socket bound below it; never our own.
+ * PIDs of the processes that have `directory` or a path below it among their arguments, or that
+ * hold a unix socket bound below it. Excludes this process.
  */
 export function processesUsing(directory: string): number[] {
   const sockets = socketsBelow(directory)
@@ -13,7 +13,10 @@ export function processesUsing(directory: string): number[] {
     .filter((pid) => names(pid, directory) || openFiles(pid).some((file) => sockets.has(file)))
 }
 
-/** `socket:[INODE]` of the unix sockets below a directory; proc_net(5): inode is field 7, path field 8. */
+/**
+ * Names (`socket:[INODE]`) of the unix sockets below a directory. In /proc/net/unix the inode is
+ * field 7 and the path is field 8, see proc_net(5).
+ */
 function socketsBelow(directory: string): Set<string> {
   const lines = readFileSync('/proc/net/unix', 'utf8').split('\n')
   return new Set(
@@ -36,7 +39,9 @@ function openFiles(pid: number): string[] {
   )
 }
 
-/** Processes and their files come and go while they are listed. */
+/**
+ * Returns an empty list when `read` throws: processes and their files come and go during listing.
+ */
 function orNothing(read: () => string[]): string[] {
   try {
     return read()

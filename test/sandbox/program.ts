@@ -1,4 +1,4 @@
-/** Runs a program to its end, with its output captured and a deadline it cannot outlive. */
+/** Runs a program to its end with a deadline, and captures its output. */
 import { spawn } from 'node:child_process'
 
 export interface ProgramOptions {
@@ -7,7 +7,7 @@ export interface ProgramOptions {
   readonly cwd?: string
   /** Added to our own environment. */
   readonly env?: Readonly<Record<string, string>>
-  /** What the program reads from its standard input; default nothing. */
+  /** The program's standard input; default empty. */
   readonly input?: string | Uint8Array
   /** How the output becomes text: `latin1` keeps every byte. Default `utf8`. */
   readonly encoding?: 'utf8' | 'latin1'
@@ -16,12 +16,12 @@ export interface ProgramOptions {
 export interface ProgramResult {
   readonly stdout: string
   readonly stderr: string
-  /** 128 plus the signal's number where a signal ended it, as a shell says it. */
+  /** As a shell reports it: 128 plus the signal's number if a signal ended the program. */
   readonly exitCode: number
   readonly elapsedMs: number
 }
 
-/** A program that failed: which, how, and what it said. */
+/** A failed program. The message has its command, the reason and the end of its output. */
 export class ProgramError extends Error {
   override readonly name = 'ProgramError'
   readonly result: ProgramResult
@@ -42,7 +42,10 @@ export async function runProgram(
   throw new ProgramError(command, result, `exit status ${result.exitCode}`)
 }
 
-/** Runs `command` whatever its exit status; throws when it cannot be started or misses its deadline. */
+/**
+ * Runs `command` and returns its result, even if its exit status is not 0. Throws if the program
+ * cannot be started or misses its deadline.
+ */
 export async function tryProgram(
   command: readonly string[],
   options: ProgramOptions = {},
@@ -61,7 +64,7 @@ export async function tryProgram(
     }, timeoutMs)
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk))
-    // A program that ends without reading its input is judged by its exit status.
+    // A program may end without reading its input (EPIPE). Only its exit status counts.
     child.stdin.on('error', () => undefined)
     child.stdin.end(input)
     child.once('error', (error) => {

@@ -1,4 +1,7 @@
-/** A private docker-registry (CNCF distribution) on the loopback interface, storing in a directory. */
+/**
+ * A private docker-registry (CNCF distribution) on the loopback interface. It stores everything in
+ * one directory.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from './free-port.js'
@@ -7,10 +10,10 @@ import { Service } from './service.js'
 export class Registry {
   readonly #service: Service
   readonly port: number
-  /** Where the registry keeps its blobs. */
+  /** The root directory of the registry's storage. */
   readonly storage: string
 
-  /** Starts a registry that keeps everything in `directory`. The caller closes it. */
+  /** Starts a registry on a free port, with all its files in `directory`. The caller closes it. */
   static async start(directory: string): Promise<Registry> {
     mkdirSync(directory, { recursive: true })
     const port = await freePort()
@@ -47,7 +50,7 @@ export class Registry {
     return join(this.storage, blobs, hex.slice(0, 2), hex, 'data')
   }
 
-  /** Sends a signal: SIGSTOP makes a registry that accepts connections and never answers. */
+  /** Sends a signal to the registry. After SIGSTOP it accepts connections and never answers. */
   kill(signal: NodeJS.Signals): void {
     this.#service.kill(signal)
   }

@@ -1,4 +1,4 @@
-/** The parts the end-to-end tests stand on, tried without our own daemon: overlayfs against itself. */
+/** Tests the sandbox that the end-to-end tests use, without our own daemon: overlayfs only. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
@@ -78,7 +78,7 @@ describe('Sandbox', function () {
     ]
     assert.deepEqual(present.filter(has), present)
     assert.deepEqual(absent.filter(has), [])
-    // Mounted twice, by the same snapshotter: the comparison of a root filesystem with itself.
+    // Mount the image a second time with the same snapshotter, and compare the two mounts.
     const again = join(sandbox.directory, 'again')
     await machine.containerd.mountImage(reference, again, 'overlayfs')
     const { differences, comparedEntries } = await compareTrees(target, again)

@@ -1,7 +1,7 @@
 /**
- * Everything that an end-to-end test or a benchmark needs, private and in one temporary directory:
- * a registry behind a counting proxy, and machines that pull from it. `close` leaves nothing
- * behind, in whatever state things are: no process, no mount, no file.
+ * What an end-to-end test or a benchmark needs, in one temporary directory: a registry behind a
+ * counting proxy, and machines that pull from it. `close` works in any state and leaves no process,
+ * no mount and no file behind.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,11 +13,11 @@ import { processesUsing } from './processes.js'
 import { runProgram } from './program.js'
 import { Registry } from './registry.js'
 
-/** Something that ends and removes what it has started. */
+/** Anything that ends and removes what it has started. */
 export interface Closable {
   readonly close: () => Promise<void>
 }
-/** Images of gigabytes, on a machine that does other things as well. */
+/** Long enough for images of gigabytes on a busy machine. */
 const PUSH_TIMEOUT_MS = 600_000
 
 export class Sandbox {
@@ -46,7 +46,10 @@ export class Sandbox {
     this.proxy = proxy
   }
 
-  /** Starts a machine that has seen nothing yet. It is closed with the sandbox, or before. */
+  /**
+   * Starts a machine that has seen no image yet. `close` closes it, unless `closeMachine` has done
+   * so.
+   */
   async startMachine(options: Omit<MachineOptions, 'directory'> = {}): Promise<Machine> {
     this.#machinesStarted += 1
     const directory = join(this.directory, `machine-${this.#machinesStarted}`)
@@ -55,7 +58,7 @@ export class Sandbox {
     return machine
   }
 
-  /** Closes something else together with the sandbox, unless it is disowned before. */
+  /** Makes `close` also close `part`, unless `disown` is called first. */
   own(part: Closable): void {
     this.#machines.add(part)
   }
@@ -71,12 +74,18 @@ export class Sandbox {
     rmSync(machine.directory, { recursive: true, force: true })
   }
 
-  /** How `ctr` and `thinctl` name an image of the private registry, through the counting proxy. */
+  /**
+   * Reference, for `ctr` and `thinctl`, of an image of the private registry through the counting
+   * proxy.
+   */
   reference(nameAndTag: string): string {
     return `127.0.0.1:${this.proxy.port}/${nameAndTag}`
   }
 
-  /** Copies an image from an OCI layout (`dir:tag`) to the private registry; returns its reference. */
+  /**
+   * Copies an image from an OCI layout (`dir:tag`) to the private registry and returns its
+   * reference.
+   */
   async push(layoutAndTag: string, nameAndTag: string): Promise<string> {
     const target = `docker://127.0.0.1:${this.registry.port}/${nameAndTag}`
     const flags = ['--insecure-policy', '--dest-tls-verify=false', '--quiet']
@@ -94,12 +103,12 @@ export class Sandbox {
     for (const part of parts) {
       await part.close().catch((error: unknown) => failures.push(error))
     }
-    // What was being started while we closed.
+    // Kill processes that were being started while the parts were closed.
     for (const pid of processesUsing(this.directory)) process.kill(pid, 'SIGKILL')
     await unmountBelow(this.directory)
     rmSync(this.directory, { recursive: true, force: true })
     if (failures.length > 0) {
-      // With the causes in the message: mocha prints no more of an error than that.
+      // mocha prints only the message of an AggregateError, so the message contains the causes.
       throw new AggregateError(
         failures,
         `closing ${this.directory}: ${failures.map(String).join('; ')}`,

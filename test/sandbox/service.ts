@@ -1,14 +1,14 @@
-/** A program that runs in the background until it is stopped; its output goes to a log file. */
+/** A program that runs in the background until it is stopped. Its output goes to a log file. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export interface ServiceOptions {
   readonly command: readonly string[]
-  /** Appended to; kept after `stop`. */
+  /** The program's output is appended to this file. `stop` does not remove it. */
   readonly logFile: string
   readonly env?: Readonly<Record<string, string>>
-  /** Says whether the service answers. Asked every 20 ms; an exception means "not yet". */
+  /** Returns whether the service answers. Called every 20 ms; an exception means "not yet". */
   readonly ready: () => Promise<boolean>
   /** How long `ready` may take; default 30,000. */
   readonly readyTimeoutMs?: number
@@ -18,7 +18,10 @@ export class Service {
   readonly #options: ServiceOptions
   readonly #child: ChildProcess
 
-  /** Starts the program and waits until it is ready. When it does not get there, its log is in the error. */
+  /**
+   * Starts the program and waits until it is ready. If it does not become ready, the error contains
+   * the end of its log.
+   */
   static async start(options: ServiceOptions): Promise<Service> {
     const [file = '', ...args] = options.command
     const log = openSync(options.logFile, 'a')
@@ -67,7 +70,7 @@ export class Service {
     this.#child.kill(signal)
   }
 
-  /** SIGTERM, and after `graceMs` (default 15,000) SIGKILL. Idempotent; returns when the process is gone. */
+  /** Sends SIGTERM and, after `graceMs`, SIGKILL. Returns when the process is gone. Idempotent. */
   async stop(graceMs = 15_000): Promise<void> {
     if (!this.running) return
     const gone = new Promise<void>((resolve) => {

@@ -1,10 +1,13 @@
-/** mount(8) and umount(8), as containerd uses the mounts that a snapshotter answers. */
+/** Mounts what a snapshotter answers, with mount(8) and umount(8), the way containerd does. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import type { Mount } from '../../proto/index.js'
 import { runProgram } from './program.js'
 
-/** containerd changes the directory when the options would not fit in a page otherwise. */
+/**
+ * If the options are longer than this, relative lowerdirs are used. containerd does so because
+ * mount(2) takes at most one page of options.
+ */
 const LONG_OPTIONS_BYTES = 3072
 
 /** Mounts at `target`. The caller unmounts. */
@@ -25,7 +28,7 @@ async function unmount(target: string): Promise<void> {
   await runProgram(['umount', target])
 }
 
-/** Runs `work` with the mounts at a temporary directory below `parent`. */
+/** Mounts at a temporary directory below `parent`, runs `work` there, and unmounts. */
 export async function withMounts<T>(
   mounts: readonly Mount[],
   parent: string,
@@ -41,7 +44,10 @@ export async function withMounts<T>(
   }
 }
 
-/** Lower directories relative to what they have in common, as containerd gives them to the kernel. */
+/**
+ * If the options are too long, makes the lower directories relative to their longest common
+ * ancestor `cwd`, the way containerd passes them to the kernel.
+ */
 function shortened(options: readonly string[]): { cwd: string; short: readonly string[] } {
   const prefix = 'lowerdir='
   const lowerdir = options.find((option) => option.startsWith(prefix))

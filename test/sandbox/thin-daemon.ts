@@ -1,4 +1,4 @@
-/** Our own daemon, run as an operator runs it: `thin-snapshotterd --config FILE`. */
+/** Runs our own daemon the way an operator does: `thin-snapshotterd --config FILE`. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ export function thinctlCommand(args: readonly string[]): string[] {
   return [process.execPath, join(cli, 'thinctl.js'), ...args]
 }
 
-/** Runs our `thinctl`; throws with its output when it fails. */
+/** Runs our `thinctl`. If it fails, throws an error with its output. */
 export async function thinctl(
   args: readonly string[],
   options: ProgramOptions = {},
@@ -27,11 +27,14 @@ export class ThinDaemon {
   readonly directory: string
   /** The unix socket that containerd's proxy plugin connects to. */
   readonly socket: string
-  /** The TOML configuration the daemon reads. */
+  /** Path of the daemon's TOML configuration. */
   readonly config: string
   #service: Service | undefined
 
-  /** Starts a daemon with everything it keeps in `directory`. The caller closes it. */
+  /**
+   * Starts a daemon with all its files in `directory`. `config` lines are appended to its
+   * configuration file. The caller closes it.
+   */
   static async start(directory: string, config: readonly string[] = []): Promise<ThinDaemon> {
     mkdirSync(directory, { recursive: true })
     const daemon = new ThinDaemon(directory)
@@ -64,7 +67,7 @@ export class ThinDaemon {
     return this.#service?.log() ?? ''
   }
 
-  /** Starts the program on what is in the directory; for use after `stopProgram`. */
+  /** Starts the daemon's program on the existing directory; for use after `stopProgram`. */
   async startProgram(): Promise<void> {
     this.#service = await Service.start({
       command: [process.execPath, join(cli, 'thin-snapshotterd.js'), '--config', this.config],
@@ -73,12 +76,12 @@ export class ThinDaemon {
     })
   }
 
-  /** Stops the program with SIGTERM. The mounts, and the containers on them, live on. */
+  /** Stops the program with SIGTERM. The mounts stay, and containers on them keep running. */
   async stopProgram(): Promise<void> {
     await this.#service?.stop()
   }
 
-  /** Stops the program and takes down what outlives it: the keeper and the mounts. Idempotent. */
+  /** Stops the program, and then what outlives it: the keeper and the mounts. Idempotent. */
   async close(): Promise<void> {
     if (this.#service === undefined) return
     await this.stopProgram()
@@ -91,7 +94,9 @@ export class ThinDaemon {
     if (left.length > 0) throw new Error(`thinctl shutdown left processes: ${left.join(', ')}`)
   }
 
-  /** Processes that work with our directory when they have had `graceMs` to end. */
+  /**
+   * Waits at most `graceMs` until no process uses our directory. Returns the PIDs that are left.
+   */
   async #leftAfter(graceMs: number): Promise<number[]> {
     const deadlineMs = performance.now() + graceMs
     for (;;) {
@@ -102,7 +107,7 @@ export class ThinDaemon {
   }
 }
 
-/** Whether somebody accepts connections on a unix socket. */
+/** Whether a server accepts connections on a unix socket. */
 async function answers(socket: string): Promise<boolean> {
   return new Promise((resolve) => {
     const connection = connect(socket)

@@ -1,4 +1,4 @@
-/** The comparison is the judge of every equality claim, so it is shown to see each kind of difference. */
+/** Tests that the comparison sees each kind of difference. Every test of equality relies on it. */
 import assert from 'node:assert/strict'
 import {
   chmodSync,

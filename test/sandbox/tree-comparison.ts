@@ -1,7 +1,7 @@
 /**
- * Compares two directories entry by entry, through the kernel only: it knows nothing of how either
- * is served. Names are bytes. What differs is reported by path and attribute; an empty report means
- * that no program can tell the two apart by reading.
+ * Compares two directories entry by entry, only by system calls and independently of how either is
+ * served. Names are bytes. Differences are reported by path and attribute. If the report is empty,
+ * no program can tell the two directories apart by reading them.
  */
 import { createHash } from 'node:crypto'
 import { type BigIntStats, constants, createReadStream } from 'node:fs'
@@ -9,9 +9,9 @@ import { lstat, readdir, readlink } from 'node:fs/promises'
 import { xattrsBelow } from './xattrs-below.js'
 
 export interface TreeDifference {
-  /** From the root of the trees, with bytes that are not printable ASCII as \xHH. */
+  /** Path below the roots of the trees, with bytes that are not printable ASCII as \xHH. */
   readonly path: string
-  /** Which attribute, or `entry` for a name that only one tree has. */
+  /** Name of the attribute, or `entry` for a name that only one tree has. */
   readonly attribute: string
   readonly left: string
   readonly right: string
@@ -29,14 +29,15 @@ const SLASH = Buffer.from('/')
 
 export interface CompareOptions {
   /**
-   * When the left tree was unpacked, in milliseconds since 1970. A directory that no layer names,
-   * only its children, gets the time of unpacking from containerd: such a time is not the image's,
-   * and is not compared. Default: every time is compared.
+   * When the left tree was unpacked, in milliseconds since 1970. If no layer has an entry for a
+   * directory, but only for its children, containerd sets the directory's mtime to the time of
+   * unpacking. Such an mtime is not the image's and is not compared. Default: all mtimes are
+   * compared.
    */
   readonly leftUnpackedMs?: number
 }
 
-/** Compares what is below the directories `left` and `right`, their own attributes included. */
+/** Compares the directories `left` and `right` themselves and everything below them. */
 export async function compareTrees(
   left: string,
   right: string,
@@ -53,9 +54,9 @@ export async function compareTrees(
 
 interface Side {
   readonly root: Buffer
-  /** Path below the root, in latin1, to its attributes as one canonical line. */
+  /** Extended attributes as one canonical line, by path below the root in latin1. */
   readonly xattrs: ReadonlyMap<string, string>
-  /** Inode number to the first path it was met under. */
+  /** The first path found of each inode number. */
   readonly names: Map<bigint, string>
 }
 
@@ -95,7 +96,7 @@ class Comparer implements TreeComparison {
     }
   }
 
-  /** True when the two are not even of the same type. */
+  /** Returns true if the two entries are not of the same type. */
   #compareAttributes(path: Buffer, left: BigIntStats, right: BigIntStats): boolean {
     const isDirectory = (stats: BigIntStats): boolean => stats.isDirectory()
     const ofUnpacking = isDirectory(left) && Number(left.mtimeMs) >= this.#leftUnpackedMs
@@ -106,9 +107,9 @@ class Comparer implements TreeComparison {
       nlink: ({ nlink }) => String(nlink),
       mtimeNs: ({ mtimeNs }) => (ofUnpacking ? '' : String(mtimeNs)),
       rdev: ({ rdev }) => String(rdev),
-      // What a directory's size means is each filesystem's own business.
+      // The size of a directory has a different meaning in each filesystem.
       size: (stats) => (isDirectory(stats) ? '' : String(stats.size)),
-      // The first name of the same inode: hard links must join the same names on both sides.
+      // The first path found of the same inode: hard links must join the same paths on both sides.
       'hard link of': (stats, side) => {
         if (isDirectory(stats) || stats.nlink < 2n) return ''
         const first = side.names.get(stats.ino) ?? printable(path)
@@ -170,7 +171,10 @@ async function namesIn(directory: Buffer): Promise<Set<string>> {
   return new Set(names.map((name) => name.toString('latin1')))
 }
 
-/** A file that cannot be read has the error as its content: a difference, not an end. */
+/**
+ * If a file cannot be read, the error message stands for its hash: that is a difference, and the
+ * comparison continues.
+ */
 async function contentHash(path: Buffer): Promise<string> {
   const hash = createHash('sha256')
   try {
@@ -194,7 +198,7 @@ function printable(bytes: Buffer): string {
     )
 }
 
-/** The first differences for a person to read, one a line; empty where there are none. */
+/** The first 30 differences as text, one a line; empty if there are none. */
 export function textOfDifferences(differences: readonly TreeDifference[]): string {
   const lines = differences
     .slice(0, 30)

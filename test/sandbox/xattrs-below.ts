@@ -1,12 +1,16 @@
-/** Every extended attribute in a directory tree, as getfattr(1) sees it: Node has no call for them. */
+/**
+ * Reads all extended attributes in a directory tree with getfattr(1), because Node has no call for
+ * it.
+ */
 import { runProgram, tryProgram } from './program.js'
 
 /**
- * Maps each path below `root` that has attributes ('' is the root itself; bytes as latin1) to its
- * attributes as `name=0xhex`, sorted and joined with blanks. All namespaces are included.
+ * Returns the attributes of each path below `root` that has any, as `name=0xhex`, sorted and joined
+ * with blanks. '' is the path of `root` itself; paths are bytes as latin1. All namespaces are
+ * included.
  */
 export async function xattrsBelow(root: string): Promise<Map<string, string>> {
-  // -h: of links themselves; -P: without following any; -m -: whatever the namespace.
+  // -h: attributes of symbolic links themselves. -P: follow no link. -m -: all namespaces.
   const command = ['getfattr', '-R', '-P', '-h', '-d', '-m', '-', '-e', 'hex', '.']
   const { stdout, stderr, exitCode } = await tryProgram(command, {
     cwd: root,
@@ -14,7 +18,7 @@ export async function xattrsBelow(root: string): Promise<Map<string, string>> {
     encoding: 'latin1',
     env: { LC_ALL: 'C' },
   })
-  // A tree without any attribute may be served by a filesystem that knows no attributes at all.
+  // The filesystem of a tree without attributes may not support attributes at all.
   const failures = stderr
     .split('\n')
     .filter((line) => line !== '' && !line.endsWith(': Operation not supported'))
@@ -24,7 +28,7 @@ export async function xattrsBelow(root: string): Promise<Map<string, string>> {
   return attributesFrom(stdout)
 }
 
-/** The same for these paths below `root` only. */
+/** As `xattrsBelow`, but only for the given paths below `root`. */
 export async function xattrsAt(
   root: string,
   paths: readonly Buffer[],
@@ -52,7 +56,7 @@ function attributesFrom(listing: string): Map<string, string> {
   return attributes
 }
 
-/** getfattr writes bytes that are not printable, and backslashes, as three octal digits. */
+/** getfattr writes backslashes and bytes that are not printable as three octal digits. */
 function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

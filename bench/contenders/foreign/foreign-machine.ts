@@ -1,4 +1,4 @@
-/** A machine whose snapshotter is another project's program, beside a containerd of ours. */
+/** A machine with another project's snapshotter, beside a private containerd. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,34 +9,39 @@ import type { Sandbox } from '../../../test/sandbox/sandbox.js'
 import { Service } from '../../../test/sandbox/service.js'
 import type { ContenderMachine } from '../contender.js'
 
-/** Where the snapshotter keeps its things; the folders exist. */
+/** The snapshotter's paths. The folders exist. */
 export interface ForeignFolder {
-  /** Its state. */
+  /** Folder for the snapshotter's state. */
   readonly root: string
-  /** Where it has to listen for containerd. */
+  /** The unix socket on which the snapshotter must listen for containerd. */
   readonly socket: string
-  /** Where the files of `ForeignSnapshotter.files` are. */
+  /** Folder with the files of `ForeignSnapshotter.files`. */
   readonly directory: string
 }
 
 export interface ForeignSnapshotter {
-  /** As containerd and the reports call it. */
+  /** Name in containerd and in reports. */
   readonly name: string
-  /** Files that are written before it starts: name to text. */
+  /** Files to write before the snapshotter starts: text by name. */
   readonly files: (folder: ForeignFolder) => Readonly<Record<string, string>>
   readonly command: (folder: ForeignFolder) => readonly string[]
-  /** What pulls, given containerd's address. */
+  /** The command that pulls, given containerd's address. */
   readonly puller: (address: string) => readonly string[]
   readonly pullArguments: (reference: string) => readonly string[]
 }
 
-/** How snapshotters that know containerd's resolver are told that a registry speaks plain HTTP: TOML. */
+/**
+ * The TOML configuration of a plain HTTP registry, for snapshotters that use containerd's resolver.
+ */
 export function plainHttpRegistry(host: string): string {
   const lines = [`[[resolver.host."${host}".mirrors]]`, `  host = "${host}"`, '  insecure = true']
   return `${lines.join('\n')}\n`
 }
 
-/** Starts both in a new folder of the sandbox; throws with their logs when they do not start. */
+/**
+ * Starts the snapshotter and containerd in a new folder of the sandbox. If one does not start,
+ * throws an error with its log.
+ */
 export async function startForeignMachine(
   sandbox: Sandbox,
   snapshotter: ForeignSnapshotter,
@@ -53,7 +58,7 @@ export async function startForeignMachine(
   const close = async (): Promise<void> => {
     for (const containerd of containerds.splice(0)) await containerd.close()
     for (const service of services.splice(0)) await service.stop()
-    // What a snapshotter has started itself, such as a server of filesystems.
+    // Processes that the snapshotter has started, such as filesystem servers.
     for (const pid of processesUsing(directory)) process.kill(pid, 'SIGKILL')
     await unmountBelow(directory)
     rmSync(directory, { recursive: true, force: true })
@@ -62,7 +67,7 @@ export async function startForeignMachine(
     const service = await Service.start({
       command: snapshotter.command(folder),
       logFile: join(directory, `${name}.log`),
-      // Throws while there is none, which means "not yet".
+      // stat(2) throws while there is no socket, which means "not yet".
       ready: async () => (await stat(folder.socket)).isSocket(),
     })
     services.push(service)

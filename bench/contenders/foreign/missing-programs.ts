@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** Says, for a person, which of the programs are not on PATH; undefined where all are. */
+/** Returns a text that names the programs that are not on PATH, or undefined if all are. */
 export function missingPrograms(programs: readonly string[]): string | undefined {
   const missing = programs.filter((program) => !isOnPath(program))
   if (missing.length === 0) return undefined

@@ -1,11 +1,14 @@
-/** A containerd for tools that convert images inside one: pulled, converted there, pushed. */
+/**
+ * A containerd for tools that convert images inside a containerd: the image is pulled, converted
+ * there and pushed.
+ */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Containerd } from '../../../test/sandbox/containerd.js'
 import { unmountBelow } from '../../../test/sandbox/mounts.js'
 import type { Sandbox } from '../../../test/sandbox/sandbox.js'
 
-/** Lends a containerd that has seen no image; nothing of it is left afterwards. */
+/** Calls `work` with a new containerd that has seen no image, and removes it afterwards. */
 export async function withPublisher<T>(
   sandbox: Sandbox,
   work: (containerd: Containerd, directory: string) => Promise<T>,

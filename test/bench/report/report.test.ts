@@ -8,7 +8,7 @@ import { markdownOf } from '../../../bench/report/markdown.js'
 import { writeReport } from '../../../bench/report/write-report.js'
 import { geometricMeanOf } from '../../../bench/statistics.js'
 
-/** Two workloads by three contenders over one network, with ratios that are easily seen. */
+/** A result of two workloads and three contenders over one network, with round ratios. */
 function smallResult(): ColdStartResult {
   const totals = { overlayfs: [4000, 9000], thin: [2000, 3000], 'thin-profile': [1000, 1000] }
   const starts = Object.entries(totals).flatMap(([contender, pair]) =>
@@ -31,7 +31,7 @@ function smallResult(): ColdStartResult {
   return resultOf({ starts, floors })
 }
 
-/** The cells of the first line that starts with this one. */
+/** Returns the cells of the first table row that starts with `name`. */
 function rowOf(markdown: string, name: string): readonly string[] {
   const line = markdown.split('\n').find((text) => text.startsWith(`| ${name}`))
   assert.ok(line !== undefined, `no row ${name} in\n${markdown}`)
@@ -55,7 +55,10 @@ async function filesOf(result: ColdStartResult): Promise<ReadonlyMap<string, str
   }
 }
 
-/** Throws where a tag is not closed, or closed by another. Attributes and text must hold no bare bracket. */
+/**
+ * Throws if a tag is not closed, or is closed by another tag. Attributes and text must not contain
+ * unescaped angle brackets.
+ */
 function assertWellFormed(svg: string): void {
   const open: string[] = []
   const rest = svg.replaceAll(/<(\/?)([a-zA-Z]+)((?: [\w:-]+="[^"<]*")*)\s*(\/?)>/g, (...match) => {

@@ -1,4 +1,4 @@
-/** Results of benchmarks that nobody has run: figures made up by rule, the same every time. */
+/** Made-up results of benchmarks. The figures follow a rule and are the same every time. */
 import type {
   ColdStartResult,
   FloorRecord,
@@ -16,7 +16,7 @@ export const NETWORKS: readonly Network[] = [
   { name: '50ms', roundTripMs: 50, bitsPerSecond: 25e6 },
 ]
 
-/** Compressed megabytes of the image, and seconds that its program needs by itself. */
+/** By workload: compressed megabytes of the image, and seconds that its program needs by itself. */
 const WORKLOADS: Readonly<Record<string, readonly [number, number]>> = {
   echo: [2, 0.05],
   python: [24, 0.1],
@@ -35,7 +35,10 @@ const WORKLOADS: Readonly<Record<string, readonly [number, number]>> = {
   texlive: [980, 1.8],
 }
 
-/** Share of the image that is pulled, and requests that the program waits for. */
+/**
+ * By contender: share of the image that is pulled, and number of requests that the program waits
+ * for.
+ */
 const CONTENDERS: Readonly<Record<string, readonly [number, number]>> = {
   overlayfs: [1, 0],
   stargz: [0.25, 90],
@@ -78,7 +81,7 @@ export function resultOf(given: Partial<ColdStartResult>): ColdStartResult {
   }
 }
 
-/** As many workloads, contenders and networks as a report is made for. */
+/** A result with as many workloads, contenders and networks as real reports have. */
 export function largeResult(runs = 5): ColdStartResult {
   const starts: StartRecord[] = []
   const floors: FloorRecord[] = []

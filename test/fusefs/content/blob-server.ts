@@ -1,6 +1,6 @@
 /**
- * An HTTP server for the faults that no real store can be made to have. Without a fault it answers
- * ranges of its blobs as it should; each fault takes the place of one answer.
+ * An HTTP server with faults that no real store gives on demand. Without a fault it answers range
+ * requests correctly. Each fault replaces one answer.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -10,7 +10,7 @@ export interface Range {
   readonly length: number
 }
 
-/** Answers one request wrongly; `range` is what was asked for of `blob`. */
+/** Answers one request wrongly. `range` is the requested range of `blob`. */
 export type Fault = (exchange: {
   request: IncomingMessage
   response: ServerResponse
@@ -20,9 +20,9 @@ export type Fault = (exchange: {
 
 export class BlobServer {
   readonly requests: { path: string; headers: IncomingMessage['headers'] }[] = []
-  /** Used up one by one, before `always`. */
+  /** Each fault is used for one request, in order, before `always`. */
   readonly faults: Fault[] = []
-  /** For every request while it is set. */
+  /** Used for every request while it is set. */
   always: Fault | undefined
   connections = 0
   readonly #server: Server
@@ -42,7 +42,7 @@ export class BlobServer {
     })
   }
 
-  /** Blobs by path. */
+  /** Starts a server on a free loopback port. `blobs` maps paths to blobs. The caller stops it. */
   static async start(blobs: ReadonlyMap<string, Buffer>): Promise<BlobServer> {
     const server = new BlobServer(blobs)
     await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve))
@@ -82,7 +82,7 @@ export class BlobServer {
   }
 }
 
-/** The right answer. */
+/** Sends the right answer. */
 export function answerRange(blob: Buffer, range: Range, response: ServerResponse): void {
   const bytes = blob.subarray(range.offset, range.offset + range.length)
   response.writeHead(206, partialHeaders(blob, range))
@@ -98,7 +98,7 @@ export function partialHeaders(blob: Buffer, range: Range): Record<string, strin
   }
 }
 
-/** Nothing but a status. */
+/** Answers with a status and no content of the blob. */
 export function answerStatus(status: number, headers: Record<string, string> = {}): Fault {
   return ({ response }) => {
     response.writeHead(status, headers)
@@ -106,13 +106,13 @@ export function answerStatus(status: number, headers: Record<string, string> = {
   }
 }
 
-/** The whole blob, as a server without range support does. */
+/** Answers with the whole blob, as a server without range support does. */
 export const answerWhole: Fault = ({ response, blob }) => {
   response.writeHead(200, { 'content-length': blob.length })
   response.end(blob)
 }
 
-/** The right headers, then `count` bytes, then a reset. */
+/** Sends the right headers and `count` bytes, then resets the connection. */
 export function resetAfter(count: number): Fault {
   return ({ response, blob, range }) => {
     response.writeHead(206, partialHeaders(blob, range))
@@ -122,7 +122,7 @@ export function resetAfter(count: number): Fault {
   }
 }
 
-/** The right headers, then `count` bytes, then nothing for ever. */
+/** Sends the right headers and `count` bytes, then nothing more. The connection stays open. */
 export function stallAfter(count: number): Fault {
   return ({ response, blob, range }) => {
     response.writeHead(206, partialHeaders(blob, range))
@@ -130,7 +130,10 @@ export function stallAfter(count: number): Fault {
   }
 }
 
-/** The right headers for too few bytes, properly ended: a chunked body that just stops. */
+/**
+ * Sends the right headers without a length, and a chunked body that ends properly after `count`
+ * bytes.
+ */
 export function endAfter(count: number): Fault {
   return ({ response, blob, range }) => {
     const headers = partialHeaders(blob, range)
@@ -140,10 +143,10 @@ export function endAfter(count: number): Fault {
   }
 }
 
-/** No answer at all, the connection open. */
+/** Never answers. The connection stays open. */
 export const neverAnswer: Fault = () => undefined
 
-/** Right in every respect but one bit of the body. */
+/** Sends the right answer, but with one bit of the blob flipped at `offset`. */
 export function flipBitAt(offset: number): Fault {
   return ({ response, blob, range }) => {
     const wrong = Buffer.from(blob)

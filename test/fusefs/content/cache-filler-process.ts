@@ -1,6 +1,6 @@
 /**
- * A process for tests that fills a cache with the first sample pack, says so and waits to be
- * killed: `cache-filler-process.js <cacheDir> <origin of the store>`.
+ * A process for tests: fills a cache with the first sample pack, prints `filled`, and waits to be
+ * killed. Usage: `cache-filler-process.js <cacheDir> <origin of the store>`.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ContentStore, createContentStats, sourceFromUrl } from '../../../fusefs/index.js'

@@ -1,4 +1,4 @@
-/** A content store over a server of packs, in a temp folder of its own. */
+/** A content store with a server of packs, in a temporary folder of its own. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { BlobServer } from './blob-server.js'
 import type { PackFixture } from './pack-fixture.js'
 import { createTestLog } from './test-log.js'
 
-/** Waits short enough for tests; everything else as in production. */
+/** Time limits short enough for tests. Other limits are as in production. */
 const QUICK_HTTP: Partial<HttpLimits> = {
   headersTimeoutMs: 1000,
   bodyInactivityTimeoutMs: 1000,
@@ -47,7 +47,7 @@ export class ContentHarness {
     return join(this.directory, 'cache')
   }
 
-  /** A source for a server; closed by `stop`. */
+  /** A source for a server. `stop` closes it. */
   sourceAt(server: BlobServer): BlobSource {
     const options = { url: server.origin, limits: QUICK_HTTP }
     const source = sourceFromUrl(options, { log: this.log, stats: this.stats })
@@ -55,14 +55,14 @@ export class ContentHarness {
     return source
   }
 
-  /** Another server of the same packs; stopped by `stop`. */
+  /** Another server of the same packs. `stop` stops it. */
   async secondServer(packs: readonly PackFixture[]): Promise<BlobServer> {
     const server = await BlobServer.start(blobsOf(packs))
     this.#closers.push(() => server.stop())
     return server
   }
 
-  /** Opens the store; closed by `stop`, if not before. */
+  /** Opens the store. `stop` closes it if it is still open. */
   async open(options: ContentStoreOptions = {}): Promise<ContentStore> {
     const all = { cacheDir: this.cacheDir, ...options }
     const store = await ContentStore.open(all, { log: this.log, stats: this.stats })

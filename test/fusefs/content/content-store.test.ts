@@ -103,7 +103,7 @@ describe('ContentStore', () => {
     const { table } = large
     const prefetch = store.prefetch({ pack: table, frames, source }, NEVER)
     const target = Buffer.alloc(5000)
-    // The request goes out in the next turn of the event loop; the read comes after that.
+    // The request is sent in the next turn of the event loop. Read after that.
     await new Promise((resolve) => setImmediate(resolve))
     await store.read({ pack: table, rawOffset: 12 * 1024 * KIB, target, source }, NEVER)
     assert.ok(target.equals(large.raw.subarray(12 * 1024 * KIB, 12 * 1024 * KIB + 5000)))

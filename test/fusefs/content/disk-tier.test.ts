@@ -60,7 +60,7 @@ describe('ContentStore on disk', function () {
     return join(root, name)
   }
 
-  /** Fills the cache with the first pack in another process, which is then killed. */
+  /** Starts another process that fills the cache with the first pack, then kills it. */
   async function fillAndKill(): Promise<void> {
     const program = fileURLToPath(new URL('cache-filler-process.js', import.meta.url))
     const child = spawn(process.execPath, [program, harness.cacheDir, harness.server.origin])
@@ -207,7 +207,8 @@ describe('ContentStore on disk', function () {
       await sleep(3)
     }
     assert.ok(first !== undefined && second !== undefined)
-    // A dispatcher thread reads the oldest: the store is not told, but must know.
+    // A dispatcher thread reads the oldest pack from its mirror. This does not call the store, but
+    // the store must still count it as a use.
     new MirrorView(store.mirror(first.table)).tryReadSync(Buffer.alloc(10), 0)
     await sleep(3)
     const evicted = new MirrorView(store.mirror(second.table))
@@ -396,7 +397,7 @@ function linkOf(fd: string): string {
   }
 }
 
-/** A disk of a few megabytes; returns what takes it away again. */
+/** Mounts a small tmpfs. Returns the function that unmounts it. */
 function mountTmpfs(directory: string, size: string): () => void {
   mkdirSync(directory)
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', directory])

@@ -1,4 +1,7 @@
-/** Who reads goes first: before prefetch, before completion, and ahead of himself in one request. */
+/**
+ * Tests that reads go before prefetch and completion, and that a pack read in sequence is read
+ * ahead.
+ */
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ContentHarness } from './content-harness.js'
@@ -36,7 +39,7 @@ describe('reads, prefetch and completion', function () {
     opened = harness.open({})
     const store = await opened
     await read(other, 5)
-    // It used to wait for itself, a second long.
+    // A request once waited a second for its own end. This deadline is shorter than that second.
     const deadlineMs = performance.now() + 900
     while (store.load().ranges > 0) {
       assert.ok(performance.now() < deadlineMs, 'the request still goes on')

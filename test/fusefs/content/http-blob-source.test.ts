@@ -105,7 +105,8 @@ describe('HttpBlobSource', function () {
     const source = open()
     for (let i = 0; i < 5; i++) assert.ok((await fetch(source)).equals(wanted()))
     assert.equal(server.requests.length, 5)
-    // Not always one: the pool opens another when asked before it saw the end of an answer.
+    // There may be two connections: the pool opens another if the end of the last answer is not yet
+    // seen.
     assert.ok(server.connections <= 2, `${server.connections} connections`)
     assert.equal(server.requests[0]?.headers['accept-encoding'], 'identity')
     assert.equal(stats.httpBytes, 5 * 300 * KIB)
@@ -235,7 +236,7 @@ describe('HttpBlobSource', function () {
     }, 50)
     const start = performance.now()
     await assertFails(work, 'aborted')
-    // The answer is waited for 15 s.
+    // Without the abort, the source would wait 15 s for the answer.
     assert.ok(performance.now() - start < 5000)
     await sleep(50)
     assert.equal(server.openConnections, 0)
@@ -354,7 +355,9 @@ function encoded({ response, blob: bytes, range }: Parameters<Fault>[0]): void {
   answerRange(bytes, range, response)
 }
 
-/** Credentials as a registry wants them: `known` from the start, "fresh" after a challenge. */
+/**
+ * Credentials for a registry: token `known` from the start, and token "fresh" after a challenge.
+ */
 function bearer(known: string | undefined): Authorizer & { challenges: string[] } {
   let token = known
   const challenges: string[] = []

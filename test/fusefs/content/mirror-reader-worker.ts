@@ -1,17 +1,20 @@
 /**
- * A dispatcher thread for tests: reads random ranges of mirrors as fast as it can and compares
- * every byte it is handed with what the pack holds.
+ * A dispatcher thread for tests: reads random ranges of mirrors as fast as it can, and compares the
+ * bytes with those of the pack.
  */
 import { parentPort, workerData } from 'node:worker_threads'
 import { type MirrorShared, MirrorView } from '../../../fusefs/index.js'
 
-/** What the thread is started with. */
+/** The `workerData` of the thread. */
 export interface MirrorReaderData {
   /** Raw bytes of each pack, in a SharedArrayBuffer. */
   readonly raws: readonly SharedArrayBuffer[]
-  /** `Int32Array` of one: set to 1 to end. */
+  /** An `Int32Array` of one element. The thread ends when it becomes 1. */
   readonly stop: SharedArrayBuffer
-  /** `Int32Array` of three: reads served, reads refused, reads of wrong bytes. */
+  /**
+   * An `Int32Array` of three counters: reads served, reads refused, reads that returned wrong
+   * bytes.
+   */
   readonly counts: SharedArrayBuffer
 }
 

@@ -1,17 +1,19 @@
-/** A real nginx on loopback that serves folders, configured by server blocks. */
+/**
+ * A real nginx on loopback. Each of its servers is configured by the directives of a server block.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../sandbox/free-port.js'
 import { Service } from '../../sandbox/service.js'
 
-/** One virtual server; `directives` stand in its block. */
+/** One virtual server. `directives` are the lines of its server block. */
 export interface NginxServer {
   readonly directives: readonly string[]
   readonly tls?: { readonly certificate: string; readonly key: string }
 }
 
 export class Nginx {
-  /** In the order of the servers. */
+  /** The servers' ports, in the order of the servers. */
   readonly ports: readonly number[]
   readonly #service: Service
 
@@ -20,7 +22,10 @@ export class Nginx {
     this.ports = ports
   }
 
-  /** `servers` gets the ports it will have, to name one server in another's block. */
+  /**
+   * Starts up to four servers. `servers` is called with their ports, so that one server's block can
+   * name another server. The caller closes it.
+   */
   static async start(
     directory: string,
     servers: (ports: readonly number[]) => readonly NginxServer[],

@@ -1,4 +1,7 @@
-/** Packs made for tests: frames of known sizes whose bytes can be told apart and recomputed. */
+/**
+ * Packs made for tests: frames of known sizes, with bytes that differ from frame to frame and can
+ * be recomputed.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { compress } from 'zstd-napi'
@@ -6,13 +9,16 @@ import { digestOf, type Frame, hexOf, type PackTable } from '../../../index-form
 
 export interface PackFixture {
   readonly table: PackTable
-  /** The pack file. */
+  /** The bytes of the pack file. */
   readonly stored: Buffer
-  /** What the frames hold, one after the other. */
+  /** The uncompressed bytes of all frames, one after the other. */
   readonly raw: Buffer
 }
 
-/** Bytes that compress somewhat and differ at every place: a xorshift of seed and position, in text. */
+/**
+ * Bytes that compress a little and hardly repeat: printable characters from a xorshift generator,
+ * which starts from `seed`.
+ */
 export function noise(sizeBytes: number, seed: number): Buffer {
   const bytes = Buffer.alloc(sizeBytes)
   let state = (seed * 2654435761 + 1) >>> 0
@@ -27,7 +33,7 @@ export function noise(sizeBytes: number, seed: number): Buffer {
   return bytes
 }
 
-/** A pack with a frame for each size. */
+/** Makes a pack with one frame for each size. */
 export function packFixture(options: {
   frameSizes: readonly number[]
   seed?: number
@@ -57,7 +63,7 @@ export function packFixture(options: {
   return { table, stored, raw: Buffer.concat(raws) }
 }
 
-/** Puts packs where a static store has them. */
+/** Writes packs to the paths that a static store has for them. */
 export function storePacks(directory: string, packs: readonly PackFixture[]): void {
   const blobs = join(directory, 'blobs', 'sha256')
   mkdirSync(blobs, { recursive: true })

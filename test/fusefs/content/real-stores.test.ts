@@ -34,7 +34,7 @@ import { createTestLog } from './test-log.js'
 
 const KIB = 1024
 const NEVER = new AbortController().signal
-/** The same account everywhere. */
+/** Gives the same account for every host. */
 const account: CredentialSource = {
   credentialFor: () => Promise.resolve({ kind: 'password', ...ACCOUNT }),
 }
@@ -44,7 +44,7 @@ const packs = [1, 2].map((seed) =>
 
 interface StoreOptions {
   readonly url: string
-  /** Without them, requests carry no credentials and no challenge is answered. */
+  /** If undefined, requests carry no credentials and no challenge is answered. */
   readonly credentials?: CredentialSource
 }
 
@@ -192,7 +192,7 @@ describe('ContentStore over real stores', function () {
   })
 })
 
-/** Reads a pack in pieces of all sizes, several at a time, and compares each. */
+/** Reads a pack in pieces of growing size, several at a time, and compares each piece. */
 async function readPieces(
   store: ContentStore,
   source: BlobSource,
@@ -221,7 +221,7 @@ async function push({ host }: DockerRegistry): Promise<void> {
   await connection.close()
 }
 
-/** A certificate for 127.0.0.1 that nobody but its holder trusts. */
+/** Makes a self-signed certificate for 127.0.0.1, which no client trusts by default. */
 function certificate(directory: string): { certificate: string; key: string } {
   const paths = { certificate: join(directory, 'certificate.pem'), key: join(directory, 'key.pem') }
   const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']

@@ -1,4 +1,4 @@
-/** The packs that the tests of the disk tier share with the process they kill. */
+/** The packs that the tests of the disk tier share with cache-filler-process.ts. */
 import { type PackFixture, packFixture } from './pack-fixture.js'
 
 const KIB = 1024

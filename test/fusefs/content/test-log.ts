@@ -1,4 +1,4 @@
-/** A log that keeps what it is told, so that tests can see what an operator would. */
+/** A log that keeps its lines, so that tests can see what an operator would see. */
 import type { Log } from '../../../fusefs/index.js'
 
 export interface LogLine {

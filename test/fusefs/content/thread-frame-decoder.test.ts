@@ -81,7 +81,10 @@ describe('ThreadFrameDecoder', () => {
     await assert.rejects(decoder.decode(frame, compressedOf(3)), { code: 'aborted' })
   })
 
-  /** Threads take a moment to start; until then frames are decoded in place. */
+  /**
+   * Waits until a thread has started. Before that, frames are decoded in place. A thread takes over
+   * the memory of the compressed bytes, so their length becomes 0.
+   */
   async function isTaking(): Promise<void> {
     const [, , frame] = table.frames
     assert.ok(frame)

@@ -1,4 +1,4 @@
-/** What every transport has to show of the sample members. */
+/** The tests that every transport must pass with the sample members. */
 import assert from 'node:assert/strict'
 import {
   BIG_FILE,
@@ -12,7 +12,7 @@ import {
 import type { Limitation, Viewer } from './viewer.js'
 
 export interface SuiteOptions {
-  /** The viewer of a mounted `XATTR_MEMBERS`; called inside tests only. */
+  /** Returns the viewer of a mounted `XATTR_MEMBERS`. Called inside tests only. */
   readonly viewer: () => Viewer
   readonly limitations?: readonly Limitation[]
 }
@@ -136,7 +136,7 @@ export function filesystemSuite({ viewer, limitations = [] }: SuiteOptions): voi
   })
 }
 
-/** `gnu_dev_makedev` of glibc, for numbers that fit 32 bits. */
+/** Like glibc's `gnu_dev_makedev`, for numbers that fit 32 bits. */
 function makedev(major: number, minor: number): number {
   return ((major << 8) | (minor & 0xff) | ((minor & ~0xff) << 12)) >>> 0
 }

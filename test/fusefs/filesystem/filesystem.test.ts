@@ -61,7 +61,10 @@ describe('Filesystem behind its request handler', () => {
 
   filesystemSuite({ viewer: () => new HandlerViewer(handler, nodeIdOf(slot, ROOT_INO)) })
 
-  /** Sends one request; the errno, or the payload. */
+  /**
+   * Sends one request to the handler. Returns the payload of the reply, or its errno if it is an
+   * error.
+   */
   function ask(opcode: number, nodeId: number, body: Uint8Array): number | Buffer {
     const request = new Request()
     const reply = new Reply(1_048_576)

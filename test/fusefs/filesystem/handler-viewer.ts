@@ -1,4 +1,7 @@
-/** Looks at a filesystem by sending requests to its handler, as the kernel would: no mount, no thread. */
+/**
+ * Looks at a filesystem by sending requests to its handler, as the kernel would. It needs no mount
+ * and no thread.
+ */
 import { constants } from 'node:os'
 import type { RequestHandler } from '../../../fusefs/transport/request-handler.js'
 import { OPCODES } from '../../../fusefs/wire/opcodes.js'
@@ -14,7 +17,7 @@ export class HandlerViewer implements Viewer {
   readonly #handler: RequestHandler
   readonly #rootNodeId: number
 
-  /** `rootNodeId`: the directory that paths begin at. */
+  /** `rootNodeId` is the node of the directory from which paths are resolved. */
   constructor(handler: RequestHandler, rootNodeId: number) {
     this.#handler = handler
     this.#rootNodeId = rootNodeId

@@ -1,4 +1,7 @@
-/** Looks at a mounted directory through the kernel. Never synchronously: we may be the ones to answer. */
+/**
+ * Looks at a mounted directory through the kernel. All calls are asynchronous: a synchronous call
+ * would block this process, which may be the one that serves the mount.
+ */
 import { execFile } from 'node:child_process'
 import { lstat, open, readdir, readlink } from 'node:fs/promises'
 import { promisify } from 'node:util'

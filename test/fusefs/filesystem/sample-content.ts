@@ -1,6 +1,6 @@
 /**
- * Content of sample trees, for faults that no real store gives on demand: packs in memory, mirrors
- * in a sparse file, reads that wait, fail, or are counted.
+ * Content of sample trees, for faults that no real store gives on demand. Packs are in memory,
+ * mirrors are sparse files. Reads can be made to wait or fail, and are counted.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -21,11 +21,11 @@ interface Mirror {
 }
 
 export class SampleContent implements ContentReader {
-  /** How many reads came here, because no thread had the bytes. */
+  /** Number of reads that arrived here because no dispatcher thread had the bytes. */
   reads = 0
-  /** Trees that content was asked for. */
+  /** Index digests of the trees whose content was read. */
   readonly askedFor = new Set<Digest>()
-  /** Called before a read is answered: may wait, may throw. */
+  /** Called before a read is answered. It may wait or throw. */
   beforeRead: (signal: AbortSignal) => Promise<void> = () => Promise.resolve()
   readonly #mirrors = new Map<Digest, Mirror>()
   readonly #dir = mkdtempSync(join(tmpdir(), 'thin-sample-content-'))

@@ -1,10 +1,12 @@
-/** The members every filesystem suite looks at: one of each kind the kernel can show. */
+/** The members that every filesystem suite looks at: one of each kind that the kernel can show. */
 import { type Member, patternBytes } from './sample-tree.js'
 
 const DIRECTORY = 0o040755
 const FILE = 0o100644
 
-/** 300 ns past a second, so that microseconds or floats would be seen to round it. */
+/**
+ * A time whose nanoseconds change if a transport rounds them to microseconds or through a float.
+ */
 const NANOSECOND_TIME = [1_234_567_890, 123_456_789] as const
 export const BIG_FILE = patternBytes(5 * 1024 * 1024 + 123, 'big')
 export const SPARSE_HEAD = patternBytes(5000, 'head')
@@ -18,7 +20,7 @@ export const SPARSE_FILE = Buffer.concat([
 ])
 export const CAPABILITY = Buffer.from('0100000200040000000000000000000000000000', 'hex')
 export const LARGE_DIRECTORY_ENTRIES = 10_000
-/** "caf\xe9": latin1, not UTF-8. */
+/** A name in latin1 that is not valid UTF-8. */
 export const NON_UTF8_NAME = 'caf\xe9\xff'
 
 export const PLAIN_MEMBERS: readonly Member[] = [
@@ -75,7 +77,7 @@ export const XATTR_MEMBERS: readonly Member[] = [
   },
 ]
 
-/** `new_encode_dev` of include/linux/kdev_t.h. */
+/** Like `new_encode_dev` of the kernel's include/linux/kdev_t.h. */
 function encodeDevice(major: number, minor: number): number {
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0
 }

@@ -1,6 +1,7 @@
 /**
- * A tree in memory, described by a list of members, with its content in packs: what the suites write
- * into an index and then look at through a mount. Paths are latin1 strings: one character, one byte.
+ * A tree in memory, described by a list of members, with its content in packs. The suites write it
+ * into an index and look at it through a mount. Paths are latin1 strings: one character is one
+ * byte.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -18,7 +19,7 @@ import {
 type Segment = Uint8Array | { readonly hole: number }
 
 export interface Member {
-  /** Latin1, without leading slash; '' is the root. Parents come before their children. */
+  /** In latin1, without leading slash; '' is the root. Parents must come before their children. */
   readonly path: string
   readonly mode: number
   readonly uid?: number
@@ -28,7 +29,7 @@ export interface Member {
   readonly target?: string
   readonly rdev?: number
   readonly xattrs?: Readonly<Record<string, Uint8Array>>
-  /** The path of an earlier member that this is another name of. */
+  /** This member is another name (a hard link) of the earlier member with this path. */
   readonly linkTo?: string
 }
 
@@ -153,7 +154,7 @@ export class SampleTree implements Tree {
   }
 }
 
-/** Bytes of a stated length that differ from place to place and from seed to seed. */
+/** Makes bytes that differ from block to block and from seed to seed. */
 export function patternBytes(sizeBytes: number, seed: string): Buffer {
   const bytes = Buffer.alloc(sizeBytes)
   const block = createHash('sha512').update(seed).digest()

@@ -1,4 +1,6 @@
-/** How a suite looks at a filesystem, whatever stands between. Paths and names are latin1, '' is the root. */
+/**
+ * How a suite looks at a filesystem, for any transport. Paths and names are latin1; '' is the root.
+ */
 
 export interface Seen {
   readonly ino: number
@@ -6,7 +8,7 @@ export interface Seen {
   readonly nlink: number
   readonly uid: number
   readonly gid: number
-  /** As stat(2) of user space encodes it: `makedev`. */
+  /** Encoded as by stat(2) and glibc's `makedev`. */
   readonly rdev: number
   readonly size: number
   readonly blocks: number
@@ -16,15 +18,17 @@ export interface Seen {
 export interface Viewer {
   lstat(path: string): Promise<Seen>
   readlink(path: string): Promise<string>
-  /** Names in the order given, without "." and "..". */
+  /** Names in the order of the listing, without "." and "..". */
   list(path: string): Promise<string[]>
   read(path: string, offset: number, length: number): Promise<Buffer>
-  /** Throws an error with `code` ENODATA when there is none. */
+  /** Throws an error with `code` ENODATA if the file has no such attribute. */
   xattr(path: string, name: string): Promise<Buffer>
   xattrNames(path: string): Promise<string[]>
 }
 
-/** What a transport cannot express, by name; a suite skips exactly that and says so. */
+/**
+ * A feature that a transport cannot express. A suite skips the test of that feature and names it.
+ */
 export type Limitation =
   | 'hard-link inode numbers'
   | 'extended attributes'

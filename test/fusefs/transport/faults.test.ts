@@ -1,4 +1,7 @@
-/** What readers see, and what they do not, when content or an index is not as it should be. */
+/**
+ * Tests what readers of a mount see when its content or an index is faulty, and which readers do
+ * not notice.
+ */
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'

@@ -5,7 +5,7 @@ import { ServerStats, StatsRow } from '../../../fusefs/transport/server-stats.js
 import { createTestLog } from '../content/test-log.js'
 
 const PAGE: PageRun = { ino: 2, offset: 0, from: 0, length: 4096 }
-/** No number of bytes: the thread breaks on it. */
+/** The offset is not a whole number, so the thread throws on it. */
 const BREAKING: PageRun = { ...PAGE, offset: 0.5 }
 
 describe('KernelCache', () => {
@@ -19,7 +19,7 @@ describe('KernelCache', () => {
 
   beforeEach(() => {
     log.lines.splice(0)
-    // It takes every message, as a kernel does that knows all inodes.
+    // /dev/null accepts every message, like a kernel that knows all inodes.
     fd = openSync('/dev/null', 'w')
     stats = new ServerStats(0)
     cache = new KernelCache({ fd }, { stats: new StatsRow(stats.shared, 0), log })

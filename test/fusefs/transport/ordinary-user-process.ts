@@ -1,4 +1,7 @@
-/** Run as an ordinary user: mounts a sample tree through fuse-native, looks at it, prints what it saw. */
+/**
+ * A process that runs as an ordinary user: mounts a sample tree through fuse-native, looks at it
+ * and prints what it saw.
+ */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { BIG_FILE } from '../filesystem/sample-members.js'

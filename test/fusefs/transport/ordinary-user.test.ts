@@ -11,8 +11,8 @@ const SCRIPT = fileURLToPath(new URL('./ordinary-user-process.js', import.meta.u
 const NOBODY = ['--reuid=65534', '--regid=65534', '--clear-groups']
 
 /**
- * udev makes /dev/fuse mode 0666; where there is no udev, a node like that is put in its place, in a
- * mount namespace of the test's own.
+ * udev gives /dev/fuse the mode 0666. There may be no udev here, so a node with that mode is
+ * mounted over /dev/fuse, in a mount namespace of the test's own.
  */
 const WITH_OPEN_DEVICE =
   'set -e; d=$(mktemp -d); mknod -m 666 "$d/fuse" c 10 229; mount --bind "$d/fuse" /dev/fuse; ' +

@@ -1,4 +1,4 @@
-/** Trees as lower layers of overlayfs: what containers stand on. */
+/** Tests trees as lower layers of overlayfs, as containers use them. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { appendFile, mkdir, readFile, readdir, stat } from 'node:fs/promises'
@@ -70,7 +70,7 @@ describe('overlayfs over trees', () => {
     const until = Date.now() + PRESSURE_MS
     let walks = 0
     let drops = 0
-    // On a busy machine it takes longer, and is as hard.
+    // At least this many walks and drops, even if a busy machine needs longer for them.
     const isOn = (): boolean => Date.now() < until || walks <= 3 || drops <= 10
     const drop = async (): Promise<void> => {
       while (isOn()) {

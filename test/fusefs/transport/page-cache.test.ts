@@ -1,4 +1,6 @@
-/** The page cache seen and changed from our side: READs recorded, pages dropped, pages put in. */
+/**
+ * Tests the page cache from the server's side: READs are recorded, pages are dropped and stored.
+ */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { lstat, readFile } from 'node:fs/promises'
@@ -79,7 +81,7 @@ describe('the page cache of a mount', () => {
       [0, 64 * PAGE].map((start) => {
         const offsets: number[] = []
         for (let at = start; at < other.length; at += 128 * PAGE) offsets.push(at)
-        // The bytes change hands: each call has its own.
+        // `store` transfers the bytes to its thread, so each call gets a copy.
         return kernelCache.store(
           slot,
           new Uint8Array(other),
@@ -143,13 +145,16 @@ describe('the page cache of a mount', () => {
     return server().counts().requests.READ ?? 0
   }
 
-  /** An inode number as trees have it; the mount's have the slot above. */
+  /**
+   * Returns a file's inode number in its tree. The mount's inode numbers have the tree's slot in
+   * the upper 32 bits.
+   */
   async function fileAt(path: string): Promise<{ ino: number }> {
     const { ino } = await lstat(join(mount.root(), path))
     return { ino: ino % 2 ** 32 }
   }
 
-  /** In a process of its own, which opens the file after read-ahead was set. */
+  /** Reads pages in other processes, because read-ahead is set when a process opens the file. */
   async function readPages(path: string, pages: readonly number[]): Promise<void> {
     for (const page of pages) {
       await run('dd', [`if=${path}`, `bs=${PAGE}`, `skip=${page}`, 'count=1', 'of=/dev/null'])

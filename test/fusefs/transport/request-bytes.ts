@@ -1,4 +1,4 @@
-/** Requests as the kernel writes them, for tests without a kernel. */
+/** Encodes requests as the kernel does, for tests without a kernel. */
 import { IN_HEADER_BYTES, type Request } from '../../../fusefs/wire/request.js'
 
 export interface Header {
@@ -7,7 +7,7 @@ export interface Header {
   readonly unique?: bigint
 }
 
-/** Puts a request into `request` as read(2) would, and loads it. */
+/** Writes a request into the buffer of `request`, as read(2) would, and loads it. */
 export function putRequest(request: Request, header: Header, body: Uint8Array): void {
   const length = IN_HEADER_BYTES + body.length
   const view = new DataView(request.buffer.buffer)
@@ -32,7 +32,7 @@ export function readBody(offset: number, size: number): Buffer {
   return body
 }
 
-/** `struct fuse_getxattr_in` and the name; without a name it is LISTXATTR's body. */
+/** `struct fuse_getxattr_in` and the name. Without a name it is the body of LISTXATTR. */
 export function xattrBody(size: number, name?: string): Buffer {
   const head = Buffer.alloc(8)
   head.writeUInt32LE(size, 0)

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../../../fusefs/index.js'
 
-/** Collects what was logged. */
+/** A log that collects its messages. */
 export class SampleLog implements Log {
   readonly errors: { fields: object; message: string }[] = []
   readonly warnings: string[] = []
@@ -14,15 +14,15 @@ export class SampleLog implements Log {
     this.warnings.push(message)
   }
   info(): void {
-    // Life cycle: nothing a test looks at.
+    // Info messages are about the life cycle. No test looks at them.
   }
   debug(_fields: object, message: string): void {
     this.lines.push(message)
   }
 
   /**
-   * Waits for an error that matches, at most 5 seconds: a dispatcher thread answers the kernel first
-   * and hands over its log line then. Returns false when none came.
+   * Waits at most 5 seconds for an error that matches: a dispatcher thread answers the kernel first
+   * and logs afterwards. Returns false if none came.
    */
   async hasError(pattern: RegExp): Promise<boolean> {
     const deadlineMs = performance.now() + 5000

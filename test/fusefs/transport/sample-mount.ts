@@ -1,4 +1,7 @@
-/** A real mount of sample trees, for suites: registered in a registry of its own, served from here. */
+/**
+ * A real mount of sample trees for tests. The trees have a registry of their own. This process
+ * serves the mount.
+ */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +22,10 @@ import { SampleContent } from '../filesystem/sample-content.js'
 import { type Member, SampleTree } from '../filesystem/sample-tree.js'
 import { SampleLog } from './sample-log.js'
 
-/** Everything but a server: a folder, a registry with trees, content, and /dev/fuse mounted. */
+/**
+ * A temporary folder, a registry with trees, their content, and a /dev/fuse mount. `serve` starts a
+ * server.
+ */
 export class SampleMount {
   readonly dir: string
   readonly mountpoint: string
@@ -65,7 +71,7 @@ export class SampleMount {
     return this.#mount.handle.fd
   }
 
-  /** The directory of the tree with this position. */
+  /** The path of the tree at this index of `records`. */
   root(at = 0): string {
     return join(this.mountpoint, this.records[at]?.name ?? '')
   }

@@ -8,7 +8,7 @@ import { SampleContent } from '../filesystem/sample-content.js'
 import { type Member, SampleTree } from '../filesystem/sample-tree.js'
 import { SampleLog } from './sample-log.js'
 
-/** Why the native transport cannot be tried here; `undefined` when it can. */
+/** The reason why the native transport cannot be tested here, or `undefined` if it can. */
 export async function skipReasonOfNative(): Promise<string | undefined> {
   try {
     await import('fuse-native')
@@ -60,7 +60,7 @@ export class SampleTreeMount {
     return this.mounted.mountpoint
   }
 
-  /** The line of /proc/mounts, or an empty string. */
+  /** The line of /proc/mounts for this mount, or an empty string. */
   procMounts(): string {
     const lines = readFileSync('/proc/mounts', 'utf8').split('\n')
     return lines.find((line) => line.includes(` ${this.mountpoint} `)) ?? ''

@@ -1,8 +1,9 @@
 /**
- * A daemon in miniature, for tests that kill it: serves the mount behind descriptor 3, inherited from
- * the test, which keeps its own copy. Arguments: mountpoint, registry folder, what INIT negotiated (JSON,
- * empty for a new mount). Posts `{negotiated}` when it serves and `{waiting}` when a read waits for
- * content, which here never comes; ends when told "stop".
+ * A minimal daemon for tests that kill it. It serves the mount of descriptor 3, which it inherits
+ * from the test; the test keeps a copy of the descriptor. Arguments: mountpoint, registry folder,
+ * and the result of INIT's negotiation (JSON, empty for a new mount). It posts `{negotiated}` when
+ * it serves, and `{waiting}` when a read waits for content. The content never comes. It ends when
+ * it receives the message "stop".
  */
 import {
   type ContentReader,

@@ -1,4 +1,6 @@
-/** A mount without trees is answered without threads, and by threads from the first tree on. */
+/**
+ * Tests that a mount is served without threads until its first tree, and by threads from then on.
+ */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -16,7 +18,7 @@ describe('a mount that has no trees yet', () => {
 
   beforeEach(async () => {
     mount = new SampleMount('xattr', [PLAIN_MEMBERS])
-    // Its content stays.
+    // Remove the tree from the registry, but keep its content.
     for (const { slot } of mount.records) mount.registry.remove(slot)
     await mount.mount()
   })

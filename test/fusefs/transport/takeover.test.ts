@@ -1,4 +1,6 @@
-/** The mount outlives its server: stopped, or killed while a reader waits. */
+/**
+ * Tests that the mount outlives its server, whether it is stopped, or killed while a reader waits.
+ */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -30,7 +30,7 @@ function replyTo(request: Request, payloadBytes = 4096): Reply {
   return reply
 }
 
-/** `struct fuse_init_in` with these flags. */
+/** A request with a `struct fuse_init_in` that has these flags. */
 function initRequest(minor: number, flags: bigint): Request {
   const request = new Request()
   const body = Buffer.alloc(64)

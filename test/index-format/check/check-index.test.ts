@@ -165,7 +165,7 @@ describe('checkIndex', () => {
       change(sql)
       const found = await codes({ openPack })
       assert.ok(found.includes(code), `found ${found.join(', ') || 'nothing'}`)
-      // A reader gives exact values or an error of ours for the same file.
+      // Reading the same file must succeed, or fail with an IndexFormatError.
       try {
         const index = Index.open(path)
         try {

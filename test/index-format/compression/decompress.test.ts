@@ -1,4 +1,4 @@
-/** What is detected by content, how it is decompressed, and what hostile or damaged input gives. */
+/** Tests the detection of compression by content, decompression, and hostile or damaged input. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
@@ -92,7 +92,7 @@ describe('decompress', () => {
       } catch (error) {
         assert.equal((error as { code?: string }).code, 'invalid-compression')
       }
-      // A stream between us and the source ends it a tick later.
+      // A stream between `decompress` and the source ends the source one tick later.
       await new Promise(setImmediate)
       assert.ok(ended)
     }

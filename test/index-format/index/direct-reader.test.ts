@@ -1,4 +1,7 @@
-/** What is read out of the pages of an index is what SQLite reads, and what the tree was. */
+/**
+ * Tests that the DirectReader reads the same from an index's pages as SQLite, and as the original
+ * tree.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -109,7 +112,7 @@ describe('DirectReader', () => {
     const good = readFileSync(path)
     const damages: ((page: Buffer, number: number) => void)[] = [
       (page, number) => {
-        // The right child, and that of every cell: the page itself.
+        // Make the page its own right child, and the child of each of its cells.
         page.writeUInt32BE(number, 8)
         for (let cell = 0; cell < page.readUInt16BE(3); cell++) {
           page.writeUInt32BE(number, page.readUInt16BE(12 + 2 * cell))
@@ -146,7 +149,8 @@ describe('DirectReader', () => {
         const listing = recycling.readdirPlus(parent, cookie, 50)
         assert.deepEqual(listing, expected.readdirPlus(parent, cookie, 50))
         pages.recycle()
-        // Another place in the file, so that the pages of the listing are dropped and overwritten.
+        // Reads other pages of the file, so that the pages of the listing are dropped and
+        // overwritten.
         for (let ino = 1; ino <= count(); ino += 500) {
           pages.recycle()
           assert.deepEqual(recycling.inode(ino), expected.inode(ino))
@@ -196,7 +200,10 @@ describe('DirectReader', () => {
   }
 })
 
-/** Directories of 0 to 5,000 entries, so that some begin and end anywhere in pages of both levels. */
+/**
+ * Members of directories with 0 to 5,000 entries, so that listings begin and end at many different
+ * places in leaf pages and interior pages.
+ */
 function manyMembers(): Member[] {
   const members: Member[] = [{ path: '', mode: 0o40755 }]
   const content = [Buffer.from('content')]

@@ -32,7 +32,10 @@ const PACK: PackTable = {
   ],
 }
 
-/** Compares two trees name by name; their inode numbers may differ, but consistently. */
+/**
+ * Compares two trees name by name. An inode number of one tree must always correspond to the same
+ * inode number of the other.
+ */
 function assertSameTree(actual: Tree, expected: Tree, packOffset: number): void {
   const pairs = new Map<number, number>()
   const queue: [number, number][] = [[ROOT_INO, ROOT_INO]]

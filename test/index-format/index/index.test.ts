@@ -13,7 +13,7 @@ import { MemoryTree } from './memory-tree.js'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** A pack of frames of these raw sizes; nothing looks at its content here. */
+/** The table of a pack with frames of these raw sizes. The tests never read the pack's content. */
 function packOf(name: string, ...rawSizes: number[]): PackTable {
   let rawOffset = 0
   let offset = 0
@@ -64,7 +64,8 @@ describe('Index', () => {
     rmSync(folder, { recursive: true })
   })
 
-  // In exampleTree, packs are given as positions in PACKS: 2 is "two", 1 is "one".
+  // exampleTree gives packs by their keys in the written index: 2 is "one" and 1 is "two". Here the
+  // keys become positions in PACKS.
   function write(tree: MemoryTree, options: Partial<WriteIndexOptions> = {}) {
     const path = join(folder, 'index#1?.thin')
     const written = writeIndex(tree, {
@@ -169,7 +170,7 @@ describe('Index', () => {
       const seen = []
       for (let cookie = 0; ;) {
         const batch = index.readdir(1, cookie, step)
-        // A reply buffer that is full takes only some of a batch: go on from inside it.
+        // A full reply buffer takes only part of a batch, so continue from inside the batch.
         const taken = batch.slice(0, Math.max(1, step - 2))
         if (taken.length === 0) break
         seen.push(...taken)

@@ -21,7 +21,7 @@ export interface NodeOptions {
   xattrs?: Record<string, string>
 }
 
-/** Names are latin1 strings: one character, one byte. */
+/** Names are latin1 strings: one character is one byte. */
 export class MemoryTree implements Tree {
   readonly #nodes = new Map<number, Node>()
   #nextIno = 2
@@ -43,7 +43,7 @@ export class MemoryTree implements Tree {
     return ino
   }
 
-  /** Stored bytes are those of the extents. */
+  /** The file's stored bytes are the sum of the lengths of its extents. */
   file(path: string, sizeBytes: number, extents: Extent[], options: NodeOptions = {}): number {
     const stored = extents.reduce((sum, extent) => sum + extent.length, 0)
     const ino = this.#add(path, 0o100000 | (options.mode ?? 0o644), options, sizeBytes, stored)
@@ -69,7 +69,7 @@ export class MemoryTree implements Tree {
     node.inode = { ...node.inode, nlink: node.inode.nlink + 1 }
   }
 
-  /** Overwrites attributes, also with values that no tree may have. */
+  /** Overwrites attributes of an inode, also with values that no valid tree has. */
   change(ino: number, attributes: Partial<Inode>): void {
     const node = this.#node(ino)
     node.inode = { ...node.inode, ...attributes }

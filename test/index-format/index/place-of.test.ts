@@ -1,4 +1,4 @@
-/** From a number back to a name, held against a walk of the whole tree. */
+/** Tests `placeOf`, which finds a name of an inode number, against a walk of the whole tree. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,7 +22,7 @@ describe('placeOf', () => {
   it('says of every file and directory where its first name is', () => {
     const tree = new MemoryTree()
     for (let at = 0; at < DIRECTORIES; at++) {
-      // Some lie in each other, some are empty, some have many names.
+      // Some directories are nested, some are empty, some have several files.
       const path = at % 3 === 0 ? `d${at}` : `d${at - (at % 3)}/d${at}`
       tree.directory(path)
       for (let file = 0; file < at % 7; file++) tree.file(`${path}/f${file}`, 0, [])
@@ -43,7 +43,7 @@ describe('placeOf', () => {
     for (let at = 0; at < DIRECTORIES; at++) {
       tree.directory(`d${at}`)
       const known = linked[at % 5]
-      // A name that comes first in its directory, of a file that another directory had before.
+      // A hard link that is the first name of its directory, to a file of an earlier directory.
       if (known !== undefined && at % 10 === 0) tree.link(`d${at}/a`, known)
       linked.push(tree.file(`d${at}/b`, 0, []))
       tree.file(`d${at}/c`, 0, [])

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { type Index, ROOT_INO } from '../../../index-format/index.js'
 
-/** Reads everything an index has. The inodes of a damaged one may form a cycle: bounded. */
+/**
+ * Reads everything in an index. The number of inodes is bounded, because a damaged index may have a
+ * cycle.
+ */
 export function readAll(index: Index): void {
   const seen = new Set<number>()
   const queue = [ROOT_INO]

@@ -1,4 +1,6 @@
-/** Pages of an index that travel with a start: what they answer is what the whole index answers. */
+/**
+ * Tests startup pages: an index with only these pages answers like the whole index, or not at all.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +31,10 @@ describe('startup pages', () => {
   let path: string
   let whole: Index
   let partial: Index
-  /** Of the directories: two in which the start looks, and one with a file that it reads. */
+  /**
+   * Inode numbers of two directories in which the start looks names up, and of a file that it
+   * reads.
+   */
   let looked: number[]
   let read: number
 
@@ -40,7 +45,7 @@ describe('startup pages', () => {
     const { tree, startupFile, directories } = largeTree()
     writeIndex(tree, { path, kind: 'merged', packs: PACKS })
     whole = Index.open(path)
-    // The writer gives numbers of its own.
+    // The writer assigns new inode numbers.
     read = inoOf(startupFile)
     looked = [directories[3], directories[41]].map((directory) => inoOf(directory ?? ''))
     partial = openPartial(
@@ -99,7 +104,7 @@ describe('startup pages', () => {
       const numbers = [1]
       for (let number = 2; number <= bytes.length / PAGE_BYTES; number++) {
         seed = (seed * 48_271) % 0x7fffffff
-        // Without the table of totals nothing can be opened.
+        // Page 2 has the table of totals. Without it no index can be opened.
         if (number === 2 || seed / 0x7fffffff < share) numbers.push(number)
       }
       const some = openPartial({ numbers, bytes: pagesOf(bytes, numbers) })
@@ -148,7 +153,10 @@ describe('startup pages', () => {
     })
   })
 
-  /** Compares everything that can be asked; answers that are not given have to be `incomplete-index`. */
+  /**
+   * Compares all answers of `index` with those of the whole index. A missing answer must be an
+   * error with the code `incomplete-index`. Returns the numbers of given and missing answers.
+   */
   function answersOf(index: Index): { given: number; missing: number } {
     const counts = { given: 0, missing: 0 }
     const compare = (ask: (of: Index) => unknown): void => {
@@ -182,7 +190,7 @@ describe('startup pages', () => {
     return counts
   }
 
-  /** Opens a file that has these pages, and zeroes for all others. */
+  /** Opens an index file with these pages, and with zeroes in place of all others. */
   function openPartial(pages: { numbers: readonly number[]; bytes: Uint8Array }): Index {
     const file = Buffer.alloc(readFileSync(path).length)
     for (const [at, number] of pages.numbers.entries()) {
@@ -215,7 +223,10 @@ function numbered(numbers: readonly number[]): Buffer {
   return bytes
 }
 
-/** Files of one extent and of several, and links whose targets go on in pages of their own. */
+/**
+ * A tree with files of one extent and of several, and with symbolic links whose targets are so long
+ * that they need pages of their own.
+ */
 function largeTree(): { tree: MemoryTree; startupFile: string; directories: string[] } {
   const tree = new MemoryTree()
   const directories: string[] = []
@@ -244,7 +255,7 @@ function extent(offset: number, length: number, pack: number, rawOffset: number)
   return { offset, length, pack, rawOffset }
 }
 
-/** A pack of that many frames; nothing looks at its content here. */
+/** The table of a pack with `count` frames. The tests never read the pack's content. */
 function packOf(name: string, count: number): PackTable {
   const frames = Array.from({ length: count }, (_, at) => ({
     rawOffset: at * FRAME_BYTES,

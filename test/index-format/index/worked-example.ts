@@ -1,6 +1,6 @@
 /**
- * The example of FORMAT.md: a tree of two directories and three names, and its pack. Small enough to
- * be read byte by byte.
+ * The example of FORMAT.md: a tree of two directories and three names, and its pack. It is small
+ * enough to be read byte by byte.
  */
 import {
   digestOf,
@@ -22,7 +22,7 @@ export interface WorkedExample {
   readonly index: WrittenIndex
 }
 
-/** Writes the index to `path`. */
+/** Writes the example's index to `path`. */
 export async function writeWorkedExample(path: string): Promise<WorkedExample> {
   const content = Buffer.from(EXAMPLE_TEXT)
   const tree = new MemoryTree()

@@ -1,11 +1,11 @@
-/** Builds layers of fixture members in memory, for tests of what a layer becomes. */
+/** Builds layers from fixture members in memory. */
 import { LayerBuilder, type LayerTree } from '../../../index-format/index.js'
 import { chunksOf, type FixtureMember, tarOf } from '../tar/tar-fixture.js'
 import { type Dump, dumpTree } from './tree-dump.js'
 
 export interface BuiltLayer {
   readonly tree: LayerTree
-  /** What the files hold, as it was spooled. */
+  /** The content of all files, in the order in which it was spooled. */
   readonly spool: Buffer
   /** Closes the tree. */
   close(): void
@@ -15,7 +15,10 @@ export async function buildLayer(...members: readonly FixtureMember[]): Promise<
   return buildArchive(chunksOf(tarOf(...members)))
 }
 
-/** The caller closes the layer; nothing is left open when this throws. */
+/**
+ * Builds a layer from an archive. The caller closes the layer. If this throws, nothing is left
+ * open.
+ */
 export async function buildArchive(source: AsyncIterable<Uint8Array>): Promise<BuiltLayer> {
   const chunks: Uint8Array[] = []
   const builder = LayerBuilder.create({

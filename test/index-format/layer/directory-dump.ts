@@ -1,4 +1,4 @@
-/** Writes a directory of a real filesystem down in the same form as `dumpTree` does a tree. */
+/** Dumps a directory of a real filesystem in the form in which `dumpTree` dumps a tree. */
 import { createHash } from 'node:crypto'
 import { type BigIntStats, readFileSync } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
@@ -6,9 +6,9 @@ import { xattrsAt } from '../../sandbox/xattrs-below.js'
 import type { Dump, DumpedPath } from './tree-dump.js'
 
 /**
- * Everything below `root` and `root` itself; directories get the size that trees give them. Where
- * overlayfs reads a directory that only one layer has, it lists the whiteouts in it, which then are
- * not there: such names are left out.
+ * Dumps `root` and everything below it. Directories get the size that trees give them. If only one
+ * layer has a directory, overlayfs lists the whiteouts in it, but lstat(2) does not find them. Such
+ * names are left out.
  */
 export async function dumpDirectory(root: string): Promise<Dump> {
   const found: [path: string, stats: BigIntStats][] = []
@@ -77,7 +77,7 @@ async function dumpPath(
   }
 }
 
-/** From `name=0xhex` entries with blanks between. */
+/** Parses `name=0xhex` entries with blanks between them. */
 function xattrsFrom(line: string): Record<string, string> {
   const entries = line.split(' ').filter((entry) => entry !== '')
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** What a layer's members become, rule by rule. */
+/** Tests each rule by which the members of a layer become a tree. */
 import assert from 'node:assert/strict'
 import { digestOf, LayerBuilder, ROOT_INO } from '../../../index-format/index.js'
 import { chunksOf, tarOf } from '../tar/tar-fixture.js'
@@ -41,7 +41,8 @@ describe('LayerBuilder', () => {
       ['120777', 'f', 1],
     )
     assert.equal(dump['null']?.rdev, 0x103)
-    // 1000 is 0x3e8: its low byte stays low, the rest goes above the major's twelve bits.
+    // The minor number 1000 is 0x3e8. Its low byte stays low; the rest goes above the major
+    // number's twelve bits.
     assert.equal(dump['disk']?.rdev, 0xe8 | (259 << 8) | (0x300 << 12))
     assert.equal(dump['.']?.nlink, 3)
   })
@@ -311,7 +312,7 @@ describe('LayerBuilder', () => {
       { path: 'future', mode: 0o640, xattrs: { [acl]: Buffer.from('03000000', 'hex') } },
       { path: 'link', type: '2', link: 'named', xattrs: { [acl]: named } },
     )
-    // The mask takes the group's bits; the owning group keeps its own.
+    // The mask gets the group bits of the mode. The entry of the owning group keeps its bits.
     const rewritten = list(
       entry('01', 6),
       entry('02', 6, 'e8030000'),

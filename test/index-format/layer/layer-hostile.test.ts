@@ -1,4 +1,7 @@
-/** Layers that must not be unpacked: each is refused by name, with the member and the limit. */
+/**
+ * Tests that layers that must not be unpacked are refused with the right code, and with a message
+ * that names the member and the limit.
+ */
 import assert from 'node:assert/strict'
 import type { IndexFormatErrorCode } from '../../../index-format/index.js'
 import type { FixtureMember } from '../tar/tar-fixture.js'

@@ -1,8 +1,8 @@
-/** Writes a tree down as one comparable object per path, so that two trees can be compared by `deepEqual`. */
+/** Dumps a tree as one object per path, so that two trees can be compared by `deepEqual`. */
 import { createHash } from 'node:crypto'
 import { ROOT_INO, type Tree } from '../../../index-format/index.js'
 
-/** One path of a tree with everything stat(2), readlink(2), listxattr(2) and read(2) say. */
+/** What stat(2), readlink(2), listxattr(2) and read(2) return for one path. */
 export interface DumpedPath {
   readonly mode: string
   readonly uid: number
@@ -14,16 +14,18 @@ export interface DumpedPath {
   readonly target: string
   /** Values in hex. */
   readonly xattrs: Readonly<Record<string, string>>
-  /** SHA-256 of a file's content, holes as zeros. */
+  /** SHA-256 of a file's content, with holes as zeros. */
   readonly content: string
-  /** The first path, in byte order, of the same inode: what hard links share. */
+  /**
+   * The first path, in byte order, of the same inode. Hard links of one file have the same value.
+   */
   readonly sameAs: string
 }
 
-/** By path in latin1, `.` for the root. */
+/** Dumped paths by path in latin1. The root is `.`. */
 export type Dump = Record<string, DumpedPath>
 
-/** Answers the bytes of the run at `rawOffset` of the spool, or of `pack` where there are packs. */
+/** Returns `length` bytes at `rawOffset` of the spool, or of `pack` if there are packs. */
 export type ContentOf = (ino: number, rawOffset: number, length: number, pack: number) => Uint8Array
 
 export function dumpTree(

@@ -1,4 +1,4 @@
-/** What a real containerd makes of a stack of layers, seen through its overlayfs snapshotter. */
+/** Shows how a real containerd merges a stack of layers, through its overlayfs snapshotter. */
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,10 @@ export class ContainerdView {
     return new ContainerdView(directory, containerd)
   }
 
-  /** Imports an image of these layers (tar archives, bottom first), unpacks it and writes its root down. */
+  /**
+   * Imports an image of these layers (tar archives, bottom first), unpacks it and dumps its root
+   * filesystem.
+   */
   async dump(layers: readonly Uint8Array[]): Promise<Dump> {
     const name = `example.org/layers:${++this.#images}`
     const archive = join(this.#directory, `image-${this.#images}.tar`)
@@ -46,9 +49,9 @@ export class ContainerdView {
   }
 
   /**
-   * Mounts the layers as a view of them is mounted. The view itself would be left to containerd's
-   * garbage collector, which may be quicker than the next command; what `ctr snapshots prepare` makes
-   * is a root of it.
+   * Mounts the layers the way a view of them is mounted. A real view is not protected from
+   * containerd's garbage collection and may be removed before the next command. A snapshot made by
+   * `ctr snapshots prepare` is a garbage collection root.
    */
   async #mount(chainId: string, target: string): Promise<void> {
     const snapshots = ['snapshots', '--snapshotter', SNAPSHOTTER]
@@ -71,7 +74,7 @@ export class ContainerdView {
   }
 }
 
-/** The name of the snapshot of all layers: OCI image-spec, config.md, "Layer ChainID". */
+/** Chain ID of all layers: OCI image-spec, config.md, "Layer ChainID". */
 function chainIdOf(layers: readonly Uint8Array[]): string {
   return layers.map(diffIdOf).reduce((below, diffId) => diffIdOf(Buffer.from(`${below} ${diffId}`)))
 }
@@ -80,7 +83,7 @@ function diffIdOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** An OCI image layout in a tar archive, as `ctr images import` takes it. */
+/** Makes a tar archive of an OCI image layout, for `ctr images import`. */
 function ociArchive(name: string, layers: readonly Uint8Array[]): Buffer {
   const blobs = new Map<string, Uint8Array>()
   const put = (mediaType: string, bytes: Uint8Array): object => {

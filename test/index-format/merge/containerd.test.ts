@@ -1,6 +1,6 @@
 /**
- * The proof that layers are unpacked and merged as they should be: the same archives, unpacked by a
- * real containerd and mounted by the kernel, against our merged tree, attribute by attribute.
+ * Tests how layers are unpacked and merged. The same archives are unpacked by a real containerd and
+ * mounted by the kernel, and compared with our merged tree, attribute by attribute.
  */
 import assert from 'node:assert/strict'
 import { ProgramError } from '../../sandbox/program.js'
@@ -11,7 +11,7 @@ import { EVERYTHING } from './everything-stack.js'
 import { LayerStack } from './layer-stack.js'
 import { randomStack } from './random-stack.js'
 
-/** The first seed and how many follow it; a failure names its seed. */
+/** The first seed, and the number of stacks, each with the next seed. A failure names its seed. */
 const FIRST_SEED = Number(process.env['THIN_LAYER_SEED'] ?? 1)
 const STACKS = Number(process.env['THIN_LAYER_STACKS'] ?? 12)
 const GIVEN_UP = /not a directory|too many links|no such file or directory/
@@ -54,7 +54,8 @@ describe('MergedTree against containerd and the kernel', function () {
   }
 
   it('sees the lowest alone the same', async () => {
-    // Over one layer there is no overlay but a bind mount, which shows a device 0:0 as one.
+    // An image of one layer is mounted by a bind mount instead of overlayfs, which shows a device
+    // 0:0 as such.
     const [lowest = []] = EVERYTHING
     await assertSame([lowest.filter(({ path }) => path !== 'dev/zero-zero')])
   })
@@ -66,7 +67,7 @@ describe('MergedTree against containerd and the kernel', function () {
       try {
         await assertSame(randomStack(seed))
       } catch (error) {
-        // Where a path leads through what is no directory, or in circles, containerd gives up.
+        // containerd fails where a path leads through a non-directory or a loop of links.
         if (error instanceof ProgramError && GIVEN_UP.test(error.message)) refused++
         else throw new Error(`seed ${seed}`, { cause: error })
       }
@@ -75,7 +76,10 @@ describe('MergedTree against containerd and the kernel', function () {
   })
 })
 
-/** Every attribute that differs. The time of a directory that no archive names is when it was unpacked. */
+/**
+ * Returns every difference, except for the mtime of a directory that no archive names: containerd
+ * sets it to the time of unpacking.
+ */
 function differencesOf(ours: Dump, theirs: Dump, stack: LayerStack): string[] {
   const differences: string[] = []
   for (const path of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {

@@ -4,7 +4,9 @@ import type { FixtureMember } from '../tar/tar-fixture.js'
 const CAPABILITY = Buffer.from('0100000202000000000000000000000000000000', 'hex')
 const LATIN1 = Buffer.from([0x6c, 0x2f, 0xe4, 0xff])
 
-/** user::rwx, user:1000:r-x, group::r-x, mask::r-x, other::--- of posix_acl_xattr.h. */
+/**
+ * user::rwx, user:1000:r-x, group::r-x, mask::r-x, other::--- in the encoding of posix_acl_xattr.h.
+ */
 const ACL = Buffer.from(
   '02000000' +
     '01000700ffffffff' +

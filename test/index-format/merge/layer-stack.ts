@@ -40,7 +40,7 @@ export class LayerStack {
     )
   }
 
-  /** Whether the archive that a path of the merged tree comes from only implies it. */
+  /** Whether a path of the merged tree is only implied by the archive that it comes from. */
   isImplied(path: string): boolean {
     let ino: number | undefined = 1
     for (const name of path === '.' ? [] : path.split('/')) {

@@ -1,4 +1,6 @@
-/** The way an image goes when it is published: layers become indexes and packs, and those are merged. */
+/**
+ * Tests the steps of publishing: each layer becomes an index and packs, and the indexes are merged.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +30,10 @@ class PublishedImage {
   readonly #folder = mkdtempSync(join(tmpdir(), 'thin-published-'))
   readonly #raw = new Map<string, Buffer>()
 
-  /** Writes the index of one layer as it stands above `below`, and opens it. */
+  /**
+   * Packs a layer's files, writes the index of `tree` and opens it. `tree` is the layer, alone or
+   * resolved against the layers below it. Returns the index's digest.
+   */
   async add(layer: BuiltLayer, tree: Tree): Promise<string> {
     const packed = await packFiles({
       files: packInputsOf(layer.tree, (ino) => layer.tree.contentDigest(ino) ?? assert.fail()),
@@ -48,7 +53,7 @@ class PublishedImage {
     return written.digest
   }
 
-  /** Merges the layers' indexes into one, and opens it. */
+  /** Merges the layers' indexes into one index, and opens it. */
   merge(): Index {
     const tables: PackTable[] = []
     const merged = MergedTree.create(this.indexes)
@@ -171,7 +176,9 @@ describe('published layers', () => {
   })
 })
 
-/** The first 16 digits of the index of each layer: a change of the rules shows here. */
+/**
+ * The first 16 hex digits of the digest of each layer's index. They change when the rules change.
+ */
 const GOLDEN = [
   '69a552c9a6cfd4d7',
   'a44413ab1927740a',

@@ -1,13 +1,14 @@
 /**
- * Random stacks of layers that containerd unpacks: members in any order, over each other, with
- * whiteouts, opaque directories, changes of type, links and directories that nobody names.
+ * Random stacks of layers that containerd can unpack. Members come in any order and replace each
+ * other. The layers have whiteouts, opaque directories, changes of type, links, and directories
+ * that no member names.
  */
 import type { FixtureMember } from '../tar/tar-fixture.js'
 
 const NAMES = ['a', 'b', 'c', 'd']
 const MEMBERS_PER_LAYER = 24
 
-/** Numbers from a seed, the same on every machine (mulberry32). */
+/** Random numbers from a seed, the same on every machine (mulberry32). */
 class Random {
   #state: number
 
@@ -28,7 +29,7 @@ class Random {
   }
 }
 
-/** Layers, bottom first. */
+/** Returns the members of each layer, bottom first. */
 export function randomStack(seed: number): FixtureMember[][] {
   const random = new Random(seed)
   const layers: RandomLayer[] = []
@@ -43,9 +44,9 @@ type Kind = 'directory' | 'file' | 'symlink' | 'other' | 'whiteout'
 class RandomLayer {
   readonly #random: Random
   readonly #below: readonly RandomLayer[]
-  /** What the layer has so far, by path. */
+  /** The kind of each path that the layer has so far. */
   readonly #state = new Map<string, Kind>()
-  /** Directories that members name: containerd looks their paths up once more at the end. */
+  /** Directories that members name. containerd looks up their paths again at the end of a layer. */
   readonly #named = new Set<string>()
   readonly #members: FixtureMember[] = []
 
@@ -63,7 +64,10 @@ class RandomLayer {
     return this.#below.length === 0
   }
 
-  /** Whether containerd, which looks for `path` in this layer, would meet a file on the way. */
+  /**
+   * Whether containerd would find a file among the parents of `path` when it looks for `path` in
+   * this layer.
+   */
   #blocks(path: string): boolean {
     return parentsOf(path).some((parent) => {
       const kind = this.#state.get(parent)
@@ -78,7 +82,7 @@ class RandomLayer {
 
   #add(path: string): void {
     const parents = parentsOf(path)
-    // containerd does not unpack below what is no directory in the same layer.
+    // containerd does not unpack a member below a non-directory of the same layer.
     if (parents.some((parent) => (this.#state.get(parent) ?? 'directory') !== 'directory')) return
     const implied = parents.filter((parent) => !this.#state.has(parent))
     if (implied.some((parent) => this.#below.some((layer) => layer.#blocks(parent)))) return
@@ -100,7 +104,8 @@ class RandomLayer {
       ...(random.below(4) === 0 ? { xattrs: { 'user.x': String(random.below(100)) } } : {}),
     }
     if (chance < 55) {
-      // A directory named after what is in it keeps attributes from below: FORMAT.md, what we do not follow.
+      // If a layer names a directory after its content, containerd keeps the attributes of lower
+      // layers. We do not follow that, see FORMAT.md, "Where we do not follow containerd".
       if (this.#state.get(path) === 'directory' && !this.#named.has(path)) return
       if (this.#state.get(path) !== 'directory') this.#drop(path)
       this.#push('directory', { ...common, path: `${path}/` })
@@ -115,7 +120,7 @@ class RandomLayer {
     else this.#push('other', { ...common, type: '3', devMajor: 5, devMinor: random.below(300) })
   }
 
-  /** Links only lead to later letters: no loops. */
+  /** A target begins with a later letter than the link's path, so that links form no loop. */
   #target(path: string): string {
     const later = NAMES.filter((name) => name > path.slice(0, 1))
     const first = later[this.#random.below(later.length + 1)] ?? 'nowhere'
@@ -142,7 +147,7 @@ class RandomLayer {
   }
 
   #whiteout(path: string): void {
-    // Where the layer has the name itself, containerd's mknod fails.
+    // If the layer itself has the name, containerd's mknod fails.
     if (this.#state.has(path)) return
     const at = path.lastIndexOf('/') + 1
     this.#push(
@@ -155,7 +160,8 @@ class RandomLayer {
   }
 
   #opaque(path: string): void {
-    // In the lowest layer the mark removes what members implied: not overlayfs's rule.
+    // In the lowest layer, containerd's opaque marker removes directories that are only implied.
+    // overlayfs has no such rule.
     const parent = parentsOf(path).at(-1)
     if (this.#isLowest || parent === undefined) return
     this.#push(undefined, { path: `${parent}/.wh..wh..opq` }, path)
@@ -168,7 +174,11 @@ class RandomLayer {
     this.#members.push(member)
   }
 
-  /** Not where containerd would look for a directory at the end and not find its parent, or a link. */
+  /**
+   * Whether `path` may be replaced. It may not be if it is, or has below it, a directory that a
+   * member names: at the end of the layer, containerd would find a link in its place, or not find
+   * its parent.
+   */
   #isReplaceable(path: string): boolean {
     return ![...this.#named].some((name) => name === path || name.startsWith(`${path}/`))
   }

@@ -1,4 +1,7 @@
-/** A page of a directory with all that goes with its names says what the names say one by one. */
+/**
+ * Tests that reading a directory's names and inodes page by page gives the same as asking for each
+ * name's inode.
+ */
 import assert from 'node:assert/strict'
 import {
   type DirEntry,
@@ -13,10 +16,10 @@ import { tarOf } from '../tar/tar-fixture.js'
 import { EVERYTHING } from './everything-stack.js'
 import { LayerStack } from './layer-stack.js'
 
-/** More names than one page has. */
+/** More names than fit in one page. */
 const MANY = 3000
 
-/** The directories of a tree, each with its entries. */
+/** Maps the inode number of each directory of a tree to its entries. */
 function listings(tree: Tree): Map<number, DirEntry[]> {
   const found = new Map<number, DirEntry[]>()
   const left = [ROOT_INO]
@@ -28,7 +31,10 @@ function listings(tree: Tree): Map<number, DirEntry[]> {
   return found
 }
 
-/** Answers the directories whose pages came with inodes. */
+/**
+ * Compares `readdirPlus` with `readdir` and `inode` for every directory. Returns the number of
+ * directories for which `tree` answers `readdirPlus`.
+ */
 function compare(tree: Tree, pageEntries: number): number {
   let whole = 0
   for (const [ino, entries] of listings(tree)) {
@@ -51,7 +57,7 @@ function compare(tree: Tree, pageEntries: number): number {
   return whole
 }
 
-/** The same tree, asked name by name. */
+/** The same tree without the methods that read whole pages. */
 function plain(tree: Tree): Tree {
   return {
     inode: (ino) => tree.inode(ino),

@@ -10,7 +10,7 @@ describe('Cutter', () => {
   const cutter = new Cutter()
   const content = new Random(21).bytes(24 * MIB)
 
-  /** The pieces of `bytes`, by digest. */
+  /** Cuts `bytes` into pieces. Returns their digests. */
   function pieces(bytes: Uint8Array): string[] {
     const found: string[] = []
     for (let at = 0; at < bytes.length;) {

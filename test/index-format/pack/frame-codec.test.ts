@@ -16,7 +16,7 @@ function frameOf(raw: Uint8Array, compressed: Uint8Array): Frame {
   }
 }
 
-/** What the zstd program makes of `raw`: frames that this project would not write. */
+/** Compresses `raw` with the zstd program, into frames that this project would not write. */
 function zstd(raw: Uint8Array, ...options: string[]): Buffer {
   return execFileSync('zstd', ['-q', '-c', ...options], { input: raw, maxBuffer: 64 * MIB })
 }
@@ -70,8 +70,8 @@ describe('decodeFrame', () => {
       code: 'invalid-pack',
       message: /header says 33554432 raw bytes/,
     })
-    // The same with a header that lies. RFC 8878, 3.1.1.1: the size stands after magic, descriptor
-    // and window descriptor.
+    // The same with a false size in the header. RFC 8878, 3.1.1.1: the size follows magic,
+    // descriptor and window descriptor.
     const lying = Buffer.from(honest)
     assert.equal(lying.readUInt32LE(6), zeroes.length)
     lying.writeUInt32LE(4 * MIB, 6)

@@ -19,7 +19,7 @@ import { Random } from './random.js'
 const KIB = 1024
 const MIB = KIB * KIB
 
-/** A spool that files are appended to, and the inputs that describe them. */
+/** A spool to which files are appended, and the inputs of `packFiles` that describe these files. */
 class Spool {
   readonly files: PackInput[] = []
   readonly contents = new Map<number, Buffer>()
@@ -30,7 +30,10 @@ class Spool {
     return this.addSparse(content, [[0, content.length]])
   }
 
-  /** `runs` are [offset in the file, length] of what `content` holds, one after the other. */
+  /**
+   * `runs` are [offset in the file, length]. `content` has the bytes of all runs, one after the
+   * other.
+   */
   addSparse(content: Buffer, runs: [number, number][]): number {
     const fileId = this.files.length + 2
     const extents: Extent[] = []
@@ -58,7 +61,7 @@ class Spool {
   }
 }
 
-/** Reads extents back from the packs, verified frame by frame, holes left out. */
+/** Reads a file's extents back from the packs, without its holes, and verifies each frame. */
 function storedBytes(packed: PackedContent, stores: MemoryStore[], fileId: number): Buffer {
   const parts = packed.extentsOf(fileId).map(({ pack, rawOffset, length }) => {
     const table = packed.packs[pack]
@@ -138,7 +141,7 @@ describe('packFiles', () => {
     const spool = new Spool()
     const block = new Random(3).bytes(MIB)
     const big = Buffer.alloc(70 * MIB)
-    // Every MiB is different, but cheap to make.
+    // This makes every MiB different at little cost.
     for (let at = 0; at < 70; at++) {
       block.copy(big, at * MIB)
       big.writeUInt32LE(at, at * MIB)

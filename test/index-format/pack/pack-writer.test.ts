@@ -67,7 +67,7 @@ describe('PackWriter', () => {
     const inline = new InlineCompressor()
     let letFirstGo = (): void => assert.fail('nothing was asked for')
     let asked = 0
-    // Takes two at a time, and is long at work on the first.
+    // Takes two frames at a time, and does not finish the first frame until `letFirstGo` is called.
     const compressor: FrameCompressor = {
       maxInFlight: 2,
       compress: async (raw, level) => {
@@ -82,7 +82,7 @@ describe('PackWriter', () => {
     const added = (async () => {
       for (const content of contents) await writer.add(content, digestOf(content))
     })()
-    // 16 MiB wait at most: eight of these.
+    // At most 16 MiB wait, which is eight of these frames.
     const deadlineMs = performance.now() + 10_000
     while (asked < 8 && performance.now() < deadlineMs) await new Promise(setImmediate)
     for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate)
@@ -229,7 +229,7 @@ describe('readPackTable', () => {
   })
 })
 
-/** Sets one byte, counted from the end when negative. */
+/** Sets one byte. A negative offset counts from the end. */
 function patched(file: Buffer, at: number, value: number): Buffer {
   file[at < 0 ? file.length + at : at] = value
   return file

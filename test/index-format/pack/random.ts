@@ -1,4 +1,4 @@
-/** Repeatable random numbers: mulberry32, whose seed a test prints. */
+/** Repeatable random numbers (mulberry32). Tests print the seed. */
 export class Random {
   #state: number
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed | 0
   }
 
-  /** 0 to `end` - 1. */
+  /** An integer from 0 to `end` - 1. */
   below(end: number): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0
     let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
@@ -14,7 +14,10 @@ export class Random {
     return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * end)
   }
 
-  /** `length` bytes, each random in `spread` values: the fewer, the better they compress. */
+  /**
+   * `length` random bytes, each less than `spread`. The lower `spread` is, the better they
+   * compress.
+   */
   bytes(length: number, spread = 256): Buffer {
     const bytes = Buffer.alloc(length)
     for (let at = 0; at < length; at++) bytes[at] = this.below(spread)

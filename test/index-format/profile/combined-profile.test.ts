@@ -77,7 +77,7 @@ describe('profilesByCommand', () => {
   })
 })
 
-/** Ranges as inode, first page, pages. */
+/** Makes a profile. A range is [inode number, first page, number of pages]. */
 function profileOf(command: string, ...ranges: [number, number, number][]): Profile {
   return {
     index,

@@ -4,7 +4,7 @@ import { type Profile, PROFILE_PAGE_BYTES, repeatedStarts } from '../../../index
 const PAGE = PROFILE_PAGE_BYTES
 const index = `sha256:${'ab'.repeat(32)}` as const
 
-/** [ino, first page, pages] each. */
+/** Makes the profile of one start. A range is [inode number, first page, number of pages]. */
 function start(...ranges: [number, number, number][]): Profile {
   return {
     index,

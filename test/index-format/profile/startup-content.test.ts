@@ -35,7 +35,7 @@ function profileOf(...ranges: [ino: number, page: number, pages: number][]): Pro
   }
 }
 
-/** Packs 8 and 9, where the first takes `room` bytes. */
+/** Places startup content in packs 8 and 9. Pack 8 has `room` bytes. */
 function placeWith(room: number): StartupPlace {
   return (offset) =>
     offset < room
@@ -43,7 +43,7 @@ function placeWith(room: number): StartupPlace {
       : { pack: 9, rawOffset: offset - room, roomBytes: Number.MAX_SAFE_INTEGER }
 }
 
-/** Each byte of a file, as `pack:rawOffset`; a hole is `-`. */
+/** The place of each byte of a file as `pack:rawOffset`; a hole is `-`. */
 function bytesOf(extents: readonly Extent[], sizeBytes: number): string[] {
   const bytes = new Array<string>(sizeBytes).fill('-')
   for (const { offset, length, pack, rawOffset } of extents) {

@@ -20,10 +20,10 @@ const PAGE = PROFILE_PAGE_BYTES
 const FRAME_BYTES = 256 * 1024
 const index = `sha256:${'ab'.repeat(32)}` as const
 
-/** Two packs of bytes that no compressor makes shorter. */
+/** Two packs of bytes that do not compress. */
 const PACKS = [new Random(1).bytes(600 * 1024), new Random(2).bytes(2 * 1024 * 1024)]
 
-/** File n is the n-th run; sizes are not all whole pages. */
+/** File n has the n-th extent. Not all sizes are multiples of a page. */
 const TREE: Tree = {
   inode: () => undefined,
   lookup: () => undefined,
@@ -167,7 +167,7 @@ class MemorySink implements PackSink {
   }
 }
 
-/** What is in pack files, read as any reader would. */
+/** Reads the uncompressed content of pack files, as any reader would. */
 function rawOf(files: readonly Uint8Array[]): Uint8Array {
   const parts = files.flatMap((file) => {
     const table = readPackTable(accessOf(file), index)

@@ -84,7 +84,7 @@ describe('recipe', () => {
     assert.throws(() => recipeFromBytes(bytes), /\$\.thin\.guess\.file is /)
   })
 
-  // Each file of fixtures/recipe/hostile is named after what is wrong with it.
+  // Each file of fixtures/recipe/hostile is named after its fault.
   const refusals: Record<string, [code: string, path: string]> = {
     'blob-digest-short.json': ['invalid-recipe', '$.thin.merged.blob.digest'],
     'control-character-in-url.json': ['invalid-recipe', '$.layers[0].url'],

@@ -1,4 +1,7 @@
-/** Archives written by the tar program of the machine, in every format it has, against the files themselves. */
+/**
+ * Tests archives that this machine's tar program writes, in each of its formats, against the files
+ * themselves.
+ */
 import assert from 'node:assert/strict'
 import {
   chmodSync,
@@ -104,7 +107,8 @@ describe('readTar against the tar program', () => {
 
   for (const format of ['ustar', 'v7']) {
     it(`reads ${format}`, async () => {
-      // Neither has room for the long names and the large owner, nor v7 for devices and fifos.
+      // Neither format has room for long names and large owners. v7 has no devices and fifos
+      // either.
       const left = [
         '--exclude=./long-*',
         '--exclude=./empty',
@@ -153,7 +157,8 @@ async function fill(root: string): Promise<void> {
   await runProgram(['mknod', at('null'), 'c', '1', '3'])
   await runProgram(['mkfifo', at('pipe')])
   await runProgram(['setfattr', '-n', 'user.binary', '-v', '0x00ff0a3d', at('d/file')])
-  // Not on a file with several names: tar says attributes once, and a hard link takes capabilities away.
+  // The file has one name: tar stores attributes with one name only, and a hard link without
+  // capabilities removes them.
   writeFileSync(at('d/capable'), 'capable')
   await runProgram(['setcap', 'cap_net_raw+ep', at('d/capable')])
   sparseFile(at('sparse'), [0, 2 ** 25], 2 ** 26)
@@ -177,12 +182,14 @@ function sparseFile(path: string, offsets: readonly number[], sizeBytes: number)
   }
 }
 
-/** containerd, and so a layer, takes nothing of the root from the archive. */
+/**
+ * Removes the root: containerd, and so a layer, takes no attributes of the root from an archive.
+ */
 function withoutRoot(dump: Dump): Dump {
   return Object.fromEntries(Object.entries(dump).filter(([path]) => path !== '.'))
 }
 
-/** What only pax can say: attributes, fractions of seconds, and here links that some formats leave out. */
+/** Removes details that only pax can store: extended attributes and fractions of seconds. */
 function withoutFineDetails(dump: Dump): Dump {
   return Object.fromEntries(
     Object.entries(dump).map(([path, dumped]) => [

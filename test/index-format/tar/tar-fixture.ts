@@ -1,6 +1,7 @@
 /**
- * Writes tar archives byte by byte, so that tests can make what no tar program would: every field of
- * a header can be set raw, and the checksum is right unless it is asked to be wrong.
+ * Writes tar archives byte by byte, so that tests can make archives that no tar program would
+ * write. Every header field can be set to raw bytes. The checksum is right, unless `damage` changes
+ * the header afterwards.
  */
 
 const BLOCK = 512
@@ -10,7 +11,7 @@ export interface FixtureMember {
   /** Default: '0', or '5' when the path ends in a slash. */
   readonly type?: string
   readonly body?: Uint8Array | string
-  /** The size field; default: the body's length. */
+  /** Value of the size field; default: the body's length. */
   readonly size?: number
   readonly link?: string | Uint8Array
   readonly mode?: number
@@ -22,13 +23,13 @@ export interface FixtureMember {
   readonly prefix?: string
   /** Magic and version, 8 bytes; default ustar's. */
   readonly magic?: string
-  /** Records of a pax header that is put before the member. */
+  /** Records of a pax header, which is put before the member. */
   readonly pax?: Readonly<Record<string, string | Uint8Array>> | readonly PaxRecord[]
-  /** Attributes, as `SCHILY.xattr.` records. */
+  /** Extended attributes, written as `SCHILY.xattr.` records. */
   readonly xattrs?: Readonly<Record<string, string | Uint8Array>>
-  /** Bytes put over the header at these offsets, before the checksum is taken. */
+  /** Bytes written over the header at these offsets, before the checksum is computed. */
   readonly raw?: readonly { readonly at: number; readonly bytes: string | Uint8Array }[]
-  /** Bytes put over the header after the checksum. */
+  /** Bytes written over the header at these offsets, after the checksum is computed. */
   readonly damage?: readonly { readonly at: number; readonly bytes: string | Uint8Array }[]
 }
 
@@ -59,7 +60,7 @@ export function paxHeader(records: readonly PaxRecord[], type = 'x'): Buffer {
   return memberBytes({ path: 'PaxHeader', type, body })
 }
 
-/** The source a reader takes: the archive in chunks of `chunkBytes`. */
+/** Yields an archive in chunks of `chunkBytes`, as a reader takes it. */
 export async function* chunksOf(
   bytes: Uint8Array,
   chunkBytes = 65_536,
@@ -98,7 +99,7 @@ function header(member: FixtureMember, bodyBytes: number): Buffer {
   return block
 }
 
-/** Octal where it fits, else base-256, as GNU tar writes it. */
+/** Writes a number in octal if it fits, else in base-256, as GNU tar does. */
 function octal(block: Buffer, at: number, length: number, value: number): void {
   if (value >= 0 && value < 8 ** (length - 1)) {
     block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1')

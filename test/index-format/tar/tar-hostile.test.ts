@@ -1,4 +1,7 @@
-/** Archives that break the format: each is refused by name, with the member and the limit. */
+/**
+ * Tests that archives that break the format are refused with the right code, and with a message
+ * that names the member and the limit.
+ */
 import assert from 'node:assert/strict'
 import { type IndexFormatErrorCode, readTar } from '../../../index-format/index.js'
 import { chunksOf, memberBytes, paxHeader, tarOf } from './tar-fixture.js'

@@ -1,4 +1,4 @@
-/** What the tar reader makes of each format, fed whole and in awkward chunks. */
+/** Tests the tar reader with each format. It reads archives as a whole and in odd chunks. */
 import assert from 'node:assert/strict'
 import { readTar, type TarMember, type TarReadOptions } from '../../../index-format/index.js'
 import { bytesOf, chunksOf, memberBytes, paxHeader, tarOf } from './tar-fixture.js'

@@ -1,6 +1,6 @@
 /**
- * An image with everything that is easily lost on the way: capabilities, setuid and sticky bits,
- * hard links, devices, fifos, names that are not UTF-8, holes, binary attributes, nanoseconds.
+ * An image with metadata that tools often lose: capabilities, setuid and sticky bits, hard links,
+ * devices, fifos, names that are not UTF-8, holes, binary attributes, nanoseconds.
  */
 import {
   chmodSync,
@@ -21,10 +21,10 @@ import { runProgram } from '../program.js'
 import { DEBIAN_IMAGES, debianImage } from './debian-image.js'
 import type { ImageCache } from './image-cache.js'
 
-/** Change it whenever the image changes: it is what the cache knows the image by. */
+/** Change this whenever the image changes: it is part of the image's key in the cache. */
 const REVISION = 'attributes 3'
 
-/** `layout:tag` of the image, which stands on the Debian base. Needs root. */
+/** Returns `layout:tag` of the image. Its lowest layer is the Debian base. Needs root. */
 export async function attributesImage(cache: ImageCache): Promise<string> {
   const base = await debianImage(cache, DEBIAN_IMAGES.tools)
   return cache.image({

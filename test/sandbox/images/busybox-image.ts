@@ -1,4 +1,4 @@
-/** The smallest image that is still useful: one static program with its links, as Docker Hub's busybox. */
+/** A very small useful image: one static program and its links, like Docker Hub's busybox. */
 import { join } from 'node:path'
 import { runProgram } from '../program.js'
 import { aptSources } from './debian-release.js'
@@ -6,7 +6,7 @@ import { BUILD_EPOCH_SEC, type ImageCache } from './image-cache.js'
 
 const REVISION = 'busybox 1'
 
-/** `layout:tag` of the image, which is built first where it is not there. */
+/** Returns `layout:tag` of the image. Builds the image first if the cache does not have it. */
 export async function busyboxImage(cache: ImageCache): Promise<string> {
   const sources = await aptSources()
   return cache.image({
@@ -15,7 +15,7 @@ export async function busyboxImage(cache: ImageCache): Promise<string> {
     build: async (work) => {
       const unpacked = join(work.directory, 'unpacked')
       const rootfs = join(work.directory, 'rootfs')
-      // `extract` unpacks the one package and configures nothing.
+      // The variant `extract` unpacks the package and configures nothing.
       const bootstrap = ['mmdebstrap', '--variant=extract', '--include=busybox-static']
       await runProgram([...bootstrap, '--format=directory', releaseOf(sources), unpacked, '-'], {
         input: `${sources.join('\n')}\n`,
@@ -39,7 +39,7 @@ export async function busyboxImage(cache: ImageCache): Promise<string> {
   })
 }
 
-/** The release that a line of apt's sources is about. */
+/** The Debian release that apt's sources name. */
 function releaseOf(sources: readonly string[]): string {
   const suites = sources.map((line) => line.split(' ')[2] ?? '')
   return suites.find((suite) => !suite.includes('-')) ?? ''

@@ -1,7 +1,7 @@
 /**
- * Images made of real Debian packages the way application images are made: a base layer that many
- * images share, and layers with what `apt-get install` changed. The machine's own apt sources say
- * where the packages come from.
+ * Images made of real Debian packages, structured like application images: a base layer that many
+ * images share, and layers with the changes of `apt-get install`. The packages come from the apt
+ * sources of this machine.
  */
 import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -12,22 +12,25 @@ import { removeVolatile } from './volatile-files.js'
 
 export interface DebianImage {
   readonly name: string
-  /** Debian packages on top of what it starts from; none for the base itself. */
+  /** Debian packages to install on top of `from`; empty for the base image itself. */
   readonly packages: readonly string[]
-  /** What a container runs by default. */
+  /** The command that a container runs by default. */
   readonly command: readonly string[]
-  /** What it starts from; default the base of `release`. */
+  /** The image to build on; default the base image of `release`. */
   readonly from?: DebianImage
-  /** Code name of a Debian release, where it starts from its base; default the machine's own. */
+  /**
+   * Code name of the Debian release whose base image to build on, if `from` is undefined. Default:
+   * this machine's release.
+   */
   readonly release?: string
-  /** Shell lines that are run in the root filesystem before and after the packages are installed. */
+  /** Shell lines to run in the root filesystem before the packages are installed, and after. */
   readonly before?: readonly string[]
   readonly after?: readonly string[]
-  /** Executable files added at the end: path below the root to text. */
+  /** Executable files to add at the end: text by path below the root. */
   readonly files?: Readonly<Record<string, string>>
 }
 
-/** The images that tests and demo use. */
+/** Images that the tests and the demo use. */
 export const DEBIAN_IMAGES = {
   python: { name: 'python', packages: ['python3'], command: ['python3'] },
   node: { name: 'node', packages: ['nodejs'], command: ['node'] },
@@ -36,13 +39,16 @@ export const DEBIAN_IMAGES = {
   redis: { name: 'redis', packages: ['redis-server'], command: ['redis-server'] },
 } as const satisfies Record<string, DebianImage>
 
-/** Change it whenever images are built differently: it is part of what the cache knows them by. */
+/** Change this whenever images are built differently: it is part of their key in the cache. */
 const REVISION = 'debian 4'
 
-/** An installation of gigabytes, on a machine that does other things as well. */
+/** Long enough for an installation of gigabytes on a busy machine. */
 const INSTALL_TIMEOUT_MS = 1_800_000
 
-/** `layout:tag` of a Debian image, which is built first where it is not there. Needs root. */
+/**
+ * Returns `layout:tag` of a Debian image. Builds the image first if the cache does not have it.
+ * Needs root.
+ */
 export async function debianImage(cache: ImageCache, image: DebianImage): Promise<string> {
   const { name, packages, command, before = [], after = [], files = {} } = image
   const base =
@@ -50,7 +56,7 @@ export async function debianImage(cache: ImageCache, image: DebianImage): Promis
       ? await cache.image(await releaseRecipe(image.release))
       : await debianImage(cache, image.from)
   if (packages.length === 0) return base
-  // The tag stands for everything that the base is made from.
+  // The tag contains a digest of everything that the base is made from.
   const baseTag = base.slice(base.lastIndexOf(':') + 1)
   const steps = [before, packages, after, command].map((words) => words.join('\n'))
   return cache.image({
@@ -79,7 +85,7 @@ async function install(rootfs: string, image: DebianImage): Promise<void> {
   const proc = join(rootfs, 'proc')
   await runProgram(['mount', '-t', 'proc', 'proc', proc])
   try {
-    // policy-rc.d(8): 101 keeps packages from starting services in the chroot.
+    // Exit status 101 keeps packages from starting services in the chroot, see policy-rc.d(8).
     const policy = join(rootfs, 'usr/sbin/policy-rc.d')
     addProgram(policy, '#!/bin/sh\nexit 101\n')
     await runProgram(['chroot', rootfs, 'sh', '-c', script.join('\n')], {

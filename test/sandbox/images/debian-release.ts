@@ -1,13 +1,13 @@
-/** A Debian release as an image: what the machine's own apt sources serve of it, with apt and nothing more. */
+/** Base images of Debian releases: essential packages and apt, from this machine's apt sources. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runProgram, tryProgram } from '../program.js'
 import { BUILD_EPOCH_SEC, type ImageRecipe } from './image-cache.js'
 
-/** Change it whenever bases are built differently: it is part of what the cache knows them by. */
+/** Change this whenever base images are built differently: it is part of their key in the cache. */
 const REVISION = 'debian 2'
 
-/** The base image of a release; default the machine's own. */
+/** Recipe of the base image of a release. Default: this machine's release. */
 export async function releaseRecipe(release: string = ownRelease()): Promise<ImageRecipe> {
   const sources = await aptSources(release)
   return {
@@ -27,7 +27,7 @@ export async function releaseRecipe(release: string = ownRelease()): Promise<Ima
   }
 }
 
-/** One-line apt sources of a release, from where the machine gets its own. */
+/** Returns one-line apt sources of `release`, from the servers that this machine's apt uses. */
 export async function aptSources(release: string = ownRelease()): Promise<string[]> {
   const own = ownRelease()
   const format = 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)'

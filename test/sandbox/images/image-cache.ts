@@ -1,6 +1,6 @@
 /**
- * Test images, built once and kept as one OCI layout folder. An image is addressed by what it is
- * made from: a changed recipe is another tag, an interrupted build leaves no tag at all.
+ * Test images, built once and kept in one OCI layout folder. The tag of an image contains a digest
+ * of what it is made from: a changed recipe gets another tag. An interrupted build leaves no tag.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -10,20 +10,20 @@ import { withFileLock } from '../file-lock.js'
 import { unmountBelow } from '../mounts.js'
 import { runProgram } from '../program.js'
 
-/** Times that a build would otherwise take from the clock are this one, in seconds since 1970. */
+/** In seconds since 1970. Replaces the times that a build would otherwise take from the clock. */
 export const BUILD_EPOCH_SEC = 1_700_000_000
 
-/** Unpacking or packing gigabytes, on a machine that does other things as well. */
+/** Long enough to unpack or pack gigabytes on a busy machine. */
 const REPACK_TIMEOUT_MS = 900_000
 
 const HISTORY = ['--history.created', new Date(BUILD_EPOCH_SEC * 1000).toISOString()]
 
-/** What an image is made from. */
+/** How an image is made. */
 export interface ImageRecipe {
   readonly name: string
-  /** Everything that decides the result; part of the tag. */
+  /** Everything that determines the result; the tag contains its digest. */
   readonly ingredients: readonly string[]
-  /** Adds layers to the empty image `tag`, which stands for it until it is complete. */
+  /** Builds the image under the draft tag of `work`. The cache sets the final tag afterwards. */
   readonly build: (work: ImageBuild) => Promise<void>
 }
 
@@ -31,7 +31,10 @@ export class ImageCache {
   /** The OCI layout folder. */
   readonly layout: string
 
-  /** The folder is $THIN_IMAGE_CACHE, else below the user's cache directory. */
+  /**
+   * Opens the cache in $THIN_IMAGE_CACHE, or else in the user's cache directory. Creates it if it
+   * is missing.
+   */
   static async open(): Promise<ImageCache> {
     const caches = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
     const folder = process.env['THIN_IMAGE_CACHE'] ?? join(caches, 'thin-snapshotter')
@@ -39,7 +42,7 @@ export class ImageCache {
     const isThere = (): boolean => existsSync(join(layout, 'oci-layout'))
     if (!isThere()) {
       mkdirSync(folder, { recursive: true })
-      // Two that find none at the same time make one.
+      // Of several processes that find no cache at the same time, one makes it.
       await withFileLock(join(folder, 'images.lock'), async () => {
         if (!isThere()) await runProgram(['umoci', 'init', '--layout', layout])
       })
@@ -51,7 +54,7 @@ export class ImageCache {
     this.layout = layout
   }
 
-  /** `layout:tag` of the image, which is built first where it is not there. */
+  /** Returns `layout:tag` of the image. Builds the image first if the cache does not have it. */
   async image(recipe: ImageRecipe): Promise<string> {
     const digest = createHash('sha256').update(JSON.stringify(recipe.ingredients)).digest('hex')
     const tag = `${recipe.name}-${digest.slice(0, 12)}`
@@ -64,10 +67,11 @@ export class ImageCache {
     const draft = `draft-${tag}`
     const work = new ImageBuild(directory, `${this.layout}:${draft}`)
     try {
-      // umoci rewrites the layout's index.json as a whole: one build at a time, whoever builds.
+      // umoci rewrites the layout's index.json as a whole, so all processes together build one
+      // image at a time.
       await withFileLock(join(this.layout, 'lock'), async () => {
         if (this.#tags().includes(tag)) return
-        // What an interrupted build has left.
+        // Remove the draft of an interrupted build.
         if (this.#tags().includes(draft)) await runProgram(['umoci', 'rm', '--image', work.image])
         await recipe.build(work)
         await runProgram(['umoci', 'tag', '--image', work.image, tag])
@@ -88,7 +92,10 @@ export class ImageCache {
   }
 }
 
-/** Gives what this build has made (what is newer than the epoch, but not from a far future) the epoch's time. */
+/**
+ * Sets the mtime of all files that this build has made to the epoch: those newer than the epoch and
+ * older than 2090. Later times are an image's own.
+ */
 export async function clampTimes(directory: string): Promise<void> {
   const epoch = `@${BUILD_EPOCH_SEC}`
   const made = ['-newermt', epoch, '!', '-newermt', '2090-01-01']
@@ -96,7 +103,7 @@ export async function clampTimes(directory: string): Promise<void> {
   await runProgram(['find', directory, '-xdev', ...made, ...touch])
 }
 
-/** An image under construction: a draft tag, and a directory that is removed afterwards. */
+/** An image under construction: a draft tag, and a directory that the cache removes afterwards. */
 export class ImageBuild {
   readonly directory: string
   /** `layout:tag` of the draft. */
@@ -107,12 +114,12 @@ export class ImageBuild {
     this.image = image
   }
 
-  /** Starts from nothing. */
+  /** Starts with an empty image. */
   async fromScratch(): Promise<void> {
     await runProgram(['umoci', 'new', '--image', this.image])
   }
 
-  /** Starts from another image of the same layout. */
+  /** Starts with another image of the same layout. */
   async from(base: string): Promise<void> {
     await runProgram([
       'umoci',
@@ -123,14 +130,15 @@ export class ImageBuild {
     ])
   }
 
-  /** Adds a tar archive as it is. */
+  /** Adds a tar archive as a layer, unchanged. */
   async addArchive(archive: string): Promise<void> {
     await runProgram(['umoci', 'raw', 'add-layer', '--image', this.image, ...HISTORY, archive])
   }
 
   /**
-   * Adds the content of a directory, with everything tar(1) can say about it: extended attributes,
-   * holes, nanoseconds. Names starting with `.wh.` are the whiteouts of the OCI layer format.
+   * Adds the content of a directory as a layer, with all attributes that tar(1) can store: extended
+   * attributes, holes, nanoseconds. Names starting with `.wh.` are whiteouts of the OCI layer
+   * format.
    */
   async addDirectory(directory: string): Promise<void> {
     await clampTimes(directory)
@@ -141,7 +149,9 @@ export class ImageBuild {
     await this.addArchive(archive)
   }
 
-  /** Adds what `change` does to the image's unpacked root filesystem. */
+  /**
+   * Unpacks the image, calls `change` with the root filesystem, and adds the changes as a layer.
+   */
   async addChanges(change: (rootfs: string) => Promise<void>): Promise<void> {
     const bundle = join(this.directory, 'bundle')
     const limits = { timeoutMs: REPACK_TIMEOUT_MS }
@@ -151,7 +161,7 @@ export class ImageBuild {
     rmSync(bundle, { recursive: true, force: true })
   }
 
-  /** Sets the command line a container runs by default, and PATH. */
+  /** Sets PATH and the command that a container runs by default. */
   async configure(command: readonly string[]): Promise<void> {
     const path = '--config.env=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
     const args = command.map((word) => `--config.cmd=${word}`)

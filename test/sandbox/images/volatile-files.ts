@@ -1,6 +1,7 @@
 /**
- * What differs from build to build of an image. What no program needs goes, the day of a password is
- * the epoch's. One difference stays: Java's keystore of certificates says when each was added.
+ * Files that differ between two builds of an image. Those that no program needs are removed. The
+ * day of the last change of each password is set to that of the epoch. One difference remains:
+ * Java's keystore of certificates contains the time at which each certificate was added.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,7 +29,7 @@ export function removeVolatile(rootfs: string): void {
     const path = join(rootfs, 'etc', name)
     if (!existsSync(path)) continue
     const text = readFileSync(path, 'latin1')
-    // Written in place: owner and mode stay.
+    // Writing in place keeps owner and mode.
     writeFileSync(path, text.replace(PASSWORD_DAY, `$1${EPOCH_DAY}`), 'latin1')
   }
 }

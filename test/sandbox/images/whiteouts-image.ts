@@ -1,17 +1,18 @@
 /**
- * Five layers that take away, replace and bring back what the layers below them have: whiteouts,
- * opaque directories, and every change of type in between. The expected result is the kernel's.
+ * Five layers. The upper ones remove, replace and bring back entries of the layers below them: with
+ * whiteouts, with opaque directories, and with every change of type. The expected result is that of
+ * the kernel's overlayfs.
  */
 import { chmodSync, mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { DEBIAN_IMAGES, debianImage } from './debian-image.js'
 import { BUILD_EPOCH_SEC, type ImageCache } from './image-cache.js'
 
-/** Change it whenever the image changes: it is what the cache knows the image by. */
+/** Change this whenever the image changes: it is part of the image's key in the cache. */
 const REVISION = 'whiteouts 1'
 const OPAQUE = '.wh..wh..opq'
 
-/** `layout:tag` of the image, whose lowest layer is the Debian base. Needs root. */
+/** Returns `layout:tag` of the image. Its lowest layer is the Debian base. Needs root. */
 export async function whiteoutsImage(cache: ImageCache): Promise<string> {
   const base = await debianImage(cache, { ...DEBIAN_IMAGES.python, packages: [] })
   return cache.image({
@@ -28,7 +29,7 @@ export async function whiteoutsImage(cache: ImageCache): Promise<string> {
   })
 }
 
-/** From the second lowest to the uppermost; the lowest is the base. */
+/** The layers above the base, from the lowest to the uppermost. */
 const LAYERS: readonly ((layer: Layer) => void)[] = [
   (layer) => {
     for (let i = 0; i < 200; i++) layer.file(`w/many/file-${i}`)

@@ -1,4 +1,7 @@
-/** The thread of a `CountingProxy`: the network must not wait for what its owner is busy with. */
+/**
+ * The thread of a `CountingProxy`. It is separate so that the network does not wait while the
+ * thread of the proxy's owner is busy.
+ */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { ProxyAnswer, ProxyCommand, ProxyThreadData } from './counting-proxy.js'
 import { Forwarder } from './forwarder.js'

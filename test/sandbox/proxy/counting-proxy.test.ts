@@ -1,4 +1,7 @@
-/** The network that benchmarks stand on: what it counts, and that it is no faster than it says. */
+/**
+ * Tests the network that benchmarks use: that it counts right, and that it is not faster than its
+ * shape allows.
+ */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type Server, createServer, request, Agent } from 'node:http'
@@ -14,7 +17,7 @@ describe('CountingProxy', function () {
   let proxy: CountingProxy
 
   before(async () => {
-    // `/N` answers with N bytes.
+    // The path `/N` is answered with N bytes.
     server = createServer((incoming, answer) => {
       incoming.resume()
       const size = Number(incoming.url?.slice(1))
@@ -35,7 +38,7 @@ describe('CountingProxy', function () {
     proxy.reset()
   })
 
-  /** Asks for `sizeBytes` bytes; returns how long the whole answer took. */
+  /** Requests `sizeBytes` bytes. Returns the milliseconds until the end of the answer. */
   async function get(sizeBytes: number, agent: Agent): Promise<number> {
     const startedMs = performance.now()
     await new Promise<void>((resolve, reject) => {
@@ -51,7 +54,7 @@ describe('CountingProxy', function () {
     return performance.now() - startedMs
   }
 
-  /** The shortest of several: a busy machine makes things slower, never faster. */
+  /** The shortest time of several: a busy machine makes things slower, never faster. */
   async function shortest(count: number, measure: () => Promise<number>): Promise<number> {
     let best = Infinity
     for (let i = 0; i < count; i++) best = Math.min(best, await measure())
@@ -89,7 +92,8 @@ describe('CountingProxy', function () {
     [100e6, 10, 4 * MIB],
     [1e9, 1, 16 * MIB],
   ] as const) {
-    // That it is not slower than that, either, is ShapedLink's to show: a busy machine may be.
+    // Only a lower limit is checked, because a busy machine may be slower. That the link is not too
+    // slow is tested in shaped-link.test.ts.
     it(`lets no more than ${bitsPerSecond / 1e6} Mbit/s through`, async () => {
       await proxy.shape({ roundTripMs, bitsPerSecond })
       const ideal = 2 * roundTripMs + (sizeBytes * 8 * 1000) / bitsPerSecond
@@ -135,7 +139,7 @@ describe('CountingProxy', function () {
     socket.destroy()
     await through.close()
     source.close()
-    // The rest is in the kernel's own socket buffers, on both sides of the proxy.
+    // The kernel's socket buffers on both sides of the proxy hold bytes beyond the window.
     assert.ok(sentBytes < 32 * MIB, `${sentBytes / MIB} MiB`)
   })
 

@@ -1,24 +1,25 @@
 /**
- * A TCP proxy that counts what HTTP/1.1 clients ask for and what they get, and that can be as slow as
- * a real network. It stands in front of the registry for every contender alike, so that bytes,
- * requests and time are compared as a network has them. It counts requests by their first line,
- * which starts a segment of its own: no client of ours pipelines. It runs in a thread of its own.
+ * A TCP proxy in front of the registry that counts requests and bytes of HTTP/1.1 clients, and that
+ * can be as slow as a real network. Every contender goes through the same proxy, so that their
+ * bytes, requests and times compare as on a network. It recognizes a request by its request line at
+ * the start of a segment. This suffices because none of our clients pipelines. The proxy runs in a
+ * thread of its own.
  */
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from 'node:worker_threads'
 import type { NetworkShape } from './network-shape.js'
 
 export interface Traffic {
   readonly requests: number
-  /** Towards the client: heads and bodies of answers. */
+  /** Bytes sent to clients: heads and bodies of answers. */
   readonly receivedBytes: number
-  /** Towards the server: heads and bodies of requests. */
+  /** Bytes sent to the server: heads and bodies of requests. */
   readonly sentBytes: number
 }
 
-/** What the thread is started with. */
+/** The `workerData` of the thread. */
 export interface ProxyThreadData {
   readonly targetPort: number
-  /** Gets a string for every request. */
+  /** The thread posts a string for every request. */
   readonly lines: MessagePort
   /** Two 64-bit counters: bytes sent, bytes received. */
   readonly counters: SharedArrayBuffer
@@ -41,13 +42,17 @@ export class CountingProxy {
   #receivedBefore = 0n
   #lines: string[] = []
   #closed = false
-  /** Commands are given one after the other. */
+  /** Ends when the last command is done. The next command waits for it. */
   #told: Promise<void> = Promise.resolve()
 
-  /** Listens on a free loopback port and forwards to `targetPort` of the loopback. The caller closes it. */
+  /**
+   * Listens on a free loopback port and forwards to the loopback port `targetPort`. The caller
+   * closes it.
+   */
   static async start(targetPort: number): Promise<CountingProxy> {
     const { port1, port2 } = new MessageChannel()
-    // Read on demand, see `#takeLines`; it keeps nobody waiting.
+    // `#takeLines` reads the port on demand. An unreferenced port does not keep the process
+    // running.
     port1.unref()
     const counters = new SharedArrayBuffer(16)
     const workerData: ProxyThreadData = { targetPort, lines: port2, counters }
@@ -72,7 +77,7 @@ export class CountingProxy {
     this.#counts = new BigUint64Array(counters)
   }
 
-  /** What has passed since the start or the last `reset`. */
+  /** Requests and bytes since the start or the last `reset`. */
   get traffic(): Traffic {
     return {
       requests: this.requestLines.length,
@@ -81,7 +86,7 @@ export class CountingProxy {
     }
   }
 
-  /** `GET /v2/…` of every request since the last `reset`, in order. */
+  /** Method and path (`GET /v2/…`) of every request since the last `reset`, in order. */
   get requestLines(): readonly string[] {
     this.#takeLines()
     return this.#lines
@@ -94,12 +99,15 @@ export class CountingProxy {
     this.#receivedBefore = this.#count(1)
   }
 
-  /** Sets the network of the connections that come; open ones are broken off. At first: as fast as it goes. */
+  /**
+   * Sets the network of future connections and breaks off open ones. Initially the network is
+   * unshaped.
+   */
   async shape({ roundTripMs, bitsPerSecond }: NetworkShape): Promise<void> {
     await this.#tell({ kind: 'shape', network: { roundTripMs, bitsPerSecond } })
   }
 
-  /** While `refusing`, open connections are broken off and new ones, too. */
+  /** Breaks off open connections, and new ones while `refusing` is true. */
   async refuse(refusing: boolean): Promise<void> {
     await this.#tell({ kind: 'refuse', refusing })
   }
@@ -126,7 +134,7 @@ export class CountingProxy {
     return Atomics.load(this.#counts, index)
   }
 
-  /** Without waiting for the event loop: what has passed is counted at once. */
+  /** Receives the messages synchronously, so that requests already made are counted at once. */
   #takeLines(): void {
     for (;;) {
       const taken = receiveMessageOnPort(this.#linesPort) as { message: string } | undefined
@@ -136,7 +144,7 @@ export class CountingProxy {
   }
 }
 
-/** The thread answers every command once, in order. */
+/** The thread's next message. The thread answers every command once, in order. */
 async function nextAnswer(worker: Worker): Promise<ProxyAnswer> {
   return new Promise((resolve, reject) => {
     worker.once('error', reject)

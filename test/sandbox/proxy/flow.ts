@@ -1,13 +1,15 @@
-/** One direction of one connection: what waits to be sent, and what is on its way. */
+/**
+ * One direction of one connection: pieces that wait to be sent, and the number of bytes in flight.
+ */
 import type { Readable, Writable } from 'node:stream'
 
-/** What a sender's socket holds: past this much its program is made to wait. */
+/** Size of the simulated send buffer. When more is queued, the source is paused. */
 const SEND_BUFFER_BYTES = 512 * 1024
 
-/** A piece of a stream; without bytes it is the end of the stream. */
+/** A piece of a stream. If `bytes` is undefined, it is the end of the stream. */
 export interface Piece {
   readonly bytes: Buffer | undefined
-  /** Not to be sent before. */
+  /** The piece must not be sent before this time. */
   readonly availableMs: number
 }
 
@@ -29,7 +31,10 @@ export class Flow {
     return this.#pieces.length === 0
   }
 
-  /** When the next piece may be sent; Infinity while there is none or the receiver does not keep up. */
+  /**
+   * When the next piece may be sent. Infinity if there is none, or if the receiver does not keep
+   * up.
+   */
   get availableMs(): number {
     if (this.#inFlightBytes >= this.#windowBytes) return Infinity
     return this.#pieces[0]?.availableMs ?? Infinity
@@ -41,7 +46,7 @@ export class Flow {
     if (this.#queuedBytes > SEND_BUFFER_BYTES) this.#source.pause()
   }
 
-  /** Takes the next piece, or its first `maxBytes` bytes, for the wire. */
+  /** Removes the next piece, or its first `maxBytes` bytes, from the queue, to be sent. */
   take(maxBytes: number): Piece | undefined {
     const piece = this.#pieces.shift()
     if (piece?.bytes === undefined) return piece
@@ -57,8 +62,8 @@ export class Flow {
   }
 
   /**
-   * Hands a piece over to the receiver; `accepted` when its socket has taken it. Between calls of
-   * `hold` and `release`, pieces are collected for one system call.
+   * Writes a piece to the receiver. `accepted` is called when the receiver's socket has taken it.
+   * Between calls of `hold` and `release`, pieces are collected for one system call.
    */
   deliver(bytes: Buffer | undefined, accepted: () => void): void {
     if (bytes === undefined) {
@@ -79,7 +84,7 @@ export class Flow {
     this.#sink.uncork()
   }
 
-  /** Forgets what has not been sent: the connection is gone. */
+  /** Drops all pieces that are not sent yet, because the connection is gone. */
   discard(): void {
     this.#pieces.length = 0
     this.#queuedBytes = 0

@@ -1,4 +1,4 @@
-/** Forwards TCP connections, as they are or over a shaped network, and tells what passes. */
+/** Forwards TCP connections, directly or over a shaped network, and reports what passes. */
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net'
 import { Flow } from './flow.js'
 import { type NetworkShape, UNSHAPED } from './network-shape.js'
@@ -6,13 +6,13 @@ import { PreciseTimer } from './precise-timer.js'
 import { ShapedLink } from './shaped-link.js'
 
 export interface ForwarderEvents {
-  /** A client has sent these bytes, as it sent them: one segment. */
+  /** A client has sent these bytes in one segment. */
   readonly sent: (bytes: Buffer) => void
-  /** So many bytes have arrived at a client. */
+  /** This many bytes have arrived at a client. */
   readonly received: (sizeBytes: number) => void
 }
 
-/** The two directions, from and to the clients. */
+/** The link from the clients (`up`) and the link to the clients (`down`). */
 interface Links {
   readonly up: ShapedLink
   readonly down: ShapedLink
@@ -28,7 +28,10 @@ export class Forwarder {
   #links: Links | undefined
   #refusing = false
 
-  /** Listens on a free loopback port and forwards to `targetPort` of the loopback. The caller closes it. */
+  /**
+   * Listens on a free loopback port and forwards to the loopback port `targetPort`. The caller
+   * closes it.
+   */
   static async start(targetPort: number, events: ForwarderEvents): Promise<Forwarder> {
     const forwarder = new Forwarder(targetPort, events)
     await new Promise<void>((resolve, reject) => {
@@ -53,7 +56,7 @@ export class Forwarder {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** Sets the network of the connections that come; those of before are broken off. */
+  /** Sets the network of future connections and breaks off open ones. */
   shape({ roundTripMs, bitsPerSecond }: NetworkShape): void {
     this.#breakOff()
     const advance = (): void => {
@@ -70,7 +73,7 @@ export class Forwarder {
           }
   }
 
-  /** While `refusing`, open connections are broken off and new ones, too. */
+  /** Breaks off open connections, and new ones while `refusing` is true. */
   refuse(refusing: boolean): void {
     this.#refusing = refusing
     if (refusing) this.#breakOff()
@@ -105,8 +108,8 @@ export class Forwarder {
     ] as const) {
       socket.setNoDelay(true)
       this.#sockets.add(socket)
-      // What an end says last still reaches the other (the end itself is passed on); only an end
-      // that breaks off breaks the other, so that the client sees what it would see without us.
+      // After one end has ended normally, its last bytes and the end itself still reach its peer.
+      // An end that fails breaks off its peer, so that the client sees the same as without a proxy.
       socket.on('error', () => {
         peer.destroy()
       })
@@ -127,7 +130,7 @@ export class Forwarder {
       return
     }
     const { up, down, roundTripMs } = this.#links
-    // A connection is there when SYN and its answer have crossed the network.
+    // A connection is open when SYN and its answer have crossed the network.
     send(client, server, up, acceptedMs + roundTripMs)
     send(server, client, down, 0)
   }
@@ -140,7 +143,7 @@ export class Forwarder {
   }
 }
 
-/** Sends over a link what `source` says, nothing of it before `earliestMs`. */
+/** Sends the bytes of `source` over a link to `sink`, none of them before `earliestMs`. */
 function send(source: Socket, sink: Socket, link: ShapedLink, earliestMs: number): void {
   const flow = new Flow(source, sink, link.windowBytes)
   const queue = (bytes: Buffer | undefined): void => {

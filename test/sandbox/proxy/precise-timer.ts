@@ -1,15 +1,15 @@
 /**
- * One alarm, exact to about a tenth of a millisecond. The timers of Node.js and of epoll_wait(2) count whole
- * milliseconds, which is the whole round trip of a fast network. The last stretch is slept in short
- * naps between which the event loop looks after its sockets; spinning would take a processor away
- * from what is measured.
+ * One alarm, exact to about a tenth of a millisecond. The timers of Node.js and of epoll_wait(2)
+ * count whole milliseconds, but a fast network's round trip is one millisecond. The timer therefore
+ * sleeps the last stretch in short naps, and the event loop serves its sockets between the naps.
+ * Spinning would take a processor away from the program under measurement.
  */
 
-/** Further away than this, an ordinary timer brings us near. */
+/** If the deadline is further away than this, an ordinary timer is used first. */
 const NEAR_MS = 3
-/** Ordinary timers may be late by this much. */
+/** Ordinary timers may be late by this many milliseconds. */
 const COARSE_MS = 2
-/** The longest time that the event loop is kept from its sockets. */
+/** The longest time for which a nap keeps the event loop from its sockets. */
 const NAP_MS = 0.2
 
 export class PreciseTimer {
@@ -23,7 +23,7 @@ export class PreciseTimer {
     this.#ring = ring
   }
 
-  /** Replaces the deadline, in the time of `performance.now()`; Infinity: none. */
+  /** Replaces the deadline, in the time of `performance.now()`. Infinity: no deadline. */
   set(deadlineMs: number): void {
     this.#deadlineMs = deadlineMs
     clearTimeout(this.#coarse)

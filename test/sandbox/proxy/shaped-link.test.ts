@@ -1,4 +1,7 @@
-/** How long a wire takes, by a clock of the test's own: a busy machine cannot make it late. */
+/**
+ * Tests how long a link takes. The test has its own clock, so that a busy machine cannot make it
+ * late.
+ */
 import assert from 'node:assert/strict'
 import { PassThrough, Writable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
@@ -6,17 +9,17 @@ import { Flow } from './flow.js'
 import { type LinkShape, ShapedLink } from './shaped-link.js'
 
 const MIB = 1024 ** 2
-/** What a program hands over at once. */
+/** Bytes that a program writes at once. */
 const WRITE_BYTES = 64 * 1024
 
-/** One connection's receiver: what it got, and when the last of it came. */
+/** One connection's receiver: the number of bytes that it got, and when the last of them came. */
 interface Receiver {
   readonly flow: Flow
   receivedBytes: number
   lastMs: number
 }
 
-/** A link, and the time that it is told. */
+/** A link, and the clock that the link is given. */
 class Wire {
   readonly link: ShapedLink
   nowMs = 1000
@@ -30,7 +33,10 @@ class Wire {
     )
   }
 
-  /** A connection whose receiver takes everything at once, or nothing ever. */
+  /**
+   * A connection. Its receiver takes everything at once, or never takes anything if `takes` is
+   * false.
+   */
   connection(takes = true): Receiver {
     const sink = new Writable({
       write: (chunk: Buffer, _encoding, taken) => {
@@ -51,11 +57,11 @@ class Wire {
     }
   }
 
-  /** Lets the time pass until nothing is left to do, or until `untilMs`. */
+  /** Advances the clock until the link has nothing left to do, or until `untilMs`. */
   async run(untilMs = Infinity): Promise<void> {
     for (;;) {
       let nextMs = this.link.advance(this.nowMs)
-      // What receivers take may open a window.
+      // Receivers may have taken bytes, which may open a window.
       await setImmediate()
       nextMs = Math.min(nextMs, this.link.advance(this.nowMs))
       if (nextMs === Infinity || nextMs > untilMs) return
@@ -81,7 +87,8 @@ describe('ShapedLink', () => {
       assert.equal(wire.deliveredBytes, sizeBytes)
       const idealMs = delayMs + (sizeBytes * 8 * 1000) / bitsPerSecond
       const tookMs = receiver.lastMs - startMs
-      // A window of a constant size beyond what fills the wire: it may wait a moment for the first.
+      // The window exceeds the bytes that fill the wire only by a constant, so the sender may have
+      // to wait a moment for the first bytes to arrive.
       assert.ok(Math.abs(tookMs - idealMs) < 0.001 * idealMs, `${tookMs} ms, not ${idealMs} ms`)
     })
   }

@@ -1,9 +1,9 @@
 /**
- * One direction of a network: a wire that all connections share. Each sends a small piece in turn,
- * the wire is busy for as long as the piece takes at its bandwidth, and the piece arrives a constant
- * time after its last byte was sent. Pieces on their way do not wait for each other: the delay adds
- * latency and takes nothing from the throughput. What is left out, for every contender alike: loss,
- * and TCP's slow start.
+ * One direction of a network: a wire that all connections share. The connections take turns; in
+ * each turn one of them sends a small piece. The wire is busy for as long as the piece takes at the
+ * wire's bandwidth, and the piece arrives a constant time after its last byte was sent. Pieces on
+ * their way do not wait for each other: the delay adds latency and does not lower the throughput.
+ * Packet loss and TCP's slow start are left out, for every contender alike.
  */
 import type { Flow, Piece } from './flow.js'
 
@@ -12,12 +12,12 @@ export interface LinkShape {
   readonly bitsPerSecond: number | undefined
 }
 
-/** How long one connection may keep the wire before it is another's turn. */
+/** How long one connection may use the wire before the next connection's turn. */
 const TURN_MS = 0.25
-/** A packet is not divided. */
+/** The payload of one packet: a packet is not divided. */
 const MIN_PIECE_BYTES = 1460
 const MAX_PIECE_BYTES = 64 * 1024
-/** A receiver's window, beyond what fills the wire there and back. */
+/** A receiver's window, in addition to the bytes that fill the wire there and back. */
 const WINDOW_BYTES = 256 * 1024
 const UNLIMITED_WINDOW_BYTES = 4 * 1024 ** 2
 
@@ -33,17 +33,23 @@ export class ShapedLink {
   readonly #pieceBytes: number
   readonly #delivered: (bytes: number) => void
   readonly #changed: () => void
-  /** Connections with something to send; the first is next. */
+  /** Connections with something to send. The first in the list sends next. */
   readonly #waiting: Flow[] = []
-  /** What has been sent and has not arrived, in order: the delay is the same for all. */
+  /**
+   * Parcels that are sent and have not arrived. They arrive in this order, because all have the
+   * same delay.
+   */
   readonly #wire: Parcel[] = []
-  /** The wire is busy until then. */
+  /** The wire is busy until this time. */
   #freeMs = 0
 
-  /** How many bytes of one connection may be on their way. */
+  /** How many bytes of one connection may be in flight. */
   readonly windowBytes: number
 
-  /** `delivered` hears of bytes that arrive; `changed` that `advance` has something to do. */
+  /**
+   * `delivered` is called with the number of bytes that arrive. `changed` is called when `advance`
+   * has something to do.
+   */
   constructor(shape: LinkShape, delivered: (bytes: number) => void, changed: () => void) {
     const { delayMs, bitsPerSecond } = shape
     this.#delayMs = delayMs
@@ -59,21 +65,21 @@ export class ShapedLink {
     this.#changed = changed
   }
 
-  /** Queues a piece behind what the connection has queued before. */
+  /** Queues a piece behind the earlier pieces of its connection. */
   send(flow: Flow, piece: Piece): void {
     if (flow.empty) this.#waiting.push(flow)
     flow.add(piece)
     this.#changed()
   }
 
-  /** Forgets what a connection has not sent yet. */
+  /** Drops the pieces of a connection that are not sent yet. */
   remove(flow: Flow): void {
     flow.discard()
     const index = this.#waiting.indexOf(flow)
     if (index !== -1) this.#waiting.splice(index, 1)
   }
 
-  /** Does everything that is due; returns when there is something to do next, Infinity for never. */
+  /** Does everything that is due. Returns when something is due next, or Infinity if nothing is. */
   advance(nowMs: number): number {
     this.#transmit(nowMs)
     this.#deliver(nowMs)
@@ -86,19 +92,23 @@ export class ShapedLink {
       const flow = this.#nextSender(nowMs)
       const piece = flow?.take(this.#pieceBytes)
       if (flow === undefined || piece === undefined) {
-        // What comes later does not get the time in which nobody sent.
+        // Idle time of the wire is lost: later pieces cannot use it.
         this.#freeMs = nowMs
         return
       }
       if (!flow.empty) this.#waiting.push(flow)
-      // We may be late; the wire is not.
+      // This call may be late, but the wire counts from when it was free and the piece was
+      // available.
       const startMs = Math.max(this.#freeMs, piece.availableMs)
       this.#freeMs = startMs + (piece.bytes?.length ?? 0) / this.#bytesPerMs
       this.#wire.push({ flow, bytes: piece.bytes, arrivesMs: this.#freeMs + this.#delayMs })
     }
   }
 
-  /** Takes the connection whose turn it is off the list; those that cannot send keep their places. */
+  /**
+   * Removes the next connection that can send from the list. Connections that cannot send keep
+   * their places.
+   */
   #nextSender(nowMs: number): Flow | undefined {
     const index = this.#waiting.findIndex(({ availableMs }) => availableMs <= nowMs)
     return index === -1 ? undefined : this.#waiting.splice(index, 1)[0]

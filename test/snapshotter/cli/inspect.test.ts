@@ -38,7 +38,7 @@ describe('thinctl inspect', function () {
       content.packStoredBytes,
       stored.reduce((sum, { length }) => sum + length, 0),
     )
-    // The copy of the large file, and etc/copy-of-a.
+    // The bytes of the copy of the large file, and of etc/copy-of-a.
     assert.equal(content.sharedWithinBytes, LARGE.length + 23)
     assert.equal(content.sharedBetweenBytes, 0)
     assert.equal(content.uniqueBytes, content.fileBytes - content.sharedWithinBytes)

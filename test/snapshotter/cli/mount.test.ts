@@ -10,7 +10,7 @@ import { LARGE, SAMPLE_LAYER } from '../inspect/sample-layer.js'
 import { runThinctl, THINCTL } from './run-thinctl.js'
 
 const run = promisify(execFile)
-/** Nothing that touches the mount may wait for ever. */
+/** A program that touches the mount must not wait for ever. */
 const LIMITED = { timeout: 30_000, killSignal: 'SIGKILL' } as const
 
 describe('thinctl mount', function () {
@@ -38,7 +38,7 @@ describe('thinctl mount', function () {
     rmSync(folder, { recursive: true })
   })
 
-  /** Starts the command, and resolves when it says that the mount is there. */
+  /** Starts `thinctl mount`. Resolves when it prints that the tree is mounted. */
   async function mount(...more: string[]): Promise<{ ended: Promise<number | null> }> {
     const args = [THINCTL, 'mount', published.indexPath, mountpoint, '--store', published.storeUrl]
     args.push(...more)

@@ -1,4 +1,4 @@
-/** Runs thinctl as a person would: a process of its own, with its output and its exit status. */
+/** Runs thinctl as a person would: as a process of its own, with its output and its exit status. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -11,10 +11,10 @@ export interface Ended {
 export const THINCTL = fileURLToPath(
   new URL('../../../snapshotter/cli/thinctl.js', import.meta.url),
 )
-/** On a busy machine a start takes seconds. */
+/** Long, because a start takes seconds on a busy machine. */
 const DEADLINE_MS = 90_000
 
-/** Resolves when the program has ended, whatever its status. */
+/** Resolves when the program has ended, with any exit status. */
 export async function runThinctl(...args: readonly string[]): Promise<Ended> {
   const child = spawn(process.execPath, [THINCTL, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -13,7 +13,7 @@ import { LayoutImage } from '../inspect/verify/layout-image.js'
 import { type Ended, runThinctl } from './run-thinctl.js'
 
 const SECOND_LAYER: readonly FixtureMember[] = [
-  // The directories above are implied, and have the attributes of the layer below.
+  // The parent directories are implied and have the attributes of the layer below.
   { path: 'usr/lib/second', body: 'second' },
   { path: 'etc/.wh.late' },
   { path: 'etc/hard-b', body: 'no link any more', uid: 1000 },
@@ -26,7 +26,7 @@ describe('thinctl verify', function () {
   this.timeout(240_000)
   let folder: string
   let original: LayoutImage
-  /** As convert made it; tests change copies. */
+  /** The folder with the output of convert. Tests change copies of it. */
   let converted: string
 
   before(async () => {
@@ -66,7 +66,10 @@ describe('thinctl verify', function () {
     return ended
   }
 
-  /** A copy of the thin image and its store, for `change`; then what verify reports of it. */
+  /**
+   * Copies the thin image and its store, calls `change` with the copies, and returns the report of
+   * `thinctl verify`.
+   */
   async function verifyChanged(
     change: (thin: LayoutImage, store: string) => Promise<void> | void,
   ): Promise<VerifyReportJson> {
@@ -305,7 +308,10 @@ function mergedOf(thin: { readonly merged?: IndexRef } | undefined): IndexRef {
   return thin.merged
 }
 
-/** Changes rows of the merged index and publishes it again, in the store and in the image. */
+/**
+ * Changes one row of the merged index by an SQL statement, and publishes the index again in the
+ * store and in the image.
+ */
 async function editMerged(thin: LayoutImage, store: string, statement: string): Promise<void> {
   const { embedded, recipe } = await thin.thinLayer()
   assert.ok(embedded && recipe.thin)

@@ -5,7 +5,10 @@ import { KEYS, REGISTRY_KEYS, STORE_KEYS } from '../../../snapshotter/config/key
 
 const ROOT = new URL('../../../../', import.meta.url)
 
-/** The rows of all tables whose heading begins with `heading`: key, type, default. */
+/**
+ * Returns the rows of all tables whose first column is headed `heading`, each as "key | type |
+ * default".
+ */
 function rowsOf(markdown: string, heading: string): string[] {
   const rows: string[] = []
   let inTable = false

@@ -179,7 +179,7 @@ function flipped(bytes: Uint8Array, at: number): Uint8Array {
   return copy
 }
 
-/** The archive with another size field in its first header, whose checksum is right again. */
+/** Replaces the size field of the archive's first header and corrects the checksum. */
 function withSize(bytes: Uint8Array, field: Buffer): Uint8Array {
   const copy = Buffer.from(bytes)
   field.copy(copy, 124)

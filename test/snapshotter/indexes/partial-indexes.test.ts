@@ -1,4 +1,7 @@
-/** Trees that are served from a part of their index, and what becomes of them. */
+/**
+ * Tests trees that are served from a part of their index: until the index is complete, and when it
+ * cannot be completed.
+ */
 import assert from 'node:assert/strict'
 import {
   existsSync,
@@ -32,7 +35,7 @@ import { blobFile, publishTree, type PublishedTree } from '../inspect/published-
 
 const log = { error() {}, warn() {}, info() {}, debug() {} }
 const never = new AbortController().signal
-/** So many that their names are in pages which no start needs. */
+/** So many files that their names also fill pages that no start needs. */
 const FILES = 2_000
 
 describe('PartialIndexes', () => {
@@ -42,7 +45,7 @@ describe('PartialIndexes', () => {
   let registry: TreeRegistry
   let sources: StoreSources
   let partials: PartialIndexes
-  /** What `onChanged` was told. */
+  /** The arguments of each call of `onChanged`. */
   let changes: (readonly number[])[]
 
   before(async () => {
@@ -117,7 +120,7 @@ describe('PartialIndexes', () => {
   it('give up trees whose pages were not those of their index', async () => {
     await partials.restore()
     const bytes = Buffer.from(pages.bytes)
-    // In the last page, which is no page of totals: something else, that looks the same.
+    // Change a byte of the last page. This is not a page of totals, so the index still opens.
     bytes.writeUInt8(bytes.readUInt8(bytes.length - 10) ^ 1, bytes.length - 10)
     assert.equal(await begin({ ...pages, bytes }), true)
     const { slot } = register()
@@ -248,7 +251,7 @@ describe('PartialIndexes', () => {
     return Index.open(path, { isPartial })
   }
 
-  /** How many names there are below the root's directories. */
+  /** Returns the number of names in the root's directories. */
   function readAll(index: Index): number {
     const directories = index.readdir(ROOT_INO, 0, 100)
     return directories.reduce((sum, { ino }) => sum + index.readdirPlus(ino, 0, FILES).length, 0)

@@ -1,6 +1,6 @@
 /**
- * A layer published by hand into a folder: packs and compressed index as blobs, the index file
- * beside them. What `thinctl convert` does for whole images, without an image.
+ * Publishes a layer into a folder: packs and compressed index as blobs, and the index file beside
+ * them. `thinctl convert` does the same for whole images.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ import { accessOf } from '../../index-format/pack/buffer-access.js'
 import type { FixtureMember } from '../../index-format/tar/tar-fixture.js'
 
 export interface PublishedTree {
-  /** The layer itself; closed with `layer.close`. */
+  /** The layer itself. The caller closes it with `layer.close`. */
   readonly layer: BuiltLayer
   /** The store's folder. */
   readonly folder: string
@@ -32,7 +32,7 @@ export interface PublishedTree {
   readonly packs: readonly Digest[]
 }
 
-/** Publishes a layer of `members` into `folder`, which is made. */
+/** Publishes a layer of `members` into `folder`, which is created. */
 export async function publishTree(
   folder: string,
   members: readonly FixtureMember[],
@@ -72,7 +72,7 @@ export async function publishTree(
   }
 }
 
-/** The file of a blob of the store. */
+/** Path of a blob in the store's folder. */
 export function blobFile(folder: string, digest: Digest): string {
   return join(folder, 'blobs', 'sha256', hexOf(digest))
 }

@@ -1,4 +1,4 @@
-/** A layer with one of everything that images have and file systems lose. */
+/** A layer with one member of each kind, and with metadata that filesystems often lose. */
 import type { FixtureMember } from '../../index-format/tar/tar-fixture.js'
 
 /** A capability set as the kernel stores it (linux/capability.h, vfs_cap_data, revision 2). */
@@ -7,7 +7,7 @@ export const CAPABILITY = Buffer.from('0100000200200000000000000000000000000000'
 export const SPARSE_DATA = pseudoRandom(65_536, 7)
 export const SPARSE_OFFSET = 5_000_000
 export const SPARSE_SIZE = 10_000_000
-/** Too large to share a frame, so that it is cut. */
+/** Content so large that it is cut into several frames. */
 export const LARGE = pseudoRandom(3_000_000, 1)
 
 const sparseMap = Buffer.alloc(512)
@@ -45,7 +45,7 @@ export const SAMPLE_LAYER: readonly FixtureMember[] = [
   { path: 'usr/.wh.gone', body: '' },
 ]
 
-/** The same bytes for the same seed; zstd cannot make them smaller. */
+/** Returns the same bytes for the same seed. zstd cannot compress them. */
 export function pseudoRandom(length: number, seed: number): Buffer {
   const bytes = Buffer.alloc(length)
   let state = seed

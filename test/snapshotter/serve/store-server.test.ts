@@ -141,7 +141,7 @@ describe('StoreServer', () => {
     for (const path of [
       `/blobs/sha256/${hexOf(absent)}`,
       `/v2/a/manifests/${absent}`,
-      // A blob that is there, but is no manifest.
+      // An existing blob that is not a manifest.
       `/v2/a/manifests/${digest}`,
       '/v2/a/manifests/no-such-tag',
     ]) {
@@ -202,7 +202,7 @@ describe('StoreServer', () => {
     await assert.rejects(StoreServer.start({ folder, port }, { log: noLog }), { code: 'internal' })
   })
 
-  /** Sends a request line as it stands; `fetch` would tidy the path up. */
+  /** Sends a request line unchanged. `fetch` would normalize the path. */
   async function rawRequest(line: string): Promise<string> {
     const { hostname, port } = new URL(server.url)
     const socket = connect(Number(port), hostname)

@@ -33,7 +33,7 @@ describe('escapeName', () => {
   it('prints what ls -b prints', () => {
     const folder = mkdtempSync(join(tmpdir(), 'thin-escape-'))
     try {
-      // What is printable beyond ASCII is a matter of the locale; the C locale leaves it out.
+      // Only ASCII names, because which other bytes are printable depends on the locale.
       const names = NAMES.map(([, name]) => name).filter((name) =>
         name.every((byte) => byte < 0x80),
       )

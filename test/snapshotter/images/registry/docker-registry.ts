@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The only account of a registry that wants a password. */
+/** The only account of a registry with htpasswd authentication. */
 export const ACCOUNT = { username: 'builder', password: 'correct horse' }
-/** bcrypt of that password, cost 4. */
+/** The line of ACCOUNT in an htpasswd file: bcrypt, cost 4. */
 const HTPASSWD = 'builder:$2y$04$qPP1cCl5BsbudRN07UBTGO8/C3PoUWmy8sO7u6pT1Ja3cm26AbuaO\n'
 
 export interface TokenAuth {
@@ -27,9 +27,9 @@ export interface DockerRegistryOptions {
 export interface DockerRegistry {
   /** `127.0.0.1:PORT`. */
   readonly host: string
-  /** Where it keeps its blobs. */
+  /** The folder in which the registry keeps its blobs. */
   readonly dataFolder: string
-  /** Runs the registry's own garbage collector over its folder, and returns what it printed. */
+  /** Runs the registry's own garbage collector over its folder. Returns its output. */
   collectGarbage(options?: { deleteUntagged?: boolean }): string
   stop(): Promise<void>
 }
@@ -90,7 +90,7 @@ export async function startDockerRegistry(
   }
 }
 
-/** A port of 127.0.0.1 that nobody listens on. */
+/** Returns a port of 127.0.0.1 on which nothing listens. */
 async function freePort(): Promise<number> {
   const server = createServer()
   server.listen(0, '127.0.0.1')

@@ -1,4 +1,4 @@
-/** Faults that docker-registry does not have: each server here misbehaves in one way. */
+/** Tests faults that docker-registry does not have. Each server here misbehaves in one way. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'

@@ -16,7 +16,9 @@ import {
 import { ACCOUNT, type DockerRegistry, startDockerRegistry } from './docker-registry.js'
 import { type TokenServer, startTokenServer } from './token-server.js'
 
-/** Made anew for each call: one made at load time would be over before its test begins. */
+/**
+ * Makes a new signal for each call. A signal made at load time would expire before its test begins.
+ */
 const inTime = (): AbortSignal => AbortSignal.timeout(60_000)
 
 async function putBytes(repository: Repository, bytes: Buffer): Promise<void> {
@@ -32,7 +34,7 @@ function describeBlob(bytes: Buffer): {
   return { mediaType: 'application/octet-stream', digest: digestOf(bytes), sizeBytes: bytes.length }
 }
 
-/** A config.json in a temporary folder. */
+/** Writes a config.json into a temporary folder. */
 function dockerConfig(content: unknown): { path: string; folder: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'test-docker-config-'))
   const path = join(folder, 'config.json')
@@ -48,7 +50,7 @@ function dockerConfig(content: unknown): { path: string; folder: string; remove:
 
 const basic = Buffer.from(`${ACCOUNT.username}:${ACCOUNT.password}`).toString('base64')
 
-/** What must work the same whatever authentication the registry asks for. */
+/** Tests that must pass with every kind of authentication. */
 function pushesAndPulls(
   connectionTo: () => { connection: RegistryConnection; host: string },
 ): void {

@@ -1,4 +1,4 @@
-/** A small token server: signs tokens that docker-registry accepts, and remembers what it was asked. */
+/** A small token server. It signs tokens that docker-registry accepts, and records the requests. */
 import { execFileSync } from 'node:child_process'
 import { X509Certificate, createPrivateKey, randomUUID, sign } from 'node:crypto'
 import { once } from 'node:events'
@@ -10,14 +10,17 @@ import { ACCOUNT, type TokenAuth } from './docker-registry.js'
 
 export interface TokenServer {
   readonly auth: TokenAuth
-  /** The questions so far, in order. */
+  /** The requests so far, in order. */
   readonly questions: { scopes: string[]; authorization: string | undefined; body: string }[]
-  /** What the next tokens say about their life. Default 300. */
+  /** Lifetime of future tokens in seconds. Default 300. */
   lifeSeconds: number
   stop(): Promise<void>
 }
 
-/** Everybody may pull; only ACCOUNT, or the refresh token `refresh-me`, may push. */
+/**
+ * Starts a token server. Everybody may pull. Only ACCOUNT, or the refresh token `refresh-me`, may
+ * push.
+ */
 export async function startTokenServer(): Promise<TokenServer> {
   const folder = mkdtempSync(join(tmpdir(), 'test-token-'))
   const keyPath = join(folder, 'key.pem')

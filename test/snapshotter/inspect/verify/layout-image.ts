@@ -1,4 +1,6 @@
-/** OCI layouts written blob by blob: images of fixture members, and thin images changed afterwards. */
+/**
+ * OCI layouts written blob by blob: images of fixture members, and thin images that a test changes.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
@@ -24,7 +26,7 @@ import { chunksOf, type FixtureMember, tarOf } from '../../../index-format/tar/t
 
 export interface ImageSpec {
   readonly architecture: string
-  /** Bottom first. */
+  /** Members of each layer, bottom first. */
   readonly layers: readonly (readonly FixtureMember[])[]
   /** Fields of the configuration's `config`. */
   readonly config?: Readonly<Record<string, unknown>>
@@ -45,12 +47,12 @@ export class LayoutImage {
     this.folder = folder
   }
 
-  /** What thinctl calls it. */
+  /** The image's name for thinctl. */
   get name(): string {
     return `oci:${this.folder}:1`
   }
 
-  /** Writes an image for each platform. */
+  /** Writes an image index with one image for each platform. */
   static write(folder: string, images: readonly ImageSpec[]): LayoutImage {
     const layout = new LayoutImage(folder)
     mkdirSync(join(folder, 'blobs', 'sha256'), { recursive: true })
@@ -78,7 +80,7 @@ export class LayoutImage {
     return { recipe, embedded: files.get(EMBEDDED_INDEX_FILE_NAME) }
   }
 
-  /** Replaces the first platform's thin layer, and fields of its configuration; the rest is kept. */
+  /** Replaces the first platform's thin layer and the given fields of its configuration. */
   replaceThinLayer(
     layer: { readonly recipe: Recipe; readonly embedded: Uint8Array | undefined },
     changes: Readonly<Record<string, unknown>> = {},

@@ -1,6 +1,6 @@
 /**
- * A tree made by hand, for planting differences that no unpacked layer would have. Paths are
- * latin1 strings, one character a byte, so that names need not be UTF-8.
+ * A tree in memory, for differences that no unpacked layer would have. Paths are latin1 strings
+ * (one character is one byte), so that names need not be UTF-8.
  */
 import type {
   DirEntry,
@@ -30,10 +30,10 @@ export interface FileSpec {
   readonly target?: string
   readonly xattrs?: Readonly<Record<string, string>>
   readonly content?: string
-  /** Of a file with holes; the extents cover `content` from here. */
+  /** The stored runs of a file with holes, in place of `content`. */
   readonly chunks?: readonly { readonly offset: number; readonly bytes: string }[]
   readonly sizeBytes?: number
-  /** The path of the file that this name is a link to. */
+  /** This name is a hard link to the file with this path. */
   readonly link?: string
 }
 
@@ -51,13 +51,13 @@ export class MemoryTree implements Tree, ReadableTree, StreamedTree {
   readonly tree = this
   readonly #nodes = new Map<number, Node>()
   #pack = Buffer.alloc(0)
-  /** The runs that `streamPack` was asked for. */
+  /** All runs that `streamPack` was asked for. */
   readonly asked: RawRange[] = []
-  /** Pieces of this size are streamed; a real pack has frames. */
+  /** `streamPack` yields pieces of this size, in place of a real pack's frames. */
   pieceBytes = 7
-  /** Streams a failure instead of the piece at this offset. */
+  /** If set, `streamPack` yields a failure instead of the piece at this offset. */
   failAt: number | undefined
-  /** Ends the stream of a pack before this offset. */
+  /** `streamPack` ends before this offset. */
   endAt = Number.POSITIVE_INFINITY
 
   constructor(files: Readonly<Record<string, FileSpec>>) {

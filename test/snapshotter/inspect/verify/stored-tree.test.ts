@@ -30,7 +30,10 @@ import { SAMPLE_LAYER } from '../sample-layer.js'
 const silent = (): void => undefined
 const log = { error: silent, warn: silent, info: silent, debug: silent }
 
-/** One row changed, and what the comparison must say of it. */
+/**
+ * Each: name of a change, SQL statement that makes it, and the report that the comparison must
+ * give.
+ */
 const PLANTED: [string, string, RegExp][] = [
   [
     'a mode',
@@ -118,7 +121,7 @@ describe('StoredTree', () => {
     }
   }
 
-  /** Runs `use` with other bytes in a blob of the store, and puts the old ones back. */
+  /** Calls `damage`, which changes a blob of the store. Then calls `use` and restores the blob. */
   async function withDamage(
     path: string,
     damage: () => void,

@@ -1,6 +1,6 @@
 /**
- * What containerd demands of every snapshotter: the checks of its own suite, made through the
- * socket and with real mounts. Each test gets a snapshotter of its own.
+ * What containerd requires of every snapshotter: the checks of its own suite, made through the
+ * socket and with real mounts. Each test gets a new snapshotter.
  */
 import assert from 'node:assert/strict'
 import { chmod, chown, link, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -12,15 +12,15 @@ import { compareTrees } from '../../../sandbox/tree-comparison.js'
 import { withMounts } from '../../../sandbox/snapshot-mounts.js'
 import type { SnapshotsClient } from './snapshots-client.js'
 
-/** A running snapshotter, alone with the test. */
+/** A running snapshotter that only this test uses. */
 export interface Subject {
   readonly client: SnapshotsClient
-  /** An empty directory of the test's own. */
+  /** An empty directory for the test's own files. */
   readonly work: string
   destroy(): Promise<void>
 }
 
-/** Changes a directory: a layer's worth of work. */
+/** Changes a directory the way one layer does. */
 type Change = (root: string) => Promise<void>
 
 export function snapshotterSuite(name: string, start: () => Promise<Subject>): void {
@@ -37,7 +37,10 @@ export function snapshotterSuite(name: string, start: () => Promise<Subject>): v
       await subject.destroy()
     })
 
-    /** A committed snapshot with `change` applied to `parent`. */
+    /**
+     * Applies `change` to a snapshot of `parent` and commits it. Returns the committed snapshot's
+     * key.
+     */
     async function layer(parent: string, change: Change): Promise<string> {
       const key = `layer-${++sequence}`
       const mounts = await client.prepare(`${key}-active`, parent)
@@ -46,7 +49,10 @@ export function snapshotterSuite(name: string, start: () => Promise<Subject>): v
       return key
     }
 
-    /** Each change in a layer of its own, and each layer in a view compared with a plain directory. */
+    /**
+     * Commits each change as a layer, and compares a view of it with a plain directory to which the
+     * same changes were applied.
+     */
     async function checkLayers(...changes: readonly Change[]): Promise<void> {
       const flat = await mkdtemp(join(subject.work, 'flat-'))
       await chmod(flat, 0o755)
@@ -268,8 +274,8 @@ export function snapshotterSuite(name: string, start: () => Promise<Subject>): v
       )
     })
 
-    // Directories of a lower layer cannot be renamed on overlayfs without redirect_dir, and
-    // containerd's suite does not ask it of its own overlayfs snapshotter.
+    // Only files are renamed. Without redirect_dir, overlayfs cannot rename directories of a lower
+    // layer, and containerd's suite does not require it of the overlayfs snapshotter.
     it('renames files of lower layers', async () => {
       await checkLayers(
         async (root) => {
@@ -429,14 +435,17 @@ async function namedSnapshots(client: SnapshotsClient, prefix: string): Promise<
   await client.view(`${prefix}v1`, `${prefix}c2`)
 }
 
-/** Everything but times, which the two were not written at the same, and overlayfs's link counts. */
+/**
+ * Compares everything except times, because the two directories were written at different times,
+ * and link counts, which overlayfs changes.
+ */
 async function assertSameContent(expected: string, actual: string): Promise<void> {
   const { differences } = await compareTrees(expected, actual)
   const counted = differences.filter(({ attribute }) => !['mtimeNs', 'nlink'].includes(attribute))
   assert.deepEqual(counted, [])
 }
 
-/** The time of day by another clock than the one under test. */
+/** The time of day from another process than the one under test. */
 async function nowNs(): Promise<bigint> {
   return BigInt((await runProgram(['date', '+%s%N'])).stdout.trim())
 }

@@ -1,6 +1,6 @@
 /**
- * A real containerd with our service as proxy plugin, next to its own overlayfs snapshotter: the
- * same images through both must show the same files.
+ * A real containerd with our service as proxy plugin, and with its own overlayfs snapshotter. The
+ * same images must show the same files through both.
  */
 import assert from 'node:assert/strict'
 import { lstat, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
@@ -40,7 +40,9 @@ describe('containerd with the snapshots service', function () {
     await rm(directory, { recursive: true, force: true })
   })
 
-  /** Imports an image from an OCI layout (`dir:tag`) and unpacks it; returns its reference. */
+  /**
+   * Imports an image from an OCI layout (`dir:tag`) and unpacks it. Returns the image's reference.
+   */
   async function importImage(layout: string, name: string, snapshotter: string): Promise<string> {
     const archive = join(directory, `${name}.tar`)
     const copy = ['skopeo', 'copy', '--insecure-policy', '--quiet']
@@ -51,7 +53,7 @@ describe('containerd with the snapshots service', function () {
     return `localhost/${name}:1`
   }
 
-  /** Calls `work` with the image mounted through both snapshotters. */
+  /** Mounts the image through both snapshotters and calls `work` with the two mountpoints. */
   async function withBoth(
     [ours, theirs]: readonly [string, string],
     work: (thin: string, overlayfs: string) => Promise<void>,
@@ -81,7 +83,8 @@ describe('containerd with the snapshots service', function () {
         const { differences, comparedEntries } = await compareTrees(thin, overlayfs)
         assert.ok(comparedEntries > 3000, `only ${comparedEntries} entries`)
         for (const { path, attribute } of differences) {
-          // Directories that a layer writes into without naming them get the time of unpacking.
+          // If a layer writes into a directory without an entry for it, the directory gets the time
+          // of unpacking.
           assert.equal(attribute, 'mtimeNs', `${path}: ${attribute}`)
           assert.ok((await lstat(join(thin, path))).isDirectory(), path)
         }
@@ -174,14 +177,17 @@ describe('containerd with the snapshots service', function () {
       await containerd.ctr(['images', 'rm', '--sync', `localhost/${name}:1`])
     }
     const snapshots = join(service.root, 'snapshots')
-    // containerd collects garbage on its own time.
+    // containerd collects garbage at a time of its own choice.
     for (let i = 0; i < 300 && (await readdir(snapshots)).length > 0; i++) await sleep(100)
     assert.deepEqual(await service.client.listAll(), [])
     assert.deepEqual(await readdir(snapshots), [])
     assert.deepEqual(await readdir(join(service.root, 'host')), [])
   })
 
-  /** Where containerd's own snapshotter has the layers of the whiteouts image, bottom first. */
+  /**
+   * Directories of the layers of the whiteouts image in containerd's overlayfs snapshotter, bottom
+   * first.
+   */
   async function unpackedLayers(): Promise<string[]> {
     const target = join(directory, 'mnt-lowers')
     await containerd.mountImage('localhost/whiteouts:1', target, 'overlayfs')
@@ -193,7 +199,7 @@ describe('containerd with the snapshots service', function () {
     return layers
   }
 
-  /** An image of one layer, which holds the recipe alone. */
+  /** Makes an image of one layer that has only the recipe. */
   async function thinImage(layers: readonly string[]): Promise<string> {
     const recipe = {
       version: '1.0',

@@ -1,4 +1,4 @@
-/** A store and its service on a socket in a temporary directory, for one test. */
+/** A snapshot store and its service on a socket in a temporary directory, for one test. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ export class RunningService {
   readonly directory: string
   readonly root: string
   readonly address: string
-  /** A place for the test's own files. */
+  /** A directory for the test's own files. */
   readonly work: string
   readonly client: SnapshotsClient
   readonly store: SnapshotStore
@@ -35,7 +35,10 @@ export class RunningService {
     this.#server = parts.server
   }
 
-  /** `directory` of a stopped service starts it again over what it kept. */
+  /**
+   * Starts a service. With the `directory` of a stopped service, it starts on the data of that
+   * service.
+   */
   static async start(
     options: { directory?: string; address?: string; thinLayers?: ThinLayers } = {},
   ): Promise<RunningService> {
@@ -52,14 +55,16 @@ export class RunningService {
     return new RunningService(directory, { store, server, client: new SnapshotsClient(address) })
   }
 
-  /** Stops the service and keeps its directory. */
+  /** Stops the service. Its directory stays. */
   async stop(): Promise<void> {
     this.client.close()
     await this.#server.close()
     await this.store.close()
   }
 
-  /** Stops the service, unmounts what a failed test left mounted, and removes everything. */
+  /**
+   * Stops the service, unmounts everything that a failed test left mounted, and removes all files.
+   */
   async destroy(): Promise<void> {
     await this.stop()
     await unmountBelow(this.directory)

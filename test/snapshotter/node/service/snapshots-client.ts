@@ -1,4 +1,4 @@
-/** A client of the snapshots service, over the real socket, as containerd's proxy plugin is one. */
+/** A client of the snapshots service over the real socket, like containerd's proxy plugin. */
 import {
   type Client,
   type ClientReadableStream,
@@ -82,7 +82,7 @@ export class SnapshotsClient {
     await this.#call('cleanup', {})
   }
 
-  /** The batches, as they come. */
+  /** Yields the batches as they arrive. */
   async *list(...filters: string[]): AsyncGenerator<readonly SnapshotInfo[]> {
     const list = (this.#client as unknown as Record<string, unknown>)['list'] as (
       request: object,

@@ -19,7 +19,7 @@ describe('the snapshots service', () => {
     await service.destroy()
   })
 
-  /** What is in `<root>/snapshots`. */
+  /** Returns the sorted names in `<root>/snapshots`. */
   async function directories(): Promise<string[]> {
     return (await readdir(join(service.root, 'snapshots'))).sort()
   }
@@ -121,7 +121,7 @@ describe('the snapshots service', () => {
     assert.deepEqual(await client.usage('committed'), expected)
     await client.view('view', 'committed')
     assert.deepEqual(await client.usage('view'), { size: 0, inodes: 0 })
-    // Names that are not UTF-8 must go as well.
+    // Files with names that are not UTF-8 must be removed as well.
     await client.remove('view')
     await client.remove('committed')
     assert.deepEqual(await directories(), [])
@@ -146,7 +146,7 @@ describe('the snapshots service', () => {
     const before = await client.listAll()
     const [usage, activeMounts] = [await client.usage('base'), await client.mounts('active')]
     await service.stop()
-    // What a daemon that was killed leaves behind: a directory without snapshot, a socket.
+    // A killed daemon leaves behind a directory without a snapshot, and a socket.
     await mkdir(join(service.root, 'snapshots/3/fs'), { recursive: true })
     service = await RunningService.start({ directory: service.directory })
     client = service.client

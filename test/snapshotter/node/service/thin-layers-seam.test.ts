@@ -19,7 +19,7 @@ const RECIPE = JSON.stringify({
   layers: [{ digest: HEX, url: 'file:///nowhere' }],
 })
 
-/** Keeps account of the calls; `register` takes as long, or fails as badly, as a test wants. */
+/** Records the calls. A test sets `registered` to make `register` wait or fail. */
 class RecordedLayers implements ThinLayers {
   readonly calls: string[] = []
   readonly places: ThinLayerPlace[] = []

@@ -8,7 +8,7 @@ import { RunningService } from './running-service.js'
 
 const HEX = 'a'.repeat(64)
 
-/** A recipe of host directories, bottom first. */
+/** Returns a recipe whose layers are host directories, bottom first. */
 function recipeOf(...directories: readonly string[]): string {
   const layers = directories.map((path) => ({ digest: HEX, url: `file://${path}` }))
   return JSON.stringify({ version: '1.0', origin: 'test:1@http://localhost/v2', layers })
@@ -35,7 +35,7 @@ describe('thin layers that are directories of the host', () => {
     await service.destroy()
   })
 
-  /** Commits a layer that holds these files. */
+  /** Commits a layer with these files. */
   async function commit(name: string, files: Record<string, string>, parent = ''): Promise<void> {
     const mounts = await service.client.prepare(`${name}-active`, parent)
     await withMounts(mounts, service.work, async (directory) => {
@@ -84,7 +84,8 @@ describe('thin layers that are directories of the host', () => {
     await runProgram(['mknod', '-m', '666', join(bottom, 'null'), 'c', '1', '3'])
     await runProgram(['cp', '/usr/bin/id', join(bottom, 'id')])
     await chmod(join(bottom, 'id'), 0o4755)
-    // What is behind the directory need not allow either: CVMFS is a FUSE mount.
+    // The directory's own filesystem need not allow setuid programs and devices either: CVMFS is a
+    // FUSE mount.
     await runProgram(['mount', '--bind', bottom, bottom])
     await runProgram(['mount', '-o', 'remount,bind,nosuid,nodev', bottom])
     await commit('image', { 'thin.json': recipeOf(bottom) })

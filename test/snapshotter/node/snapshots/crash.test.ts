@@ -12,7 +12,7 @@ import { SnapshotStore } from '../../../../snapshotter/node/snapshots/snapshot-s
 
 const ROUNDS = 4
 
-/** Makes, commits and removes snapshots for ever, and says what has been answered. */
+/** A program that makes, commits and removes snapshots for ever, and prints each answered call. */
 const BUSY_STORE = `
   const [root, start] = process.argv.slice(1)
   const { SnapshotStore, HostDirectories, HostDirectoryLayers } = await import(process.env.SNAPSHOTTER)
@@ -58,7 +58,7 @@ describe('SnapshotStore after SIGKILL', function () {
         const [sign, name = ''] = line.split(' ')
         if (sign === '+') present.add(name)
         else present.delete(name)
-        // What the child had said before it died is still read.
+        // Lines that the child wrote before it died are still read.
         if (++lines === 20 + 7 * round) child.kill('SIGKILL')
       }
       if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
@@ -75,7 +75,7 @@ describe('SnapshotStore after SIGKILL', function () {
     try {
       const all = store.list([])
       const keys = new Set(all.map(({ key }) => key))
-      // The last removal may be done though its answer was never heard; nothing else may be missing.
+      // The last removal may be done without an answer. No other snapshot may be missing.
       const missing = [...present].filter((key) => !keys.has(key))
       assert.ok(missing.length <= 1, missing.join(', '))
       const ids = all.map(({ id }) => String(id)).sort()

@@ -1,4 +1,7 @@
-/** Libraries that are fetched ahead, of real programs, held against what the dynamic loader says. */
+/**
+ * Tests which libraries of real programs are fetched ahead, against the output of the dynamic
+ * loader.
+ */
 import assert from 'node:assert/strict'
 import {
   copyFileSync,
@@ -27,7 +30,7 @@ import { anonymous } from '../../../../snapshotter/images/registry/credentials.j
 import { runProgram } from '../../../sandbox/program.js'
 import { publishTree, type PublishedTree } from '../../inspect/published-tree.js'
 
-/** With a library that has megabytes of code. */
+/** A program with a library that has megabytes of code. */
 const PROGRAM = '/usr/bin/openssl'
 const DATA = '/srv/data'
 const BROKEN = '/srv/broken'
@@ -40,7 +43,7 @@ describe('NeededLibraries', () => {
   let folder: string
   let published: PublishedTree
   let index: Index
-  /** What ld.so says that the program loads. */
+  /** The libraries that the program loads, according to ld.so. */
   let libraries: string[]
   let registry: TreeRegistry
   let sources: StoreSources
@@ -231,7 +234,7 @@ function largest(paths: readonly string[]): string {
   return first
 }
 
-/** As Debian's merged /usr has it. */
+/** Puts a path below /usr, as on Debian with merged /usr. */
 function usr(path: string): string {
   return path.startsWith('/usr/') ? path : `/usr${path}`
 }

@@ -87,7 +87,10 @@ describe('PluginDirectories', () => {
     for (const name of ['a.so', 'b.so', 'c.so']) assert.deepEqual(waited(`${SHARED}/${name}`), [])
   })
 
-  /** Names of the files that are named. */
+  /**
+   * Reports that a program waited for the library at `path`. Returns the names of the libraries
+   * that are expected next.
+   */
   function waited(path: string, slot = SLOT): string[] {
     const ino = fileAt(index, path)?.ino
     assert.ok(ino !== undefined, path)

@@ -74,7 +74,8 @@ describe('planOfProfile', () => {
         filled.set(ino, bytes)
       }
     }
-    // The file before ends inside a page of the pack, so that frames cut pages of the one behind.
+    // File b ends inside a page of the pack, so that frames cut pages of file c. Each of the three
+    // files still has pages that no frame cuts.
     assert.equal(filled.size, 3)
   })
 

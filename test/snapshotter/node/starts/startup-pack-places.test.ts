@@ -19,7 +19,7 @@ describe('StartupPackPlaces', () => {
   let folder: string
   let index: Index
   let pack: PackTable
-  /** The files, as the pack holds them one after the other. */
+  /** The runs of the files, in their order in the pack. */
   let runs: StartupRun[]
 
   before(() => {
@@ -65,7 +65,8 @@ describe('StartupPackPlaces', () => {
   it('leaves out what the index does not confirm', () => {
     const [first, second, third] = runs
     assert.ok(first && second && third)
-    // The same lengths, so that the plan is well-formed, but the pages of one file for another's.
+    // The lengths are the same, so that the plan is well-formed. But the pages of the two runs are
+    // swapped.
     const swapped = [{ ...second }, { ...first }, third]
     const places = new StartupPackPlaces(planOf({ runs: swapped }), index)
     assert.deepEqual(places.partsOf(0, 0), [])

@@ -13,11 +13,14 @@ import { type DockerRegistry, startDockerRegistry } from '../../images/registry/
 import { type SampleImage, makeSampleImage } from './sample-image.js'
 import { ThinReader } from './thin-reader.js'
 
-const THINCTL = fileURLToPath(new URL('../../../../snapshotter/cli/thinctl.js', import.meta.url))
-/** Milliseconds after the start; a whole run takes about a second. */
+const THINCTL = fileURLToPath(new URL('../../../snapshotter/cli/thinctl.js', import.meta.url))
+/** Times of the kill, in milliseconds after the start. A whole run takes about a second. */
 const MOMENTS_MS = [150, 250, 350, 450, 550, 650, 750, 900, 1100, 1300]
 
-/** The registry may still be at work on what the killed program had sent, and list a tag before it is there. */
+/**
+ * Repeats `ask` for up to 5 seconds until it succeeds. The registry may still process requests of
+ * the killed program, and it may list a tag before the tag's manifest is there.
+ */
 async function settled<T>(ask: () => Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + 5_000
   for (;;) {
@@ -90,7 +93,9 @@ describe('thinctl convert, killed at any moment', () => {
     assert.ok(again.platforms[0]?.layers.every((layer) => layer.reused))
   })
 
-  /** Every manifest of the repository that got killed names blobs that are there. */
+  /**
+   * Checks that every manifest in the repository of the killed program names only existing blobs.
+   */
   async function assertComplete(): Promise<void> {
     const thin = new ThinReader(`http://${registry.host}/v2/killed`)
     const answer = await fetch(`http://${registry.host}/v2/killed/tags/list`)

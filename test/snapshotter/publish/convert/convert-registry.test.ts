@@ -238,7 +238,7 @@ describe('convertImage on docker-registry', () => {
     await assert.rejects(running, { code: 'cancelled' })
   })
 
-  /** Takes a blob out of a repository, as an administrator with a shell would. */
+  /** Removes a blob from the registry's files, as an administrator with a shell would. */
   async function unlinkBlob(repository: string, digest: Digest): Promise<void> {
     const base = join(registry.dataFolder, 'docker/registry/v2/repositories', repository)
     await runProgram(['rm', '-r', join(base, '_layers/sha256', hexOf(digest))])

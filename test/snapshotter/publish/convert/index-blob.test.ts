@@ -12,7 +12,10 @@ import {
 
 const { signal } = new AbortController()
 
-/** Rows like an index's: short counters that grow, and names that resemble each other. */
+/**
+ * Makes rows like those of an index: short numbers that increase, and names that resemble each
+ * other.
+ */
 function rows(count: number): Buffer {
   const parts: Buffer[] = []
   for (let row = 0; row < count; row++) {

@@ -1,4 +1,4 @@
-/** Small images made with umoci and skopeo: three layers, a configuration, annotations. */
+/** Small images made with umoci and skopeo: four layers, a configuration, annotations. */
 import { randomBytes } from 'node:crypto'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,12 +11,15 @@ export interface SampleImage {
   readonly folder: string
   /** The OCI layout; its image is tagged `1`. */
   readonly layout: string
-  /** What files of the image hold, by their path. */
+  /** Content of the image's files, by path. */
   readonly files: ReadonlyMap<string, Buffer>
   remove(): void
 }
 
-/** Layer 1: /usr with a large file; layer 2: /etc; layer 3: one file taken away, one replaced. */
+/**
+ * Layer 1 is /usr with a large file. Layer 2 is /etc. Layer 3 replaces a file. Layer 4 removes a
+ * file.
+ */
 export async function makeSampleImage(): Promise<SampleImage> {
   const folder = mkdtempSync(join(tmpdir(), 'test-image-'))
   const layout = join(folder, 'layout')
@@ -69,7 +72,7 @@ export async function makeSampleImage(): Promise<SampleImage> {
   }
 }
 
-/** Copies the image somewhere with skopeo; `target` in skopeo's notation. */
+/** Copies an image with skopeo. `source` and `target` are in skopeo's notation. */
 export async function copyImage(source: string, target: string, ...flags: string[]): Promise<void> {
   await runProgram([
     ...['skopeo', 'copy', '--insecure-policy', '--quiet', '--src-tls-verify=false'],
@@ -78,8 +81,9 @@ export async function copyImage(source: string, target: string, ...flags: string
 }
 
 /**
- * A layout with an index `multi` of the image for linux/amd64 and linux/arm64, and an attestation
- * as BuildKit adds it. `change` may make the image of linux/arm64, which it is named, another one.
+ * Makes a layout with an index `multi`: the image for linux/amd64 and for linux/arm64, and an
+ * attestation as BuildKit adds it. `change` is called with the name of the linux/arm64 image and
+ * may change it. Returns the layout's folder.
  */
 export async function makeMultiPlatform(
   sample: SampleImage,

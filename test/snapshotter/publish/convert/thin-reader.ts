@@ -1,4 +1,4 @@
-/** Reads a thin image the way a node does, from nothing but HTTP: recipe, index, packs. */
+/** Reads a thin image (recipe, index, packs) over HTTP only, as a node does. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -78,7 +78,7 @@ export class ThinReader {
     return recipeFromBytes(files.get('thin.json') ?? Buffer.alloc(0))
   }
 
-  /** An index, written into `folder` and opened. The caller closes it. */
+  /** Writes an index into `folder` and opens it. The caller closes it. */
   async index(ref: IndexRef, folder: string): Promise<Index> {
     const bytes = unzstd(await this.blob(ref.blob.digest))
     if (digestOf(bytes) !== ref.digest) throw new Error(`index ${ref.digest}: wrong bytes`)
@@ -87,7 +87,9 @@ export class ThinReader {
     return Index.open(path)
   }
 
-  /** The content of a file, every frame verified; `undefined` where there is no such file. */
+  /**
+   * Returns a file's content and verifies each frame. Returns `undefined` if there is no such file.
+   */
   async file(index: Index, path: string): Promise<Buffer | undefined> {
     let ino: number | undefined = ROOT_INO
     for (const name of path.split('/')) {

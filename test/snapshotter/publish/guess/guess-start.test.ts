@@ -1,4 +1,4 @@
-/** The guess, held against what the dynamic loader itself says of real programs. */
+/** Tests the guess with real programs, against the output of the dynamic loader. */
 import assert from 'node:assert/strict'
 import { readFileSync, realpathSync } from 'node:fs'
 import { digestOf, type Inode, pathsOf } from '../../../../index-format/index.js'
@@ -12,7 +12,7 @@ const ENTRYPOINT = Buffer.from('#!/usr/bin/sh\nexec "$@"\n')
 
 describe('guessStart', () => {
   let tree: SampleTree
-  /** What ld.so says that the program loads, loader included. */
+  /** The libraries that the program loads according to ld.so, including the loader itself. */
   let libraries: string[]
 
   before(async () => {
@@ -33,7 +33,8 @@ describe('guessStart', () => {
       ['/srv/broken', Buffer.from('\x7fELF\x02\x01 and no more')],
       ...libraries.map((path) => [path, readFileSync(path)] as const),
     ])
-    // As loaders and images have them: /lib and /lib64 lead to /usr, a library's name to its version.
+    // Links as in Debian images: /lib and /lib64 lead to /usr, and a library's name leads to its
+    // version.
     const links = new Map([
       ['/lib', 'usr/lib'],
       ['/lib64', 'usr/lib64'],
@@ -100,7 +101,7 @@ describe('guessStart', () => {
       const pageBytes = Math.ceil(inodeOf(ino).sizeBytes / 4096) * 4096
       assert.equal(mine[0]?.offset, 0)
       if (pageBytes <= maxWholeBytes) assert.equal(bytes, pageBytes)
-      // Code of at most 1 MiB is taken, too; that of libc has more.
+      // Code of at most 1 MiB is also expected. libc has more code than that.
       else if (pageBytes > 1.5 * 1024 * 1024) assert.ok(bytes < pageBytes * 0.75)
     }
     return [...pathsOf(tree, inos).values()]
@@ -122,7 +123,7 @@ describe('guessStart', () => {
   }
 })
 
-/** Where a path below a merged /usr really is. */
+/** The real path of a path on a system with merged /usr. */
 function usr(path: string): string {
   return path.startsWith('/usr/') ? path : `/usr${path}`
 }

@@ -1,4 +1,4 @@
-/** Startup packs for images that an index lists by platform. */
+/** Tests startup packs for images that an index lists by platform. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ import { ThinReader } from '../convert/thin-reader.js'
 import { type DockerRegistry, startDockerRegistry } from '../../images/registry/docker-registry.js'
 
 const TOOL = 'usr/bin/tool'
-/** A digest that no tree has. */
+/** The digest of no tree here. */
 const ELSEWHERE = digestOf(Buffer.from('recorded elsewhere'))
 
 describe('optimizeImage of several platforms', function () {
@@ -27,7 +27,7 @@ describe('optimizeImage of several platforms', function () {
   let connection: RegistryConnection
   let temp: string
   let thin: ThinReader
-  /** Of the merged tree of each platform. */
+  /** Digest of the merged index of each architecture. */
   let indexes: Map<string, Digest>
 
   before(async () => {
@@ -109,7 +109,7 @@ describe('optimizeImage of several platforms', function () {
     return optimizeImage(options, modules, AbortSignal.timeout(60_000))
   }
 
-  /** A start that reads one small file. */
+  /** Returns the profile of a start that reads one small file. */
   async function profileOf(tag: string, architecture: string): Promise<Profile> {
     const index = await openIndex(tag, architecture)
     try {
@@ -149,7 +149,7 @@ describe('optimizeImage of several platforms', function () {
     return found
   }
 
-  /** Of each platform's manifest, in the order of the index. */
+  /** Returns the manifest digest of each architecture, in the order of the index. */
   async function manifestDigests(tag: string): Promise<Map<string, Digest>> {
     const { manifests } = (await thin.manifest(tag)) as unknown as {
       manifests: { digest: Digest; platform: { architecture: string } }[]
