@@ -13,7 +13,7 @@ import { type DockerRegistry, startDockerRegistry } from '../../images/registry/
 import { type SampleImage, makeSampleImage } from './sample-image.js'
 import { ThinReader } from './thin-reader.js'
 
-const THINCTL = fileURLToPath(new URL('../../../snapshotter/cli/thinctl.js', import.meta.url))
+const THINCTL = fileURLToPath(new URL('../../../../snapshotter/cli/thinctl.js', import.meta.url))
 /** Times of the kill, in milliseconds after the start. A whole run takes about a second. */
 const MOMENTS_MS = [150, 250, 350, 450, 550, 650, 750, 900, 1100, 1300]
 
