@@ -27,6 +27,7 @@ export {
   type SnapshotsServerModules,
   type SnapshotsServerOptions,
 } from './node/service/snapshots-server.js'
+export { AllowedDirectories } from './node/snapshots/allowed-directories.js'
 export { HostDirectories } from './node/snapshots/host-directories.js'
 export { HostDirectoryLayers } from './node/snapshots/host-directory-layers.js'
 export { detectOverlayOptions } from './node/snapshots/overlay-options.js'

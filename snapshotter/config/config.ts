@@ -21,6 +21,8 @@ export interface Config {
   readonly background: BackgroundConfig
   readonly fuse: FuseConfig
   readonly profile: ProfileConfig
+  /** Prefixes of host directories that images may name as layers. Absolute paths; empty: none. */
+  readonly allowedHostDirectories: readonly string[]
   /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
   readonly mirrors: readonly StoreMirror[]
   /** By host or host:port, as in an image reference. */

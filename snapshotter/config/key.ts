@@ -11,7 +11,7 @@ export interface Key<T> {
   /** What may stand there, as the documentation and error messages say it. */
   readonly type: string
   /** As it would be written; undefined for a key that must be given. */
-  readonly fallback: string | number | boolean | undefined
+  readonly fallback: string | number | boolean | readonly string[] | undefined
   /** The value in a box, or undefined if it is not of this type. */
   parse(value: unknown): { readonly value: T } | undefined
 }
@@ -37,6 +37,24 @@ export function pathKey(options: Named<string> & { mountable?: boolean }): Key<s
       if (typeof value !== 'string' || !isAbsolute(value) || forbidden.test(value)) return undefined
       const path = normalize(value)
       return { value: path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path }
+    },
+  }
+}
+
+const MAX_PATHS = 256
+
+/** A list of absolute paths; empty by default. */
+export function pathListKey(path: string): Key<readonly string[]> {
+  const one = pathKey({ path, fallback: '' })
+  return {
+    path,
+    fallback: [],
+    type: `list of up to ${MAX_PATHS} absolute paths`,
+    parse: (value) => {
+      if (!Array.isArray(value) || value.length > MAX_PATHS) return undefined
+      const paths = value.map((item: unknown) => one.parse(item)?.value)
+      const known = paths.filter((item) => item !== undefined)
+      return boxed(known.length === paths.length ? known : undefined)
     },
   }
 }

@@ -7,6 +7,7 @@ import {
   optionalPathKey,
   optionalTextKey,
   pathKey,
+  pathListKey,
   sizeKey,
   storeUrlKey,
   storeUrlListKey,
@@ -114,6 +115,7 @@ export const KEYS = {
     max: HOUR_MS,
   }),
   profileShared: switchKey({ path: 'profile.shared', fallback: true }),
+  hostDirectoriesAllow: pathListKey('host_directories.allow'),
 } as const
 
 /** Keys of one `[[store]]`. */

@@ -80,6 +80,7 @@ function configFrom(reader: TableReader): Config {
       learnPeriodMs: reader.get(KEYS.profileLearnPeriod),
       shared: reader.get(KEYS.profileShared),
     },
+    allowedHostDirectories: reader.get(KEYS.hostDirectoriesAllow),
     ...storesAndRegistriesFrom(reader),
   }
 }

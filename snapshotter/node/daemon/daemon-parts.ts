@@ -25,6 +25,7 @@ import { FuseServers, type InheritedFuse } from '../fuse-servers.js'
 import { DaemonMetrics } from '../metrics/daemon-metrics.js'
 import { mountpointsUnder } from '../mountpoints.js'
 import { SnapshotsServer } from '../service/snapshots-server.js'
+import { AllowedDirectories } from '../snapshots/allowed-directories.js'
 import { HostDirectories } from '../snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../snapshots/host-directory-layers.js'
 import { detectOverlayOptions } from '../snapshots/overlay-options.js'
@@ -164,7 +165,8 @@ const START_PARTS = TREE_PARTS.row(
 export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
   const { changes, config, content, fuse, indexes, mountpoints } = parts
   const { partialIndexes, registry, sources, starts } = parts
-  const hostDirectories = await HostDirectories.open(join(config.root, 'host'))
+  const allowed = new AllowedDirectories(config.allowedHostDirectories)
+  const hostDirectories = await HostDirectories.open(join(config.root, 'host'), { allowed })
   return {
     trees: new ThinTrees(
       { mountpoints },

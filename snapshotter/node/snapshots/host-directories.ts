@@ -7,52 +7,77 @@ import { mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotterError } from '../../errors.js'
 import { cancellable } from '../../waiting/cancellable.js'
+import type { AllowedDirectories } from './allowed-directories.js'
 
 /** The links to the directories that layers use. One link per directory, however many use it. */
 export class HostDirectories {
   readonly #linksDir: string
+  readonly #allowed: AllowedDirectories
+  /** Names of links, by the real path that they lead to. */
   readonly #links: Map<string, string>
+  /** By the path in a layer: its real path, when the layer was used last. */
+  readonly #realPaths = new Map<string, string>()
   #next: number
 
-  private constructor(linksDir: string, links: Map<string, string>) {
+  private constructor(linksDir: string, allowed: AllowedDirectories, links: Map<string, string>) {
     this.#linksDir = linksDir
+    this.#allowed = allowed
     this.#links = links
     this.#next = 1 + Math.max(0, ...[...links.values()].map((name) => Number.parseInt(name, 36)))
   }
 
   /** Reads the links in `linksDir`, which is created where it is missing and is ours alone. */
-  static async open(linksDir: string): Promise<HostDirectories> {
+  static async open(
+    linksDir: string,
+    modules: { allowed: AllowedDirectories },
+  ): Promise<HostDirectories> {
     await mkdir(linksDir, { recursive: true, mode: 0o700 })
     const links = new Map<string, string>()
     for (const name of await readdir(linksDir))
       links.set(await readlink(join(linksDir, name)), name)
-    return new HostDirectories(linksDir, links)
+    return new HostDirectories(linksDir, modules.allowed, links)
   }
 
   /**
-   * A path for overlayfs's lowerdir that stands for `directory`. Throws `failed-precondition`,
-   * naming `layer`, when it is not there or is not a directory, `cancelled` by `signal`.
+   * The real path of `directory`. Throws `failed-precondition`, naming `layer`, where the
+   * configuration does not allow it, it is not there, or it is not a directory; `cancelled` by
+   * `signal`.
+   */
+  async realPathOf(directory: string, layer: string, signal: AbortSignal): Promise<string> {
+    const path = await this.#allowed.resolve(directory, layer, signal)
+    await requireDirectory(path, layer, signal)
+    return path
+  }
+
+  /**
+   * A path for overlayfs's lowerdir that leads to `directory`. The directory is judged at each call:
+   * a symbolic link on the way, or the configuration, may have changed. Throws as `realPathOf`.
    */
   async lowerdirOf(directory: string, layer: string, signal: AbortSignal): Promise<string> {
-    await requireDirectory(directory, layer, signal)
-    const known = this.#links.get(directory)
+    const path = await this.realPathOf(directory, layer, signal)
+    this.#realPaths.set(directory, path)
+    const known = this.#links.get(path)
     if (known !== undefined) return join(this.#linksDir, known)
     const name = (this.#next++).toString(36)
-    this.#links.set(directory, name)
+    this.#links.set(path, name)
     try {
-      await symlink(directory, join(this.#linksDir, name))
+      await symlink(path, join(this.#linksDir, name))
     } catch (error) {
-      this.#links.delete(directory)
-      throw SnapshotterError.from(error, `link ${layer} to ${directory}`)
+      this.#links.delete(path)
+      throw SnapshotterError.from(error, `link ${layer} to ${path}`)
     }
     return join(this.#linksDir, name)
   }
 
   /** Removes the links to all directories but these. Mounts that went through one stay as they are. */
-  async keepOnly(directories: Pick<ReadonlyMap<string, unknown>, 'has'>): Promise<void> {
-    for (const [directory, name] of this.#links) {
-      if (directories.has(directory)) continue
-      this.#links.delete(directory)
+  async keepOnly(directories: ReadonlyMap<string, unknown>): Promise<void> {
+    for (const directory of this.#realPaths.keys()) {
+      if (!directories.has(directory)) this.#realPaths.delete(directory)
+    }
+    const kept = new Set([...directories.keys(), ...this.#realPaths.values()])
+    for (const [path, name] of this.#links) {
+      if (kept.has(path)) continue
+      this.#links.delete(path)
       await rm(join(this.#linksDir, name), { force: true })
     }
   }

@@ -2,7 +2,7 @@
  * The part of `ThinLayers` that needs no FUSE: recipes whose layers are all directories of the
  * host, as CVMFS writes them. Nothing is fetched and nothing is on local disk.
  */
-import { directoryOfLayerUrl, type Recipe } from '../../../index-format/index.js'
+import { directoryOfLayerUrl, type Recipe, textFromLayerUrl } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 import type { HostDirectories } from './host-directories.js'
 import type { LowerDirectory, ThinLayer, ThinLayerPlace, ThinLayers, Usage } from './thin-layers.js'
@@ -21,14 +21,20 @@ export class HostDirectoryLayers implements ThinLayers {
     await this.#directories.keepOnly(this.#uses)
   }
 
-  async register(recipe: Recipe, _place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer> {
-    const layers = recipe.layers.map(({ digest, url }): LowerDirectory => {
-      const path = directoryOfLayerUrl(url)
-      if (path !== undefined) return { kind: 'directory', path }
-      const message = `layer ${digest}: a "${url.kind}:" layer is not a directory of this host`
-      throw new SnapshotterError('failed-precondition', message)
-    })
-    const layer: ThinLayer = { kind: 'layers', layers: layers.reverse() }
+  async register(recipe: Recipe, place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer> {
+    const layers: LowerDirectory[] = []
+    for (const { digest, url } of recipe.layers) {
+      const directory = directoryOfLayerUrl(url)
+      if (directory === undefined) {
+        const message = `layer ${digest}: a "${url.kind}:" layer is not a directory of this host`
+        throw new SnapshotterError('failed-precondition', message)
+      }
+      const image = place.image ?? recipe.origin
+      const attempt = `image ${image}, layer ${digest}, ${textFromLayerUrl(url)}`
+      const path = await this.#directories.realPathOf(directory, attempt, signal)
+      layers.unshift({ kind: 'directory', path })
+    }
+    const layer: ThinLayer = { kind: 'layers', layers }
     // Counted before it is linked, so that no release meanwhile takes the link away.
     this.#count(layer, 1)
     try {

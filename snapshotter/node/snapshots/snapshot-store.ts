@@ -67,6 +67,9 @@ interface ParentLowers {
   readonly lowers: readonly Lower[]
 }
 
+/** containerd's CRI plugin puts the image's reference there (pkg/snapshotters/annotations.go). */
+const IMAGE_REF_LABEL = 'containerd.io/snapshot/cri.image-ref'
+
 export class SnapshotStore {
   readonly #options: SnapshotStoreOptions
   readonly #log: Logger
@@ -301,12 +304,14 @@ export class SnapshotStore {
 
   async #commitAlone(options: CommitOptions, signal: AbortSignal): Promise<void> {
     this.#requireOpen()
-    const { id, parent } = this.#committable(options)
+    const { id, labels: prepared, parent } = this.#committable(options)
     const fsDir = this.#directories.fsOf(id)
     const recipe = readRecipe(fsDir, this.#log)
     const usage = await diskUsageOf(fsDir, signal)
     const hasParent = (parent ?? options.parent) !== undefined
-    const thin = recipe && (await this.#thinLayers.register(recipe, { fsDir, hasParent }, signal))
+    const image = options.labels[IMAGE_REF_LABEL] ?? prepared[IMAGE_REF_LABEL]
+    const place = { fsDir, hasParent, image }
+    const thin = recipe && (await this.#thinLayers.register(recipe, place, signal))
     try {
       this.#database.transaction(() => {
         const active = this.#committable(options)

@@ -28,6 +28,8 @@ export interface ThinLayerPlace {
    * tree will do only if it kept them.
    */
   readonly hasParent: boolean
+  /** The image's reference, where containerd said it; for messages. */
+  readonly image?: string | undefined
 }
 
 /** Bytes and inodes on local disk, as containerd counts them. */

@@ -69,6 +69,8 @@ describe('configFromToml', () => {
         learn = false
         learn_period = "1m"
         shared = false
+        [host_directories]
+        allow = ["/cvmfs/cd.example/", "/srv/layers"]
         [[store]]
         prefix = "oci+https://a.example/"
         urls = ["file:///srv/a/"]
@@ -106,6 +108,7 @@ describe('configFromToml', () => {
       background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
+      allowedHostDirectories: ['/cvmfs/cd.example', '/srv/layers'],
       mirrors: [
         { prefix: 'oci+https://a.example/', replacements: ['file:///srv/a/'] },
         {

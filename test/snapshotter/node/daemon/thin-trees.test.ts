@@ -9,6 +9,7 @@ import { SnapshotterError } from '../../../../snapshotter/index.js'
 import { IndexCache } from '../../../../snapshotter/indexes/index-cache.js'
 import { PartialIndexes } from '../../../../snapshotter/indexes/partial-indexes.js'
 import { ThinTrees } from '../../../../snapshotter/node/daemon/thin-trees.js'
+import { AllowedDirectories } from '../../../../snapshotter/node/snapshots/allowed-directories.js'
 import { HostDirectories } from '../../../../snapshotter/node/snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../../../../snapshotter/node/snapshots/host-directory-layers.js'
 import { TreeChanges } from '../../../../snapshotter/node/tree-changes.js'
@@ -56,7 +57,10 @@ describe('ThinTrees', () => {
     changes.listen(({ removedSlots }) => {
       removed.push(...removedSlots)
     })
-    const hosts = new HostDirectoryLayers(await HostDirectories.open(join(folder, 'host')))
+    const allowed = new AllowedDirectories([])
+    const hosts = new HostDirectoryLayers(
+      await HostDirectories.open(join(folder, 'host'), { allowed }),
+    )
     trees = new ThinTrees(
       { mountpoints: { plain: join(folder, 'plain'), xattr: join(folder, 'xattr') } },
       {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { SnapshotsServer } from '../../../../snapshotter/node/service/snapshots-server.js'
+import { AllowedDirectories } from '../../../../snapshotter/node/snapshots/allowed-directories.js'
 import { HostDirectories } from '../../../../snapshotter/node/snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../../../../snapshotter/node/snapshots/host-directory-layers.js'
 import { detectOverlayOptions } from '../../../../snapshotter/node/snapshots/overlay-options.js'
@@ -40,14 +41,22 @@ export class RunningService {
    * service.
    */
   static async start(
-    options: { directory?: string; address?: string; thinLayers?: ThinLayers } = {},
+    options: {
+      directory?: string
+      address?: string
+      thinLayers?: ThinLayers
+      /** Prefixes of host directories that images may name. Default: the service's work folder. */
+      allow?: readonly string[]
+    } = {},
   ): Promise<RunningService> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'snap-')))
     const root = join(directory, 'root')
     await mkdir(join(directory, 'work'), { recursive: true })
     const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' })
+    const allowed = new AllowedDirectories(options.allow ?? [join(directory, 'work')])
     const thinLayers =
-      options.thinLayers ?? new HostDirectoryLayers(await HostDirectories.open(join(root, 'host')))
+      options.thinLayers ??
+      new HostDirectoryLayers(await HostDirectories.open(join(root, 'host'), { allowed }))
     const overlayOptions = await detectOverlayOptions()
     const store = await SnapshotStore.open({ root, overlayOptions }, { log, thinLayers })
     const address = join(directory, 'run', options.address ?? 'thin.sock')

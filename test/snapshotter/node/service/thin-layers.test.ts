@@ -158,6 +158,36 @@ describe('thin layers that are directories of the host', () => {
     await service.client.prepare('container', 'image')
   })
 
+  it('refuses directories that the configuration does not allow, and says which key would', async () => {
+    for (const directory of ['/usr', '/etc', '/proc/self/root']) {
+      await assert.rejects(commit('image', { 'thin.json': recipeOf(directory) }), {
+        code: status.FAILED_PRECONDITION,
+        details: new RegExp(
+          `image test:1@http://localhost/v2, layer sha256:${HEX}, file://${directory}: .*host_directories\\.allow`,
+        ),
+      })
+      await service.client.remove('image-active')
+    }
+  })
+
+  it('refuses a directory whose path was led elsewhere after the pull', async () => {
+    await commit('image', { 'thin.json': recipeOf(bottom, top) })
+    await rm(top, { recursive: true })
+    await symlink('/etc', top)
+    const elsewhere = { code: status.FAILED_PRECONDITION, details: /leads to \/etc/ }
+    await assert.rejects(service.client.prepare('container', 'image'), elsewhere)
+  })
+
+  it('judges snapshots of before by the configuration of now', async () => {
+    await commit('image', { 'thin.json': recipeOf(bottom, top) })
+    await service.client.prepare('container', 'image')
+    await service.stop()
+    service = await RunningService.start({ directory: service.directory, allow: [] })
+    const refused = { code: status.FAILED_PRECONDITION, details: /host_directories\.allow/ }
+    await assert.rejects(service.client.mounts('container'), refused)
+    await assert.rejects(service.client.view('view', 'image'), refused)
+  })
+
   it('refuses a recipe that it cannot read, and leaves the snapshot as it was', async () => {
     for (const text of ['{', '{"version":"2.0","layers":[]}', recipeOf('/a/../b')]) {
       await assert.rejects(commit('image', { 'thin.json': text }), {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
+import { AllowedDirectories } from '../../../../snapshotter/node/snapshots/allowed-directories.js'
 import { HostDirectories } from '../../../../snapshotter/node/snapshots/host-directories.js'
 import { HostDirectoryLayers } from '../../../../snapshotter/node/snapshots/host-directory-layers.js'
 import { SnapshotStore } from '../../../../snapshotter/node/snapshots/snapshot-store.js'
@@ -15,9 +16,11 @@ const ROUNDS = 4
 /** A program that makes, commits and removes snapshots for ever, and prints each answered call. */
 const BUSY_STORE = `
   const [root, start] = process.argv.slice(1)
-  const { SnapshotStore, HostDirectories, HostDirectoryLayers } = await import(process.env.SNAPSHOTTER)
+  const { AllowedDirectories, SnapshotStore, HostDirectories, HostDirectoryLayers } = await import(process.env.SNAPSHOTTER)
   const { pino } = await import('pino')
-  const thinLayers = new HostDirectoryLayers(await HostDirectories.open(root + '/host'))
+  const allowed = new AllowedDirectories([])
+  const hosts = await HostDirectories.open(root + '/host', { allowed })
+  const thinLayers = new HostDirectoryLayers(hosts)
   const log = pino({ level: 'silent' })
   const store = await SnapshotStore.open({ root, overlayOptions: [] }, { log, thinLayers })
   const { signal } = new AbortController()
@@ -69,7 +72,9 @@ describe('SnapshotStore after SIGKILL', function () {
   })
 
   async function checkStore(present: ReadonlySet<string>): Promise<void> {
-    const thinLayers = new HostDirectoryLayers(await HostDirectories.open(join(root, 'host')))
+    const allowed = new AllowedDirectories([])
+    const hosts = await HostDirectories.open(join(root, 'host'), { allowed })
+    const thinLayers = new HostDirectoryLayers(hosts)
     const log = pino({ level: 'silent' })
     const store = await SnapshotStore.open({ root, overlayOptions: [] }, { log, thinLayers })
     try {
