@@ -2,49 +2,25 @@
  * Every bound of the content tiers, with its default. Each can be overridden where the thing is
  * created; none can be switched off.
  */
+import {
+  type ConnectionLimits,
+  DEFAULT_CONNECTION_LIMITS,
+  type ExchangeLimits,
+  type RangeLimits,
+} from '../http/http-limits.js'
+import type { RedirectMemoryLimits } from '../http/redirect-memory.js'
 
 /** How a store is asked over HTTP. */
-export interface HttpLimits {
-  /** Connections kept to one origin; also the requests under way there. Default 8. */
-  readonly connectionsPerOrigin: number
-  /** Establishing a connection, TLS included. Default 10,000. */
-  readonly connectTimeoutMs: number
-  /** From the request sent to the answer's headers. Default 15,000. */
-  readonly headersTimeoutMs: number
-  /** Between two pieces of a body. Default 15,000. */
-  readonly bodyInactivityTimeoutMs: number
-  /** How long an idle connection is kept. Default 60,000. */
-  readonly keepAliveMs: number
+export interface HttpLimits
+  extends ConnectionLimits, ExchangeLimits, RangeLimits, RedirectMemoryLimits {
   /** Everything for one range, retries and waits included; the transfer itself comes on top. Default 60,000. */
   readonly rangeDeadlineMs: number
   /** The slowest transfer that `rangeDeadlineMs` is extended for. Default 64 KiB/s. */
   readonly slowestBytesPerSecond: number
-  /** Requests for one range that bring nothing, before it fails. Default 5. */
-  readonly maxAttempts: number
-  /** Bytes that make an interrupted request count as one that brought something. Default 64 KiB. */
-  readonly minProgressBytes: number
-  /** Back-off before the first retry; doubles each time, the wait is a random part of it. Default 100. */
-  readonly backOffBaseMs: number
-  /** Default 5,000. */
-  readonly backOffCapMs: number
-  /** The longest `Retry-After` that is honoured; a longer one is cut to this. Default 20,000. */
-  readonly retryAfterCapMs: number
-  /** Redirects followed for one request. Default 5. */
-  readonly maxRedirects: number
-  /** How long the end of a redirect is asked directly. Default 60,000: signed URLs expire. */
-  readonly redirectMemoryMs: number
-  /** Blobs whose redirect is remembered. Default 4,096. */
-  readonly maxRememberedRedirects: number
-  /** Bytes that are read and dropped to reach a range at a server without range support. Default 256 MiB. */
-  readonly maxSkippedBytes: number
 }
 
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
-  connectionsPerOrigin: 8,
-  connectTimeoutMs: 10_000,
-  headersTimeoutMs: 15_000,
-  bodyInactivityTimeoutMs: 15_000,
-  keepAliveMs: 60_000,
+  ...DEFAULT_CONNECTION_LIMITS,
   rangeDeadlineMs: 60_000,
   slowestBytesPerSecond: 64 * 1024,
   maxAttempts: 5,

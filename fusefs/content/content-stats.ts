@@ -1,15 +1,7 @@
 /** Counters of the content tiers: plain numbers, written by the tiers, read by whoever shows them. */
-export interface ContentStats {
-  /** Requests sent to stores over HTTP, redirects and retries included. */
-  httpRequests: number
-  /** Of those, sent again after a failure. */
-  httpRetries: number
-  /** Redirects followed. */
-  httpRedirects: number
-  /** Answers 200 to a range request. */
-  httpRangesIgnored: number
-  /** Body bytes received over HTTP, what was skipped included. */
-  httpBytes: number
+import { createHttpCounters, type HttpCounters } from '../http/http-counters.js'
+
+export interface ContentStats extends HttpCounters {
   /** Ranges asked of stores. */
   rangesFetched: number
   /** Compressed bytes received from stores of any kind. */
@@ -53,11 +45,7 @@ export interface ContentStats {
 /** All counters at zero. */
 export function createContentStats(): ContentStats {
   return {
-    httpRequests: 0,
-    httpRetries: 0,
-    httpRedirects: 0,
-    httpRangesIgnored: 0,
-    httpBytes: 0,
+    ...createHttpCounters(),
     rangesFetched: 0,
     bytesFetched: 0,
     fetchFailures: 0,

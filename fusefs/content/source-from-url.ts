@@ -1,7 +1,7 @@
 /** A store's URL turned into something that can be read from: the one place that knows all kinds. */
 import type { BlobSource } from './blob-source.js'
 import { FileBlobSource } from './file-blob-source.js'
-import { HttpBlobSource, type HttpBlobSourceModules } from './http/http-blob-source.js'
+import { HttpBlobSource, type HttpBlobSourceModules } from './http-blob-source.js'
 import type { HttpLimits } from './content-limits.js'
 import { storeUrlFromString } from './store-url.js'
 
