@@ -1,4 +1,4 @@
-export type { Authorizer, BlobRange, BlobSource } from './content/blob-source.js'
+export type { BlobRange, BlobSource } from './content/blob-source.js'
 export { type ContentStats, createContentStats } from './content/content-stats.js'
 export {
   ContentStore,
@@ -11,8 +11,7 @@ export { FailoverSource } from './content/failover-source.js'
 export { FileBlobSource } from './content/file-blob-source.js'
 export { ThreadFrameDecoder } from './content/decode/thread-frame-decoder.js'
 export type { FrameDecoder } from './content/frame-decoder.js'
-export { createHttpAgent } from './content/http/http-agent.js'
-export { HttpBlobSource, type HttpBlobSourceModules } from './content/http/http-blob-source.js'
+export { HttpBlobSource, type HttpBlobSourceModules } from './content/http-blob-source.js'
 export {
   type ContentLimits,
   DEFAULT_CONTENT_LIMITS,
@@ -31,6 +30,19 @@ export {
 export { sourceFromUrl } from './content/source-from-url.js'
 export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
+export type { Answer } from './http/answer.js'
+export type { Attempts } from './http/attempts.js'
+export type { Authorizer } from './http/authorizer.js'
+export { boundedBody } from './http/bounded-body.js'
+export { Deadline } from './http/deadline.js'
+export type { Exchange, TimedExchange } from './http/exchange.js'
+export { createHttpAgent } from './http/http-agent.js'
+export { HttpClient, type HttpClientModules, type HttpClientOptions } from './http/http-client.js'
+export { createHttpCounters, type HttpCounters } from './http/http-counters.js'
+export { HttpFailure, type HttpFailureReason } from './http/http-failure.js'
+export type { ExchangeLimits, RangeLimits } from './http/http-limits.js'
+export { type RangeQuestion, RangeReader } from './http/range-reader.js'
+export type { Timing } from './http/timing.js'
 export type { Log } from './log.js'
 export type { ContentReader } from './transport/content-reader.js'
 export {

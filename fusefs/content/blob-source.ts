@@ -31,14 +31,3 @@ export interface BlobSource {
   /** Closes connections. Idempotent. */
   close(): Promise<void>
 }
-
-/** Adds credentials to requests to a store. The layer that keeps credentials implements it. */
-export interface Authorizer {
-  /** Headers for a request to `url`, from known credentials. Empty when no header is needed. */
-  headersFor(url: URL): Promise<Record<string, string>>
-  /**
-   * Called once after a 401 answer, with its `WWW-Authenticate` value. Resolves to true when new
-   * credentials were obtained and the request should be sent again.
-   */
-  challenge(url: URL, wwwAuthenticate: string): Promise<boolean>
-}

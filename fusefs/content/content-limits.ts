@@ -2,19 +2,17 @@
  * All limits of the content tiers, with their defaults. Each can be overridden when a store or
  * source is created. None can be switched off.
  */
+import {
+  type ConnectionLimits,
+  DEFAULT_CONNECTION_LIMITS,
+  type ExchangeLimits,
+  type RangeLimits,
+} from '../http/http-limits.js'
+import type { RedirectMemoryLimits } from '../http/redirect-memory.js'
 
 /** Limits of requests to one store over HTTP. */
-export interface HttpLimits {
-  /** Connections to one origin, and so also requests under way to it. Default 8. */
-  readonly connectionsPerOrigin: number
-  /** Time limit for establishing a connection, TLS included. Default 10,000. */
-  readonly connectTimeoutMs: number
-  /** Time limit from the request sent to the answer's headers. Default 15,000. */
-  readonly headersTimeoutMs: number
-  /** Time limit between two pieces of a body. Default 15,000. */
-  readonly bodyInactivityTimeoutMs: number
-  /** How long an idle connection is kept. Default 60,000. */
-  readonly keepAliveMs: number
+export interface HttpLimits
+  extends ConnectionLimits, ExchangeLimits, RangeLimits, RedirectMemoryLimits {
   /**
    * Time limit for one range, retries and waits included, plus the time of the transfer at
    * `slowestBytesPerSecond`. Default 60,000.
@@ -22,32 +20,10 @@ export interface HttpLimits {
   readonly rangeDeadlineMs: number
   /** Transfer rate with which `rangeDeadlineMs` is extended. Default 64 KiB/s. */
   readonly slowestBytesPerSecond: number
-  /** Requests for one range in a row without progress, after which the range fails. Default 5. */
-  readonly maxAttempts: number
-  /** Bytes from which on an interrupted request counts as progress. Default 64 KiB. */
-  readonly minProgressBytes: number
-  /** First back-off. It doubles with each retry. The wait is a random part of it. Default 100. */
-  readonly backOffBaseMs: number
-  /** The longest back-off. Default 5,000. */
-  readonly backOffCapMs: number
-  /** The longest wait for a `Retry-After`. A longer one is cut to this. Default 20,000. */
-  readonly retryAfterCapMs: number
-  /** Redirects followed for one request. Default 5. */
-  readonly maxRedirects: number
-  /** How long a redirect's target is asked directly. Default 60,000: signed URLs expire. */
-  readonly redirectMemoryMs: number
-  /** Blobs whose redirect is remembered. Default 4,096. */
-  readonly maxRememberedRedirects: number
-  /** Most bytes dropped to reach a range on a server without range support. Default 256 MiB. */
-  readonly maxSkippedBytes: number
 }
 
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
-  connectionsPerOrigin: 8,
-  connectTimeoutMs: 10_000,
-  headersTimeoutMs: 15_000,
-  bodyInactivityTimeoutMs: 15_000,
-  keepAliveMs: 60_000,
+  ...DEFAULT_CONNECTION_LIMITS,
   rangeDeadlineMs: 60_000,
   slowestBytesPerSecond: 64 * 1024,
   maxAttempts: 5,

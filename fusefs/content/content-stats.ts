@@ -1,15 +1,7 @@
-/** Counters of the content tiers. The tiers increment these numbers; anybody may read them. */
-export interface ContentStats {
-  /** Requests sent to stores over HTTP, redirects and retries included. */
-  httpRequests: number
-  /** HTTP requests that were sent again after a failure. */
-  httpRetries: number
-  /** Redirects followed. */
-  httpRedirects: number
-  /** Range requests that a server answered with 200 and the whole blob. */
-  httpRangesIgnored: number
-  /** Body bytes received over HTTP, skipped bytes included. */
-  httpBytes: number
+/** Counters of the content tiers: plain numbers. The tiers increment them; anybody may read them. */
+import { createHttpCounters, type HttpCounters } from '../http/http-counters.js'
+
+export interface ContentStats extends HttpCounters {
   /** Ranges requested from stores of any kind. */
   rangesFetched: number
   /** Compressed bytes received from stores of any kind. */
@@ -53,11 +45,7 @@ export interface ContentStats {
 /** All counters at zero. */
 export function createContentStats(): ContentStats {
   return {
-    httpRequests: 0,
-    httpRetries: 0,
-    httpRedirects: 0,
-    httpRangesIgnored: 0,
-    httpBytes: 0,
+    ...createHttpCounters(),
     rangesFetched: 0,
     bytesFetched: 0,
     fetchFailures: 0,

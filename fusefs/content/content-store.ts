@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache'
 import { type Digest, frameIndexAt, type PackTable } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import type { Log } from '../log.js'
-import { abortable } from './abortable.js'
+import { abortable } from '../waiting/abortable.js'
 import type { BlobSource } from './blob-source.js'
 import { type ContentStats, createContentStats } from './content-stats.js'
 import { CacheDirectory, type CachedPack } from './disk/cache-directory.js'
@@ -20,7 +20,7 @@ import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './content-limits.js'
 import type { MirrorShared } from './mirror-view.js'
 import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
-import { ScopedSignal } from './scoped-signal.js'
+import { ScopedSignal } from '../waiting/scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {
   /** The folder of the disk tier, created if missing. Default: there is no disk tier. */

@@ -14,8 +14,15 @@ import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './content-limits.j
 /** The penalty of a store that failed recently. */
 interface Penalty {
   readonly failuresInARow: number
-  /** When the store is asked in its turn again, in `performance.now()` milliseconds. */
+  /** When the store is asked in its turn again, in milliseconds of the clock. */
   readonly endsAtMs: number
+}
+
+export interface FailoverSourceModules {
+  readonly log: Log
+  readonly stats: ContentStats
+  /** Milliseconds that only grow. Default `performance.now`. */
+  readonly now?: () => number
 }
 
 export class FailoverSource implements BlobSource {
@@ -24,28 +31,32 @@ export class FailoverSource implements BlobSource {
   readonly #limits: FailoverLimits
   readonly #log: Log
   readonly #stats: ContentStats
+  readonly #now: () => number
   readonly #penalties = new Map<BlobSource, Penalty>()
   readonly #distrusted: LRUCache<Digest, Set<BlobSource>>
   readonly #lastUsed: LRUCache<Digest, BlobSource>
 
   private constructor(
     options: { sources: readonly BlobSource[]; limits: FailoverLimits },
-    modules: { log: Log; stats: ContentStats },
+    modules: FailoverSourceModules,
   ) {
     this.name = options.sources.map((source) => source.name).join(', ')
     this.#sources = options.sources
     this.#limits = options.limits
     this.#log = modules.log
     this.#stats = modules.stats
+    this.#now = modules.now ?? (() => performance.now())
     const max = options.limits.maxDistrustedBlobs
-    this.#distrusted = new LRUCache({ max, ttl: options.limits.penaltyMs })
+    const ttl = options.limits.penaltyMs
+    // Without a resolution the cache remembers the time it last saw for a moment of real time.
+    this.#distrusted = new LRUCache({ max, ttl, ttlResolution: 0, perf: { now: this.#now } })
     this.#lastUsed = new LRUCache({ max })
   }
 
   /** Takes over the sources: `close` closes them. Throws `invalid-argument` when there are none. */
   static create(
     options: { sources: readonly BlobSource[]; limits?: Partial<FailoverLimits> },
-    modules: { log: Log; stats: ContentStats },
+    modules: FailoverSourceModules,
   ): FailoverSource {
     if (options.sources.length === 0) {
       throw new FusefsError('invalid-argument', 'no store to fetch from: at least one is needed')
@@ -98,7 +109,7 @@ export class FailoverSource implements BlobSource {
   }
 
   #inOrder(digest: Digest): BlobSource[] {
-    const now = performance.now()
+    const now = this.#now()
     const distrusted = this.#distrusted.get(digest)
     const rank = (source: BlobSource): number =>
       (distrusted?.has(source) === true ? 2 : 0) +
@@ -109,7 +120,7 @@ export class FailoverSource implements BlobSource {
   #noteFailure(source: BlobSource, error: FusefsError): void {
     // A store that lacks one blob works as it should, and may have the others: no penalty.
     if (error.code === 'blob-not-found') return
-    const now = performance.now()
+    const now = this.#now()
     const previous = this.#penalties.get(source)
     if ((previous?.endsAtMs ?? 0) <= now) {
       this.#log.warn({ store: source.name, err: error }, 'store failed, asked last for a while')

@@ -1,7 +1,7 @@
 /** Creates the source for a store's URL. It is the only place that knows all kinds of stores. */
 import type { BlobSource } from './blob-source.js'
 import { FileBlobSource } from './file-blob-source.js'
-import { HttpBlobSource, type HttpBlobSourceModules } from './http/http-blob-source.js'
+import { HttpBlobSource, type HttpBlobSourceModules } from './http-blob-source.js'
 import type { HttpLimits } from './content-limits.js'
 import { storeUrlFromString } from './store-url.js'
 

@@ -22,7 +22,7 @@ import {
 import type { ArchiveFiles } from './archive-files.js'
 import type { ImageSource } from './image-source.js'
 import { checkedDocument, tooLarge } from './registry-source.js'
-import { verifiedStream } from './verified-stream.js'
+import { localBlob } from './local-blob.js'
 
 interface SavedImage {
   readonly config: string
@@ -113,7 +113,7 @@ export class DockerArchiveSource implements ImageSource {
 
   blob(descriptor: Descriptor): AsyncIterable<Uint8Array> {
     const path = this.#pathOf(descriptor)
-    return verifiedStream(memberBytes(this.#files, path), descriptor, this.name)
+    return localBlob(memberBytes(this.#files, path), descriptor, this.name)
   }
 
   close(): Promise<void> {

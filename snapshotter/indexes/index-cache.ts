@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { type BlobSource, FusefsError } from '../../fusefs/index.js'
 import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
+import { verifiedStream } from '../images/verified-stream.js'
 import { cancellable } from '../waiting/cancellable.js'
 
 /** Where the compressed index may come from, in the order in which it is tried. */
@@ -105,6 +106,9 @@ interface Target {
   readonly signal: AbortSignal
 }
 
+/** What helps where the content is not what the recipe says. */
+const REMEDY = 'publish the image again or repair the store'
+
 /** Decompresses, verifies and keeps an index. Nothing is left behind when it fails. */
 async function store(
   ref: IndexRef,
@@ -136,7 +140,7 @@ async function writeVerified(
   target: Target,
 ): Promise<void> {
   const hash = createHash('sha256')
-  const blob = verifiedBlob(ref, compressed, target)
+  const blob = verifiedStream(compressed, ref.blob, `index from ${target.origin} (${REMEDY})`)
   const name = `index ${ref.digest} from ${target.origin}`
   let writing: Promise<void> = Promise.resolve()
   try {
@@ -155,37 +159,10 @@ async function writeVerified(
   }
   await writing
   const digest = `sha256:${hash.digest('hex')}`
-  if (digest !== ref.digest) throw mismatch(target, 'digest', ref.digest, digest)
-}
-
-/** The blob as it comes; its end is only reached when it is the one that was asked for. */
-async function* verifiedBlob(
-  { blob }: IndexRef,
-  compressed: AsyncIterable<Uint8Array>,
-  target: Target,
-): AsyncIterable<Uint8Array> {
-  const hash = createHash('sha256')
-  let sizeBytes = 0
-  for await (const chunk of compressed) {
-    sizeBytes += chunk.length
-    if (sizeBytes > blob.sizeBytes) throw mismatch(target, 'blob size', blob.sizeBytes, 'more')
-    hash.update(chunk)
-    yield chunk
-  }
-  const digest = `sha256:${hash.digest('hex')}`
-  if (digest !== blob.digest) throw mismatch(target, 'blob digest', blob.digest, digest)
-}
-
-function mismatch(
-  target: Target,
-  what: string,
-  wanted: string | number,
-  found: string,
-): SnapshotterError {
-  return new SnapshotterError(
+  if (digest === ref.digest) return
+  throw new SnapshotterError(
     'invalid-content',
-    `index from ${target.origin}: ${what} is ${found}, the recipe says ${String(wanted)}; ` +
-      'publish the image again or repair the store',
+    `index from ${target.origin}: digest is ${digest}, the recipe says ${ref.digest}; ${REMEDY}`,
   )
 }
 

@@ -4,9 +4,10 @@
  * is ever sent to another; tokens and passwords never reach a log or an error message.
  */
 import type { Dispatcher } from 'undici'
-import type { Authorizer } from '../../../fusefs/index.js'
+import { type Authorizer, createHttpCounters, HttpClient } from '../../../fusefs/index.js'
 import { type Challenge, parseChallenges } from './challenge.js'
 import type { Credential, CredentialSource } from './credentials.js'
+import { REGISTRY_LIMITS } from './registry-limits.js'
 import { fetchToken } from './token-request.js'
 
 export interface RegistryAuthorizerModules {
@@ -37,12 +38,18 @@ const FRESH_MS = 2_000
 const MAX_KNOWN = 1024
 
 export class RegistryAuthorizer implements Authorizer {
-  readonly #modules: RegistryAuthorizerModules
+  readonly #credentials: CredentialSource
+  readonly #tokenServers: HttpClient
   readonly #known = new Map<string, Knowledge>()
   readonly #pending = new Map<string, Promise<boolean>>()
 
   constructor(modules: RegistryAuthorizerModules) {
-    this.#modules = modules
+    const { credentials, dispatcher } = modules
+    this.#credentials = credentials
+    this.#tokenServers = new HttpClient(
+      { limits: REGISTRY_LIMITS },
+      { dispatcher, counters: createHttpCounters() },
+    )
   }
 
   async headersFor(url: URL): Promise<Record<string, string>> {
@@ -73,7 +80,7 @@ export class RegistryAuthorizer implements Authorizer {
   }
 
   async #obtain(url: URL, key: string, challenges: readonly Challenge[]): Promise<boolean> {
-    const credential = await this.#modules.credentials.credentialFor(registryOf(url))
+    const credential = await this.#credentials.credentialFor(registryOf(url))
     for (const challenge of challenges) {
       switch (challenge.scheme) {
         case 'basic': {
@@ -109,7 +116,7 @@ export class RegistryAuthorizer implements Authorizer {
     const asked = { ...challenge, scope: merged }
     const token = await fetchToken(
       { realm, service: challenge.service, scope: merged, credential },
-      this.#modules.dispatcher,
+      this.#tokenServers,
     )
     if (token === undefined) return false
     const lifeMs = token.lifeMs - Math.min(EXPIRY_MARGIN_MS, token.lifeMs / 2)

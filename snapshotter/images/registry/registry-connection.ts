@@ -2,13 +2,14 @@
  * The connections of this process to registries: one pool, one authorizer, any number of
  * repositories on top.
  */
-import { Agent, type Dispatcher } from 'undici'
+import type { Agent, Dispatcher } from 'undici'
+import { createHttpAgent } from '../../../fusefs/index.js'
 import { RegistryAuthorizer } from './authorizer.js'
 import { type CredentialSource, anonymous } from './credentials.js'
-import { BODY_IDLE_TIMEOUT_MS, CONNECT_TIMEOUT_MS, HEADERS_TIMEOUT_MS } from './registry-limits.js'
 import { apiOrigin, isLoopbackRegistry } from './reference.js'
+import { RegistryClient } from './registry-client.js'
+import { CONNECT_TIMEOUT_MS, REGISTRY_LIMITS } from './registry-limits.js'
 import { Repository } from './repository.js'
-import { Transport } from './transport.js'
 
 export interface RegistryConnectionOptions {
   /**
@@ -30,7 +31,7 @@ export interface RegistryConnectionModules {
 export class RegistryConnection {
   readonly authorizer: RegistryAuthorizer
   readonly #plainHttp: 'loopback' | 'always'
-  readonly #transport: Transport
+  readonly #client: RegistryClient
   readonly #ownAgent: Agent | undefined
 
   private constructor(
@@ -42,22 +43,19 @@ export class RegistryConnection {
     this.#plainHttp = plainHttp
     this.#ownAgent = ownAgent
     this.authorizer = new RegistryAuthorizer({ credentials, dispatcher })
-    this.#transport = new Transport({ dispatcher, authorizer: this.authorizer })
+    this.#client = new RegistryClient({ dispatcher, authorizer: this.authorizer })
   }
 
   static open(
     options: RegistryConnectionOptions = {},
     modules: RegistryConnectionModules = {},
   ): RegistryConnection {
-    const ownAgent =
-      modules.dispatcher === undefined
-        ? new Agent({
-            connections: options.connectionsPerOrigin ?? 8,
-            connect: { timeout: CONNECT_TIMEOUT_MS },
-            headersTimeout: HEADERS_TIMEOUT_MS,
-            bodyTimeout: BODY_IDLE_TIMEOUT_MS,
-          })
-        : undefined
+    const limits = {
+      ...REGISTRY_LIMITS,
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      connectionsPerOrigin: options.connectionsPerOrigin ?? 8,
+    }
+    const ownAgent = modules.dispatcher === undefined ? createHttpAgent({ limits }) : undefined
     const dispatcher = modules.dispatcher ?? ownAgent
     if (dispatcher === undefined) throw new TypeError('unreachable: one of the two exists')
     return new RegistryConnection(
@@ -76,7 +74,7 @@ export class RegistryConnection {
     const plain = plainHttp ?? this.usesPlainHttp(registry)
     return new Repository(
       { registry, repository, origin: apiOrigin(registry, plain) },
-      { transport: this.#transport },
+      { client: this.#client },
     )
   }
 

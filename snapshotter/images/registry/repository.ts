@@ -5,8 +5,7 @@
 import type { Readable } from 'node:stream'
 import { type Digest, digestOf, isDigest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
-import { verifiedBlob } from './blob-stream.js'
-import { boundedBody } from './bounded-body.js'
+import type { RegistryClient } from './registry-client.js'
 import {
   BLOB_EXCHANGE_TIMEOUT_MS,
   MAX_MANIFEST_BYTES,
@@ -14,7 +13,6 @@ import {
 } from './registry-limits.js'
 import { type Descriptor, parseManifest } from './manifest.js'
 import { MANIFEST_TYPES, OCI_INDEX } from './media-types.js'
-import { discard, type Transport } from './transport.js'
 import { uploadChunks } from './upload.js'
 
 export interface RepositoryOptions {
@@ -43,13 +41,13 @@ export class Repository {
   readonly registry: string
   readonly repository: string
   readonly origin: string
-  readonly #transport: Transport
+  readonly #client: RegistryClient
 
-  constructor(options: RepositoryOptions, modules: { transport: Transport }) {
+  constructor(options: RepositoryOptions, modules: { client: RegistryClient }) {
     this.registry = options.registry
     this.repository = options.repository
     this.origin = options.origin
-    this.#transport = modules.transport
+    this.#client = modules.client
   }
 
   /** What messages call it. */
@@ -60,7 +58,7 @@ export class Repository {
   /** Reads the manifest of a tag or a digest. Throws `not-found`, `invalid-content`, … */
   async manifest(tagOrDigest: string, signal: AbortSignal): Promise<StoredManifest> {
     const what = `GET manifest ${tagOrDigest} from ${this.name}`
-    const answer = await this.#transport.send({
+    const exchange = {
       method: 'GET',
       url: this.#url(`manifests/${tagOrDigest}`),
       what,
@@ -68,8 +66,8 @@ export class Repository {
       expect: [200],
       timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS,
       signal,
-    })
-    const bytes = await boundedBody(answer.body, MAX_MANIFEST_BYTES, what)
+    } as const
+    const { answer, bytes } = await this.#client.read(exchange, MAX_MANIFEST_BYTES)
     const digest = digestOf(bytes)
     const promised = isDigest(tagOrDigest) ? tagOrDigest : answer.header('docker-content-digest')
     if (promised !== undefined && promised !== digest) {
@@ -84,7 +82,7 @@ export class Repository {
 
   /** The digest a tag stands for, or `undefined` where there is no such manifest. */
   async resolve(tagOrDigest: string, signal: AbortSignal): Promise<Digest | undefined> {
-    const answer = await this.#transport.sendForHeaders({
+    const answer = await this.#client.send({
       method: 'HEAD',
       url: this.#url(`manifests/${tagOrDigest}`),
       what: `HEAD manifest ${tagOrDigest} of ${this.name}`,
@@ -107,12 +105,13 @@ export class Repository {
   blob(descriptor: Descriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { digest, sizeBytes } = descriptor
     const url = this.#url(`blobs/${digest}`)
-    return verifiedBlob({ digest, sizeBytes, url, from: this.name, signal }, this.#transport)
+    const what = `GET blob ${digest} from ${this.name}`
+    return this.#client.blob({ url, digest, sizeBytes, what, signal })
   }
 
   /** The size of a blob that is there, else `undefined`. */
   async blobSize(digest: Digest, signal: AbortSignal): Promise<number | undefined> {
-    const answer = await this.#transport.sendForHeaders({
+    const answer = await this.#client.send({
       method: 'HEAD',
       url: this.#url(`blobs/${digest}`),
       what: `HEAD blob ${digest} of ${this.name}`,
@@ -128,29 +127,21 @@ export class Repository {
   /** Writes a blob: one POST, one PUT. The registry has verified the digest when this returns. */
   async putBlob(blob: BlobContent, signal: AbortSignal): Promise<void> {
     const what = `PUT blob ${blob.digest} to ${this.name}`
-    // A session whose PUT failed may hold a part of the bytes; each try takes a new one.
-    for (let attempt = 1; ; attempt++) {
-      const url = await this.#startUpload(what, signal)
-      url.searchParams.set('digest', blob.digest)
-      try {
-        await this.#transport.sendForHeaders({
-          method: 'PUT',
-          url,
-          what,
-          headers: {
-            'content-type': 'application/octet-stream',
-            'content-length': String(blob.sizeBytes),
-          },
-          body: blob.open,
-          expect: [201, 204],
-          timeoutMs: BLOB_EXCHANGE_TIMEOUT_MS,
-          attempts: 1,
-          signal,
-        })
-        return
-      } catch (error) {
-        if (attempt === 3 || !isUnavailable(error)) throw error
+    const retries = this.#client.retries({ what, attempts: 3, signal })
+    try {
+      // A session whose PUT failed may hold a part of the bytes; each try takes a new one.
+      for (;;) {
+        const url = await this.#startUpload(what, signal)
+        url.searchParams.set('digest', blob.digest)
+        try {
+          await this.#putContent(blob, { url, what, signal })
+          return
+        } catch (error) {
+          await retries.failed(error)
+        }
       }
+    } finally {
+      retries.close()
     }
   }
 
@@ -164,7 +155,7 @@ export class Repository {
   ): Promise<{ digest: Digest; sizeBytes: number }> {
     const what = `upload a blob to ${this.name}`
     const url = await this.#startUpload(what, signal)
-    return uploadChunks({ url, content, what, signal }, this.#transport)
+    return uploadChunks({ url, content, what, signal }, this.#client)
   }
 
   /** Makes a blob of another repository of this registry one of ours. False: it has to be written. */
@@ -174,7 +165,7 @@ export class Repository {
     url.searchParams.set('from', from)
     const what = `mount blob ${digest} from ${from} into ${this.name}`
     try {
-      const answer = await this.#transport.sendForHeaders({
+      const answer = await this.#client.send({
         method: 'POST',
         url,
         what,
@@ -200,7 +191,7 @@ export class Repository {
   ): Promise<Digest> {
     const what = `PUT manifest ${tagOrDigest} to ${this.name}`
     const digest = digestOf(manifest.bytes)
-    const answer = await this.#transport.sendForHeaders({
+    const answer = await this.#client.send({
       method: 'PUT',
       url: this.#url(`manifests/${tagOrDigest}`),
       what,
@@ -226,7 +217,7 @@ export class Repository {
    */
   async knowsReferrer(subject: Digest, referrer: Digest, signal: AbortSignal): Promise<boolean> {
     const what = `GET referrers of ${subject} from ${this.name}`
-    const answer = await this.#transport.send({
+    const exchange = {
       method: 'GET',
       url: this.#url(`referrers/${subject}`),
       what,
@@ -234,19 +225,34 @@ export class Repository {
       expect: [200, 404, 405],
       timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS,
       signal,
-    })
-    if (answer.status !== 200) {
-      await discard(answer)
-      return false
-    }
-    const bytes = await boundedBody(answer.body, MAX_MANIFEST_BYTES, what)
+    } as const
+    const { answer, bytes } = await this.#client.read(exchange, MAX_MANIFEST_BYTES)
+    if (answer.status !== 200) return false
     const list = parseManifest(bytes, OCI_INDEX, what)
     return list.kind === 'index' && list.manifests.some(({ digest }) => digest === referrer)
   }
 
+  async #putContent(
+    blob: BlobContent,
+    to: { url: URL; what: string; signal: AbortSignal },
+  ): Promise<void> {
+    await this.#client.send({
+      method: 'PUT',
+      ...to,
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-length': String(blob.sizeBytes),
+      },
+      body: blob.open,
+      expect: [201, 204],
+      timeoutMs: BLOB_EXCHANGE_TIMEOUT_MS,
+      attempts: 1,
+    })
+  }
+
   async #startUpload(what: string, signal: AbortSignal): Promise<URL> {
     const url = this.#url('blobs/uploads/')
-    const answer = await this.#transport.sendForHeaders({
+    const answer = await this.#client.send({
       method: 'POST',
       url,
       what,
@@ -275,8 +281,8 @@ export class Repository {
     const url = new URL(location, base)
     const answer = { method: 'DELETE', url, what, expect: [200, 202, 204], attempts: 1 } as const
     // An upload nobody continues expires by itself.
-    await this.#transport
-      .sendForHeaders({ ...answer, timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS, signal })
+    await this.#client
+      .send({ ...answer, timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS, signal })
       .catch(() => undefined)
   }
 
@@ -290,7 +296,3 @@ const MOUNT_REFUSED: ReadonlySet<string> = new Set([
   'not-found',
   'failed-precondition',
 ])
-
-function isUnavailable(error: unknown): boolean {
-  return error instanceof SnapshotterError && error.code === 'unavailable'
-}

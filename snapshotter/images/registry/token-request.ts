@@ -2,13 +2,11 @@
  * One exchange with a token server (Docker's token authentication specification, and its OAuth2
  * form for identity tokens).
  */
-import { type Dispatcher, request } from 'undici'
+import { type Exchange, type HttpClient, HttpFailure } from '../../../fusefs/index.js'
 import { SnapshotterError } from '../../errors.js'
-import { backOff, retryAfterMs } from './backoff.js'
-import { boundedBody } from './bounded-body.js'
 import type { Credential } from './credentials.js'
 import { JsonObject } from './json-object.js'
-import { HEADERS_TIMEOUT_MS, MAX_ANSWER_BYTES } from './registry-limits.js'
+import { MAX_ANSWER_BYTES } from './registry-limits.js'
 
 export interface TokenQuestion {
   readonly realm: URL
@@ -31,42 +29,34 @@ const CLIENT_ID = 'thin-snapshotter'
 
 /**
  * A token, or `undefined` when the server refuses the credentials. Throws `unavailable` when it
- * cannot be reached, `invalid-content` when its answer is not one.
+ * cannot be reached, `invalid-content` when its answer is not one. `client` has no authorizer.
  */
 export async function fetchToken(
   question: TokenQuestion,
-  dispatcher: Dispatcher,
+  client: HttpClient,
 ): Promise<Token | undefined> {
   const where = `token server ${question.realm.origin}`
-  const signal = AbortSignal.timeout(DEADLINE_MS)
-  for (let attempt = 1; ; attempt++) {
-    let waitMs = 0
-    let failure: unknown
-    try {
-      const answer = await send(question, dispatcher, signal)
-      const body = await boundedBody(answer.body, MAX_ANSWER_BYTES, where)
-      if (answer.statusCode === 200) return tokenFromAnswer(body, where)
-      if (answer.statusCode < 500 && answer.statusCode !== 429) return undefined
-      failure = new Error(`HTTP ${String(answer.statusCode)}`)
-      waitMs = retryAfterMs(headerOf(answer.headers['retry-after']))
-    } catch (cause) {
-      if (cause instanceof SnapshotterError) throw cause
-      failure = cause
-    }
-    if (attempt === ATTEMPTS || signal.aborted) {
-      throw new SnapshotterError('unavailable', `${where} cannot be asked`, { cause: failure })
-    }
-    await backOff(attempt + 1, waitMs, signal)
+  const bounds = {
+    timeoutMs: DEADLINE_MS,
+    attempts: ATTEMPTS,
+    signal: new AbortController().signal,
+  }
+  try {
+    const exchange = { ...exchangeFor(question), ...bounds }
+    const { bytes } = await client.read(exchange, MAX_ANSWER_BYTES)
+    return tokenFromAnswer(bytes, where)
+  } catch (cause) {
+    if (!(cause instanceof HttpFailure)) throw cause
+    if (cause.reason === 'status' && !cause.retryable) return undefined
+    const code = cause.reason === 'too-large' ? 'invalid-content' : 'unavailable'
+    throw new SnapshotterError(code, `${where} cannot be asked: ${cause.message}`, { cause })
   }
 }
 
-function send(
-  question: TokenQuestion,
-  dispatcher: Dispatcher,
-  signal: AbortSignal,
-): Promise<Dispatcher.ResponseData> {
+/** Credentials go to the realm alone: a token server that redirects refuses. */
+function exchangeFor(question: TokenQuestion): Exchange {
   const { realm, service, scope, credential } = question
-  const options = { dispatcher, signal, headersTimeout: HEADERS_TIMEOUT_MS }
+  const common = { expect: [200], follow: 'none' } as const
   const scopes = scope === '' ? [] : scope.split(' ')
   if (credential?.kind === 'identity-token') {
     const form = new URLSearchParams({
@@ -77,16 +67,16 @@ function send(
     if (service !== undefined) form.set('service', service)
     if (scope !== '') form.set('scope', scope)
     const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-    return request(realm, { ...options, method: 'POST', headers, body: form.toString() })
+    return { ...common, method: 'POST', url: realm, headers, body: () => form.toString() }
   }
   const url = new URL(realm)
   if (service !== undefined) url.searchParams.set('service', service)
   for (const one of scopes) url.searchParams.append('scope', one)
-  if (credential === undefined) return request(url, { ...options, method: 'GET' })
+  if (credential === undefined) return { ...common, method: 'GET', url }
   url.searchParams.set('account', credential.username)
   const pair = Buffer.from(`${credential.username}:${credential.password}`, 'utf8')
   const headers = { authorization: `Basic ${pair.toString('base64')}` }
-  return request(url, { ...options, method: 'GET', headers })
+  return { ...common, method: 'GET', url, headers }
 }
 
 function tokenFromAnswer(body: Uint8Array, where: string): Token {
@@ -101,8 +91,4 @@ function tokenFromAnswer(body: Uint8Array, where: string): Token {
     : DEFAULT_LIFE_S
   const lifeS = Math.min(Math.max(asked, 1), 24 * 3600)
   return { token, lifeMs: lifeS * 1000 }
-}
-
-function headerOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value
 }

@@ -3,15 +3,11 @@
  * digest are not known before its end. One chunk is held in memory, so that it can be repeated.
  */
 import { createHash } from 'node:crypto'
+import type { Answer } from '../../../fusefs/index.js'
 import type { Digest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
-import { backOff } from './backoff.js'
-import {
-  BLOB_EXCHANGE_TIMEOUT_MS,
-  MAX_ATTEMPTS,
-  SMALL_EXCHANGE_TIMEOUT_MS,
-} from './registry-limits.js'
-import type { Answer, Transport } from './transport.js'
+import type { RegistryClient, RegistryRetries } from './registry-client.js'
+import { BLOB_EXCHANGE_TIMEOUT_MS, SMALL_EXCHANGE_TIMEOUT_MS } from './registry-limits.js'
 
 export interface ChunkedUpload {
   /** What the registry named when it opened the upload. */
@@ -27,7 +23,7 @@ const DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024
 
 export async function uploadChunks(
   upload: ChunkedUpload,
-  transport: Transport,
+  client: RegistryClient,
 ): Promise<{ digest: Digest; sizeBytes: number }> {
   const { what, signal } = upload
   const hash = createHash('sha256')
@@ -35,13 +31,13 @@ export async function uploadChunks(
   let sizeBytes = 0
   for await (const chunk of chunksOf(upload.content, upload.chunkBytes ?? DEFAULT_CHUNK_BYTES)) {
     hash.update(chunk)
-    url = await sendChunk({ url, chunk, offset: sizeBytes, what, signal }, transport)
+    url = await sendChunk({ url, chunk, offset: sizeBytes, what, signal }, client)
     sizeBytes += chunk.length
   }
   const digest: Digest = `sha256:${hash.digest('hex')}`
   const last = new URL(url)
   last.searchParams.set('digest', digest)
-  await transport.sendForHeaders({
+  await client.send({
     method: 'PUT',
     url: last,
     what,
@@ -63,13 +59,28 @@ interface Chunk {
 }
 
 /** Sends one chunk, and returns where the next one goes. */
-async function sendChunk(piece: Chunk, transport: Transport): Promise<URL> {
+async function sendChunk(piece: Chunk, client: RegistryClient): Promise<URL> {
+  const { what, signal } = piece
+  const retries = client.retries({ what, signal })
+  try {
+    return await sendWithRetries(piece, retries, client)
+  } finally {
+    retries.close()
+  }
+}
+
+/** A chunk that failed may have arrived: the registry is asked how far it is before the next attempt. */
+async function sendWithRetries(
+  piece: Chunk,
+  retries: RegistryRetries,
+  client: RegistryClient,
+): Promise<URL> {
   const { chunk, offset, what, signal } = piece
   const end = offset + chunk.length
   let url = piece.url
-  for (let attempt = 1; ; attempt++) {
+  for (;;) {
     try {
-      const answer = await transport.sendForHeaders({
+      const answer = await client.send({
         method: 'PATCH',
         url,
         what,
@@ -86,11 +97,9 @@ async function sendChunk(piece: Chunk, transport: Transport): Promise<URL> {
       })
       return nextLocation(answer, url)
     } catch (error) {
-      const transient = error instanceof SnapshotterError && error.code === 'unavailable'
-      if (!transient || attempt === MAX_ATTEMPTS) throw error
-      await backOff(attempt + 1, 0, signal)
+      await retries.failed(error)
     }
-    const state = await uploadState(url, what, signal, transport)
+    const state = await uploadState(url, what, signal, client)
     if (state.receivedBytes === end) return state.url
     if (state.receivedBytes !== offset) {
       throw new SnapshotterError(
@@ -108,9 +117,9 @@ async function uploadState(
   url: URL,
   what: string,
   signal: AbortSignal,
-  transport: Transport,
+  client: RegistryClient,
 ): Promise<{ receivedBytes: number; url: URL }> {
-  const answer = await transport.sendForHeaders({
+  const answer = await client.send({
     method: 'GET',
     url,
     what,

@@ -7,7 +7,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Digest, hexOf } from '../../../index-format/index.js'
-import { moveDurably, verifiedStream, writeDurably } from '../../images/index.js'
+import { localBlob, moveDurably, writeDurably } from '../../images/index.js'
 import type { BlobContent } from '../../images/registry/index.js'
 import type { PublishStore } from './publish-store.js'
 
@@ -52,8 +52,7 @@ export class FolderStore implements PublishStore {
 
   read(blob: { digest: Digest; sizeBytes: number }): AsyncIterable<Uint8Array> {
     const bytes = createReadStream(this.#path(blob.digest), { highWaterMark: READ_BYTES })
-    const descriptor = { ...blob, mediaType: 'application/octet-stream' }
-    return verifiedStream(bytes, descriptor, this.#folder)
+    return localBlob(bytes, blob, this.#folder)
   }
 
   canAdopt(): boolean {

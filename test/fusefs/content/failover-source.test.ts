@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type BlobSource,
   createContentStats,
@@ -19,11 +18,13 @@ const pathOf = (bytes: Buffer): string => `/blobs/sha256/${hexOf(digestOf(bytes)
 describe('FailoverSource', () => {
   let servers: BlobServer[]
   let both: BlobSource
+  let nowMs: number
   const log = createTestLog()
   const stats = createContentStats()
 
   beforeEach(async () => {
     log.lines.length = 0
+    nowMs = 1000
     const complete = new Map([blob, other].map((bytes) => [pathOf(bytes), bytes]))
     servers = [
       await BlobServer.start(new Map([[pathOf(blob), blob]])),
@@ -33,7 +34,7 @@ describe('FailoverSource', () => {
       sourceFromUrl({ url: origin, limits: { maxAttempts: 1 } }, { log, stats }),
     )
     const limits = { penaltyMs: 100, maxPenaltyMs: 150 }
-    both = FailoverSource.create({ sources, limits }, { log, stats })
+    both = FailoverSource.create({ sources, limits }, { log, stats, now: () => nowMs })
   })
 
   afterEach(async () => {
@@ -67,7 +68,7 @@ describe('FailoverSource', () => {
     await fetch(blob)
     assert.deepEqual(requests(), [1, 2])
     assert.equal(log.lines.length, 1)
-    await sleep(110)
+    nowMs += 110
     await fetch(blob)
     assert.deepEqual(requests(), [2, 2])
   })

@@ -148,6 +148,8 @@ describe('HttpBlobSource', function () {
       0,
     ],
     ['a Content-Range of other bytes', wrongContentRange, 0],
+    ['a Content-Range that ends too early', wrongEnd(-1), 0],
+    ['a Content-Range that ends too late', wrongEnd(1), 0],
     ['a 206 without Content-Range', answerStatus(206), 0],
   ]
   for (const [name, fault, progress] of interrupted) {
@@ -348,6 +350,15 @@ function wrongContentRange({ response, blob: bytes, range }: Parameters<Fault>[0
   const shifted = { offset: range.offset + 1, length: range.length }
   response.writeHead(206, partialHeaders(bytes, shifted))
   response.end(bytes.subarray(range.offset, range.offset + range.length))
+}
+
+/** The right bytes, but headers that name an end `by` bytes away. */
+function wrongEnd(by: number): Fault {
+  return ({ response, blob: bytes, range }) => {
+    const headers = partialHeaders(bytes, { offset: range.offset, length: range.length + by })
+    response.writeHead(206, { ...headers, 'content-length': range.length })
+    response.end(bytes.subarray(range.offset, range.offset + range.length))
+  }
 }
 
 function encoded({ response, blob: bytes, range }: Parameters<Fault>[0]): void {

@@ -1,15 +1,15 @@
-/** The connections to all HTTP stores: one pool per origin, kept alive, bounded. */
+/** The connections to all HTTP servers: one pool per origin, kept alive, bounded. */
 import { rootCertificates } from 'node:tls'
 import { Agent } from 'undici'
-import { DEFAULT_HTTP_LIMITS, type HttpLimits } from '../content-limits.js'
+import { type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from './http-limits.js'
 
-/** An agent that several sources may share; whoever creates it closes it. */
+/** An agent that several users may share; its creator closes it. */
 export function createHttpAgent(options: {
-  limits?: Partial<HttpLimits>
+  limits?: Partial<ConnectionLimits>
   /** Certificates, PEM, that are trusted beside those that Node.js brings. */
   certificateAuthorities?: readonly string[]
 }): Agent {
-  const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits }
+  const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.limits }
   const ca = options.certificateAuthorities
   return new Agent({
     connections: limits.connectionsPerOrigin,

@@ -1,0 +1,178 @@
+/**
+ * Bytes out of the middle of what a server has. Every attempt goes on from the byte the last one
+ * reached, and everything together has a deadline. Invariant: before a byte of an answer is used, its
+ * headers have said that it holds what was asked for.
+ */
+import type { Log } from '../log.js'
+import type { Answer } from './answer.js'
+import { type AskedRange, isContentRange, rangeHeader } from './content-range.js'
+import { Deadline } from './deadline.js'
+import type { Exchange } from './exchange.js'
+import type { HttpClient } from './http-client.js'
+import type { HttpCounters } from './http-counters.js'
+import { failureFromError, HttpFailure, shownUrl } from './http-failure.js'
+import type { RangeLimits } from './http-limits.js'
+import type { RedirectMemory } from './redirect-memory.js'
+
+export interface RangeQuestion {
+  readonly url: URL
+  /** The first byte, from 0. */
+  readonly offset: number
+  /** Bytes that there must be. */
+  readonly length: number
+  /**
+   * `exact`: these bytes and no others. `rest`: to the end of the content, which is asked for without
+   * naming an end; bytes beyond `length` are handed on, so that the reader can tell that there are
+   * too many.
+   */
+  readonly extent: 'exact' | 'rest'
+  /** For everything, retries and waits included. */
+  readonly deadlineMs: number
+  readonly signal: AbortSignal
+}
+
+export interface RangeReaderModules {
+  readonly client: HttpClient
+  readonly counters: HttpCounters
+  /** Told once of a server without range support. */
+  readonly log?: Log
+  /** Without it every range is asked for where its URL says. */
+  readonly redirects?: RedirectMemory
+}
+
+export class RangeReader {
+  readonly #limits: RangeLimits
+  readonly #modules: RangeReaderModules
+  #hasWarnedOfMissingRanges = false
+
+  constructor(limits: RangeLimits, modules: RangeReaderModules) {
+    this.#limits = limits
+    this.#modules = modules
+  }
+
+  /** Yields the bytes in order; fewer than `length` only together with an `HttpFailure`. */
+  async *stream(question: RangeQuestion): AsyncGenerator<Uint8Array, void, undefined> {
+    const deadline = new Deadline(question.signal, question.deadlineMs)
+    const attempts = this.#modules.client.attempts()
+    let reached = 0
+    try {
+      for (;;) {
+        const before = reached
+        try {
+          for await (const piece of this.#once(question, reached, deadline.signal)) {
+            reached += piece.length
+            yield piece
+          }
+          return
+        } catch (error) {
+          if (reached - before >= this.#limits.minProgressBytes) attempts.progressed()
+          await attempts.failed(error, deadline)
+        }
+      }
+    } finally {
+      deadline.close()
+    }
+  }
+
+  async *#once(
+    question: RangeQuestion,
+    reached: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { extent } = question
+    const first = question.offset + reached
+    const end = question.offset + question.length
+    const asked = { first, last: extent === 'exact' ? end - 1 : undefined }
+    const answer = await this.#open(question.url, asked, end, signal)
+    let skip = answer.status === 200 ? first : 0
+    let left = end - first
+    try {
+      for await (const bytes of answer.body()) {
+        this.#modules.counters.httpBytes += bytes.length
+        const from = Math.min(skip, bytes.length)
+        skip -= from
+        const piece = bytes.subarray(from, extent === 'exact' ? from + left : undefined)
+        // All of a 206 is read to its end, which comes at once: only then can its connection be
+        // used again. What a 200 holds behind the range may be long, so that one is broken off.
+        if (extent === 'exact' && left === 0) break
+        left -= piece.length
+        if (piece.length > 0) yield piece
+        if (extent === 'exact' && left === 0 && answer.status === 200) break
+      }
+    } catch (error) {
+      if (left > 0) throw failureFromError(answer.url, error, true)
+    }
+    if (left <= 0) return
+    const message = `${shownUrl(answer.url)} sent ${left} bytes too few`
+    throw new HttpFailure('broken-off', message, { retryable: true })
+  }
+
+  async #open(url: URL, asked: AskedRange, end: number, signal: AbortSignal): Promise<Answer> {
+    const { client, redirects } = this.#modules
+    const isWhole = asked.first === 0 && asked.last === undefined
+    const exchange: Exchange = {
+      method: 'GET',
+      url,
+      headers: isWhole ? {} : { range: rangeHeader(asked) },
+      expect: isWhole ? [200] : [200, 206],
+    }
+    const redirectedTo = redirects?.endOf(url)
+    if (redirectedTo !== undefined) {
+      try {
+        const answer = await client.open({ ...exchange, redirectedTo, follow: 'none' }, signal)
+        return this.#checked(answer, asked, end)
+      } catch (error) {
+        redirects?.forget(url)
+        // A signed URL that has expired says so in many ways; the server knows a fresh one.
+        if (!(error instanceof HttpFailure) || error.reason !== 'status') throw error
+      }
+    }
+    const answer = this.#checked(await client.open(exchange, signal), asked, end)
+    redirects?.remember(url, answer.url)
+    return answer
+  }
+
+  /** Refuses an answer that is not the range asked for, before a byte of it is used. */
+  #checked(answer: Answer, asked: AskedRange, end: number): Answer {
+    const refused = this.#reasonToRefuse(answer, asked, end)
+    if (refused === undefined) {
+      if (answer.status === 200 && asked.last !== undefined) this.#noteMissingRanges(answer.url)
+      return answer
+    }
+    void answer.discard()
+    throw new HttpFailure('unusable-answer', `${shownUrl(answer.url)} ${refused}`, {
+      retryable: answer.status === 206,
+      status: answer.status,
+    })
+  }
+
+  #reasonToRefuse(answer: Answer, asked: AskedRange, end: number): string | undefined {
+    const encoding = answer.header('content-encoding') ?? ''
+    if (encoding !== '' && encoding !== 'identity') return `sent Content-Encoding ${encoding}`
+    if (answer.status === 206) {
+      const contentRange = answer.header('content-range') ?? ''
+      if (isContentRange(contentRange, asked)) return undefined
+      const sent = `sent Content-Range "${contentRange.slice(0, 100)}"`
+      return `${sent} when asked for ${rangeHeader(asked)}`
+    }
+    if (asked.first > this.#limits.maxSkippedBytes) {
+      return `does not support ranges, and offset ${asked.first} is too far to read up to`
+    }
+    const length = answer.header('content-length') ?? ''
+    if (length !== '' && Number(length) < end) {
+      return `holds ${length} bytes, asked for up to ${end}`
+    }
+    return undefined
+  }
+
+  #noteMissingRanges(url: URL): void {
+    const { counters, log } = this.#modules
+    counters.httpRangesIgnored++
+    if (this.#hasWarnedOfMissingRanges) return
+    this.#hasWarnedOfMissingRanges = true
+    log?.warn(
+      { url: shownUrl(url) },
+      'store does not support range requests: blobs are read from their start each time',
+    )
+  }
+}

@@ -1,0 +1,19 @@
+/** What retries need of time and chance; tests bring their own. */
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface Timing {
+  /** Wall-clock time, milliseconds since 1970: `Retry-After` may be a date. */
+  nowMs(): number
+  /** Rejects as soon as `signal` is aborted. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>
+  /** From 0 to below 1. */
+  random(): number
+}
+
+export const systemTiming: Timing = {
+  nowMs: () => Date.now(),
+  sleep: async (ms, signal) => {
+    await delay(ms, undefined, { signal })
+  },
+  random: () => Math.random(),
+}
