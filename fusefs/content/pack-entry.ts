@@ -11,14 +11,11 @@ import {
 } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import { mirrorIdOf } from './disk/cache-directory.js'
-import type { FrameFlight } from './fetch/frame-flight.js'
 
 export interface PackEntry {
   /** Of pack and frame table together: whoever lies about a table only ever meets his own bytes. */
   readonly id: string
   readonly table: PackTable
-  /** Frames being fetched, by frame index. */
-  readonly flights: Map<number, FrameFlight>
   /** Verified frames that are not on disk yet, by frame index. */
   readonly unwritten: Map<number, Uint8Array>
   /** Frames of an earlier process being verified, by frame index. */
@@ -38,7 +35,6 @@ export function createPackEntry(id: string, table: PackTable): PackEntry {
   return {
     id,
     table,
-    flights: new Map(),
     unwritten: new Map(),
     checks: new Map(),
     writing: undefined,

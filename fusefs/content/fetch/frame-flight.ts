@@ -12,6 +12,8 @@ export class FrameFlight {
   readonly entry: PackEntry
   readonly frameIndex: number
   readonly source: BlobSource
+  /** All flights of the same pack under way, this one among them, by frame index. */
+  readonly packFlights: Map<number, FrameFlight>
   readonly decoded: Promise<Uint8Array>
   priority: FetchPriority
   /** Readers that still want it. */
@@ -29,10 +31,12 @@ export class FrameFlight {
     frameIndex: number
     source: BlobSource
     priority: FetchPriority
+    packFlights: Map<number, FrameFlight>
   }) {
     this.entry = options.entry
     this.frameIndex = options.frameIndex
     this.source = options.source
+    this.packFlights = options.packFlights
     this.priority = options.priority
     const { promise, resolve, reject } = settleable<Uint8Array>()
     this.decoded = promise
@@ -55,8 +59,8 @@ export class FrameFlight {
   /** From here on a new reader starts a new flight. */
   #settle(): void {
     this.isSettled = true
-    const { flights } = this.entry
-    if (flights.get(this.frameIndex) === this) flights.delete(this.frameIndex)
+    const { packFlights, frameIndex } = this
+    if (packFlights.get(frameIndex) === this) packFlights.delete(frameIndex)
   }
 }
 
