@@ -17,7 +17,7 @@ export interface FrameDecoder {
 /** Decodes in the calling thread. */
 export const inlineFrameDecoder: FrameDecoder = {
   // An async function, so that what decodeFrame throws becomes a rejection.
-  // eslint-disable-next-line @typescript-eslint/require-await
+  // oxlint-disable-next-line typescript/require-await
   async decode(frame, compressed) {
     return decodeFrame(frame, compressed)
   },

@@ -129,9 +129,9 @@ export class CountingProxy {
   /** Without waiting for the event loop: what has passed is counted at once. */
   #takeLines(): void {
     for (;;) {
-      const taken = receiveMessageOnPort(this.#linesPort) as { message: string } | undefined
+      const taken = receiveMessageOnPort(this.#linesPort)
       if (taken === undefined) return
-      this.#lines.push(taken.message)
+      this.#lines.push(taken.message as string)
     }
   }
 }
