@@ -71,7 +71,7 @@ export const ROOMS = {
     'waiting',
   ],
   'node/rehearsal': ['node/service', 'serve'],
-  'node/admin': ['node/starts', 'node/unix-socket.ts'],
+  'node/admin': ['images/registry', 'node/starts', 'node/unix-socket.ts'],
   'node/metrics': [],
   'node/service': ['node/snapshots', 'node/unix-socket.ts'],
   'node/keeper': ['node/unix-socket.ts'],
