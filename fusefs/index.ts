@@ -69,7 +69,7 @@ export {
   type TransportName,
 } from './transport/mount-tree.js'
 export type { CompleteIndex } from './transport/parked-requests.js'
-export type { ServerCounts } from './transport/server-stats.js'
+export { type ServerCounts, serverCountsFromJson } from './transport/server-stats.js'
 export type { TreeSourceSpec } from './trees/source-spec.js'
 export { type TreeClass, type TreeRecord, TreeRegistry } from './trees/tree-registry.js'
-export type { NegotiatedInit } from './wire/init.js'
+export { type NegotiatedInit, negotiatedInitFromJson } from './wire/init.js'

@@ -179,7 +179,7 @@ export class ContentStore {
         }
         const filling = this.#fill(entry, i, part, request.source, scope.signal)
         if (filling !== undefined) parts.push(filling)
-        if (entry.flights.has(i)) missed.push(i)
+        if (this.#fetcher.isFetching(entry, i)) missed.push(i)
       }
       this.#readAhead(entry, missed, request.source)
       // All parts must settle before the caller may use `target` for something else.
@@ -333,7 +333,7 @@ export class ContentStore {
     this.#use(entry.table)
     const flights: FrameFlight[] = []
     for (let i = run.first; i < run.end; i++) {
-      if (entry.flights.has(i) || this.#inMemory(entry, i) !== undefined) continue
+      if (this.#fetcher.isFetching(entry, i) || this.#inMemory(entry, i) !== undefined) continue
       if (this.#disk?.holds(entry, i) === true) continue
       this.stats.framesReadAhead++
       flights.push(this.#fetcher.join({ entry, frameIndex: i, source, priority: 'ahead' }))

@@ -18,7 +18,7 @@ export interface FrameDecoder {
 /** Decodes on the calling thread. */
 export const inlineFrameDecoder: FrameDecoder = {
   // The function is async, so that an error of decodeFrame becomes a rejection.
-  // eslint-disable-next-line @typescript-eslint/require-await
+  // oxlint-disable-next-line typescript/require-await
   async decode(frame, compressed) {
     return decodeFrame(frame, compressed)
   },

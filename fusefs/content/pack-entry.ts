@@ -11,7 +11,6 @@ import {
 } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import { mirrorIdOf } from './disk/cache-directory.js'
-import type { FrameFlight } from './fetch/frame-flight.js'
 
 export interface PackEntry {
   /**
@@ -20,8 +19,6 @@ export interface PackEntry {
    */
   readonly id: string
   readonly table: PackTable
-  /** Frames being fetched, by frame index. */
-  readonly flights: Map<number, FrameFlight>
   /** Verified frames that are not on disk yet, by frame index. */
   readonly unwritten: Map<number, Uint8Array>
   /** Frames of an earlier process that are being verified, by frame index. */
@@ -44,7 +41,6 @@ export function createPackEntry(id: string, table: PackTable): PackEntry {
   return {
     id,
     table,
-    flights: new Map(),
     unwritten: new Map(),
     checks: new Map(),
     writing: undefined,

@@ -11,10 +11,8 @@ const data = workerData as DispatcherData
 const post = (message: DispatcherMessage): void => {
   port.postMessage(message)
 }
-const receive = (): MirrorMessage | undefined => {
-  const received = receiveMessageOnPort(port) as { message: MirrorMessage } | undefined
-  return received?.message
-}
+const receive = (): MirrorMessage | undefined =>
+  receiveMessageOnPort(port)?.message as MirrorMessage | undefined
 
 const trees = openTreeSource(data.trees, data.changes)
 const dispatcher = openDispatcher(data, { trees, post, receive })

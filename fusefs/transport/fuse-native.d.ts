@@ -62,6 +62,5 @@ declare module 'fuse-native' {
     unmount(done: (error: Error | null) => void): void
   }
 
-  // eslint-disable-next-line import-x/no-default-export -- a CommonJS package: this is what it exports
   export default Fuse
 }

@@ -2,6 +2,7 @@
  * Counters in shared memory. Every writer has a row of its own, so that counting needs no atomics.
  * A reader sums the rows and may be one request behind.
  */
+import { FusefsError } from '../errors.js'
 import { OPCODE_LIMIT, OPCODES, type OpcodeName } from '../wire/opcodes.js'
 
 /** Columns after those of the opcodes. */
@@ -25,6 +26,35 @@ export interface ServerCounts {
   readonly errors: number
   /** Replies with an errno because of an index, a store or a bug. Each was logged. */
   readonly faults: number
+}
+
+/** Reads `ServerCounts` out of JSON. Opcodes of another build are left out. Throws `invalid-argument`. */
+export function serverCountsFromJson(value: unknown): ServerCounts {
+  const counts = recordOf(value, 'counts')
+  const requests = recordOf(counts['requests'], 'requests')
+  const known: Partial<Record<OpcodeName | 'other', number>> = {}
+  for (const name of [...(Object.keys(OPCODES) as OpcodeName[]), 'other' as const]) {
+    if (Object.hasOwn(requests, name)) known[name] = countIn(requests, name)
+  }
+  return {
+    requests: known,
+    bytesRead: countIn(counts, 'bytesRead'),
+    bytesStored: countIn(counts, 'bytesStored'),
+    misses: countIn(counts, 'misses'),
+    errors: countIn(counts, 'errors'),
+    faults: countIn(counts, 'faults'),
+  }
+}
+
+function recordOf(value: unknown, name: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
+  throw new FusefsError('invalid-argument', `counters of a server: ${name} must be an object`)
+}
+
+function countIn(record: Readonly<Record<string, unknown>>, name: string): number {
+  const count = record[name]
+  if (typeof count === 'number' && Number.isSafeInteger(count) && count >= 0) return count
+  throw new FusefsError('invalid-argument', `counters of a server: ${name} must be a count`)
 }
 
 /** The row of one writer. */

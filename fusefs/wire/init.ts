@@ -75,6 +75,51 @@ export interface NegotiatedInit {
   readonly maxReadAheadBytes: number
 }
 
+/** A negotiated INIT has no more flags than INIT has bits. */
+const MAX_FLAGS = 64
+
+/**
+ * Reads what `JSON.stringify` made of a `NegotiatedInit`, perhaps that of another build: flags that this
+ * build does not know are left out. Throws `invalid-argument`, naming the field, for anything else.
+ */
+export function negotiatedInitFromJson(value: unknown): NegotiatedInit {
+  const fields: Readonly<Record<string, unknown>> =
+    typeof value === 'object' && value !== null ? { ...value } : {}
+  const uint32 = (name: string): number => {
+    const field = fields[name]
+    if (
+      typeof field === 'number' &&
+      Number.isInteger(field) &&
+      field >= 0 &&
+      field <= 0xffff_ffff
+    ) {
+      return field
+    }
+    throw notNegotiated(name, 'a whole number of 32 bits')
+  }
+  const flags = fields['flags']
+  if (!isTextList(flags) || flags.length > MAX_FLAGS) {
+    throw notNegotiated('flags', `at most ${MAX_FLAGS} names`)
+  }
+  const [major, minor] = [uint32('major'), uint32('minor')]
+  if (major !== MAJOR) throw notNegotiated('major', String(MAJOR))
+  if (minor < OLDEST_MINOR) throw notNegotiated('minor', `at least ${OLDEST_MINOR}`)
+  const maxReadAheadBytes = uint32('maxReadAheadBytes')
+  return { major, minor, flags: flags.filter(isInitFlag), maxReadAheadBytes }
+}
+
+function isTextList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+function isInitFlag(name: string): name is InitFlag {
+  return Object.hasOwn(INIT_FLAGS, name)
+}
+
+function notNegotiated(field: string, expected: string): FusefsError {
+  return new FusefsError('invalid-argument', `negotiated INIT: ${field} must be ${expected}`)
+}
+
 /** Reads an INIT request. Throws `protocol` when the kernel is too old or lacks a required flag. */
 export function decodeInit(request: Request): NegotiatedInit {
   const major = request.readUint32()

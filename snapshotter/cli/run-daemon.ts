@@ -1,6 +1,6 @@
 /** The daemon as a process: its log, its signals, and its channel to the keeper. */
 import type { Logger } from 'pino'
-import type { NegotiatedInit, TreeClass } from '../../fusefs/index.js'
+import { type NegotiatedInit, negotiatedInitFromJson, type TreeClass } from '../../fusefs/index.js'
 import type { Config } from '../config/index.js'
 import { Daemon } from '../node/daemon/daemon.js'
 import type { InheritedFuse } from '../node/fuse-servers.js'
@@ -58,7 +58,8 @@ async function tellKeeper(name: TreeClass, negotiated: NegotiatedInit): Promise<
   })
 }
 
-function inheritedFromArgument(argument: string): InheritedFuse {
+/** Reads one `--fuse class=fd=negotiated`, as the keeper writes it. Throws `invalid-argument`. */
+export function inheritedFromArgument(argument: string): InheritedFuse {
   const match = /^([a-z]+)=(\d+)=(.*)$/s.exec(argument)
   const treeClass = TREE_CLASSES.find((name) => name === match?.[1])
   if (match?.[2] === undefined || match[3] === undefined || treeClass === undefined) {
@@ -67,6 +68,19 @@ function inheritedFromArgument(argument: string): InheritedFuse {
       `--fuse ${argument}: expected class=fd=negotiated`,
     )
   }
-  const negotiated = JSON.parse(match[3]) as NegotiatedInit | null
-  return { class: treeClass, fd: Number(match[2]), negotiated: negotiated ?? undefined }
+  return { class: treeClass, fd: Number(match[2]), negotiated: negotiatedFromJson(match[3]) }
+}
+
+/** `null` stands for a mount that no daemon has served yet. */
+function negotiatedFromJson(text: string): NegotiatedInit | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return value === null ? undefined : negotiatedInitFromJson(value)
+  } catch (cause) {
+    throw new SnapshotterError(
+      'invalid-argument',
+      `--fuse: this is not what an INIT negotiated: ${text.slice(0, 200)}`,
+      { cause },
+    )
+  }
 }

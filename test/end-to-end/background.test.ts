@@ -2,7 +2,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { dropCaches } from '../../bench/drop-caches.js'
-import type { BackgroundStatus, DaemonStatus } from '../../snapshotter/node/admin/daemon-status.js'
+import {
+  type BackgroundStatus,
+  type DaemonStatus,
+  daemonStatusFromJson,
+} from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
@@ -91,7 +95,7 @@ describe('completing images in the background', function () {
 
 async function statusOf(machine: Machine): Promise<DaemonStatus> {
   const { stdout } = await thinctl(['status', '--json', '--config', machine.daemon.config])
-  return JSON.parse(stdout) as DaemonStatus
+  return daemonStatusFromJson(stdout)
 }
 
 async function isIn(state: BackgroundStatus['state'], machine: Machine): Promise<void> {

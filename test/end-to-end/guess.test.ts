@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ConvertResult } from '../../snapshotter/publish/convert/index.js'
-import type { DaemonStatus } from '../../snapshotter/node/admin/daemon-status.js'
+import { daemonStatusFromJson } from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
@@ -82,7 +82,7 @@ describe('an image with a guessed start', function () {
       await requestsOf(machine, pair.thin)
       const { daemon } = machine
       const { stdout } = await thinctl(['status', '--json', '--config', daemon.config])
-      return (JSON.parse(stdout) as DaemonStatus).content.framesPrefetched
+      return daemonStatusFromJson(stdout).content.framesPrefetched
     }
     assert.ok((await onEmptyMachine(prefetched)) > 0)
     assert.equal(await onEmptyMachine(prefetched, ['[prefetch]', 'libraries = false']), 0)

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { askDaemon } from '../../snapshotter/node/admin/admin-client.js'
-import type { DaemonStatus } from '../../snapshotter/node/admin/daemon-status.js'
+import { daemonStatusFromJson } from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
@@ -110,7 +110,7 @@ describe('an image that was published without a start', function () {
     const { traffic } = sandbox.proxy
     const admin = join(machine.daemon.directory, 'admin.sock')
     const text = await askDaemon(admin, 'GET', '/v1/status', NEVER)
-    const { fuse } = JSON.parse(text) as DaemonStatus
+    const { fuse } = daemonStatusFromJson(text)
     const { bytesStored } = fuse.plain
     return { ...traffic, runRequests: traffic.requests - requests, bytesStored }
   }

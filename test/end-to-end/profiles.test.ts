@@ -8,7 +8,10 @@ import { join } from 'node:path'
 import { type Profile, profileFromBytes } from '../../index-format/index.js'
 import { askDaemon } from '../../snapshotter/node/admin/admin-client.js'
 import type { ConvertResult } from '../../snapshotter/publish/convert/index.js'
-import type { DaemonStatus } from '../../snapshotter/node/admin/daemon-status.js'
+import {
+  type DaemonStatus,
+  daemonStatusFromJson,
+} from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { thinctl } from '../sandbox/thin-daemon.js'
@@ -145,5 +148,5 @@ async function ask(machine: Machine, method: 'GET' | 'POST', path: string): Prom
 }
 
 async function statusOf(machine: Machine): Promise<DaemonStatus> {
-  return JSON.parse(await ask(machine, 'GET', '/v1/status')) as DaemonStatus
+  return daemonStatusFromJson(await ask(machine, 'GET', '/v1/status'))
 }

@@ -38,6 +38,8 @@ const MAX_DECODING = 4
 export class FrameFetcher {
   readonly #limits: ContentLimits
   readonly #modules: Modules
+  /** Frames being fetched, by frame index. An entry that the content store forgets goes from here too. */
+  readonly #flights = new WeakMap<PackEntry, Map<number, FrameFlight>>()
   readonly #queue = new FrameQueue()
   readonly #traffic: FetchTraffic
   readonly #running = new Set<Promise<void>>()
@@ -56,6 +58,10 @@ export class FrameFetcher {
     return { ranges: this.#running.size, queuedFrames: this.#queue.size }
   }
 
+  isFetching(entry: PackEntry, frameIndex: number): boolean {
+    return this.#flights.get(entry)?.has(frameIndex) === true
+  }
+
   /**
    * The flight of a frame, a new one if there is none. The caller awaits its `decoded` and then
    * calls `leave`. A new flight fails at once with `aborted` after `close`, and with `fetch-failed`
@@ -67,14 +73,15 @@ export class FrameFetcher {
     source: BlobSource
     priority: FetchPriority
   }): FrameFlight {
-    const known = want.entry.flights.get(want.frameIndex)
+    const packFlights = this.#flightsOf(want.entry)
+    const known = packFlights.get(want.frameIndex)
     if (known !== undefined) {
       known.waiters++
       this.#modules.stats.framesShared++
       this.#raise(known, want.priority)
       return known
     }
-    const flight = new FrameFlight(want)
+    const flight = new FrameFlight({ ...want, packFlights })
     flight.waiters = 1
     if (this.#isClosed) {
       flight.fail(new FusefsError('aborted', 'the content store is closed'))
@@ -82,7 +89,7 @@ export class FrameFetcher {
       const message = `${this.#limits.maxQueuedFrames} frames wait to be fetched, too many`
       flight.fail(new FusefsError('fetch-failed', message))
     } else {
-      want.entry.flights.set(want.frameIndex, flight)
+      packFlights.set(want.frameIndex, flight)
       this.#enqueue(flight)
     }
     return flight
@@ -98,7 +105,7 @@ export class FrameFetcher {
       return
     }
     const { range } = flight
-    const others = [...flight.entry.flights.values()].filter((other) => other.range === range)
+    const others = [...flight.packFlights.values()].filter((other) => other.range === range)
     if (others.some((other) => other.waiters > 0)) return
     // Fail the flights now and not when the abort takes effect. A reader that comes in between then
     // starts a new flight.
@@ -115,6 +122,14 @@ export class FrameFetcher {
     for (const range of this.#ranges) range.abort()
     this.#traffic.wake()
     await Promise.all(this.#running)
+  }
+
+  #flightsOf(entry: PackEntry): Map<number, FrameFlight> {
+    const known = this.#flights.get(entry)
+    if (known !== undefined) return known
+    const flights = new Map<number, FrameFlight>()
+    this.#flights.set(entry, flights)
+    return flights
   }
 
   #raise(flight: FrameFlight, priority: FetchPriority): void {
@@ -162,7 +177,8 @@ export class FrameFetcher {
 
   /** `first` and the queued frames around it that can share its range request, in order. */
   #neighbours(first: FrameFlight): FrameFlight[] {
-    const { table, flights } = first.entry
+    const { packFlights } = first
+    const { table } = first.entry
     const { maxGapBytes } = this.#limits
     const maxBytes = this.#maxRangeBytes(first.priority)
     let start = frameOf(table, first.frameIndex).offset
@@ -175,7 +191,7 @@ export class FrameFetcher {
         const gap = step === 1 ? frame.offset - end : start - frameEnd
         const span = Math.max(end, frameEnd) - Math.min(start, frame.offset)
         if (gap > maxGapBytes || span > maxBytes) return
-        const flight = flights.get(i)
+        const flight = packFlights.get(i)
         if (flight === undefined || !this.#canShareRange(first, flight)) continue
         start = Math.min(start, frame.offset)
         end = Math.max(end, frameEnd)

@@ -15,6 +15,8 @@ export class FrameFlight {
   readonly entry: PackEntry
   readonly frameIndex: number
   readonly source: BlobSource
+  /** All flights of the same pack under way, this one among them, by frame index. */
+  readonly packFlights: Map<number, FrameFlight>
   /** The frame's verified bytes. */
   readonly decoded: Promise<Uint8Array>
   priority: FetchPriority
@@ -33,10 +35,12 @@ export class FrameFlight {
     frameIndex: number
     source: BlobSource
     priority: FetchPriority
+    packFlights: Map<number, FrameFlight>
   }) {
     this.entry = options.entry
     this.frameIndex = options.frameIndex
     this.source = options.source
+    this.packFlights = options.packFlights
     this.priority = options.priority
     const { promise, resolve, reject } = settleable<Uint8Array>()
     this.decoded = promise
@@ -59,8 +63,8 @@ export class FrameFlight {
   /** Ends the flight. A reader that comes later starts a new one. */
   #settle(): void {
     this.isSettled = true
-    const { flights } = this.entry
-    if (flights.get(this.frameIndex) === this) flights.delete(this.frameIndex)
+    const { packFlights, frameIndex } = this
+    if (packFlights.get(frameIndex) === this) packFlights.delete(frameIndex)
   }
 }
 

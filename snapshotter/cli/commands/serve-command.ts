@@ -1,6 +1,6 @@
 /** `thinctl serve`: a folder as a store and pull-only registry, until it is interrupted. */
 import { once } from 'node:events'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { StoreServer } from '../../serve/index.js'
 import type { CommandContext } from '../command-context.js'
 
@@ -16,11 +16,10 @@ export function addServeCommand(program: Command, context: CommandContext): void
     .command('serve')
     .description('serve a folder as a store and a pull-only registry')
     .argument('<dir>', 'what "convert --store DIR" or "convert … oci:DIR" wrote')
-    .option(
-      '--listen <host:port>',
-      'address; port 0 is any free one',
-      parseListen,
-      parseListen(DEFAULT_LISTEN),
+    .addOption(
+      new Option('--listen <host:port>', 'address; port 0 is any free one')
+        .argParser(parseListen)
+        .default(parseListen(DEFAULT_LISTEN), DEFAULT_LISTEN),
     )
     .option('--json', 'print the address as JSON', false)
     .addHelpText(

@@ -4,7 +4,12 @@ import { askDaemon } from '../../node/admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
 import type { CommandContext } from '../command-context.js'
 import { mebibytes } from '../byte-count.js'
-import type { BackgroundStatus, DaemonStatus, TreeStatus } from '../../node/admin/daemon-status.js'
+import {
+  type BackgroundStatus,
+  type DaemonStatus,
+  daemonStatusFromJson,
+  type TreeStatus,
+} from '../../node/admin/daemon-status.js'
 
 export function addStatusCommand(program: Command, { signal }: CommandContext): void {
   program
@@ -16,7 +21,7 @@ export function addStatusCommand(program: Command, { signal }: CommandContext): 
       const config = await loadConfig(options.config)
       const answer = await askDaemon(config.adminAddress, 'GET', '/v1/status', signal)
       if (options.json === true) process.stdout.write(answer + '\n')
-      else process.stdout.write(statusText(JSON.parse(answer) as DaemonStatus))
+      else process.stdout.write(statusText(daemonStatusFromJson(answer)))
     })
 }
 

@@ -51,6 +51,20 @@ export class JsonObject {
     throw this.#wrong(key, 'a SHA-256 digest')
   }
 
+  boolean(key: string): boolean {
+    const value = this.#field(key)
+    if (typeof value === 'boolean') return value
+    throw this.#wrong(key, 'true or false')
+  }
+
+  /** One of `values`, which are few. */
+  oneOf<T extends string>(key: string, values: readonly T[]): T {
+    const text = this.optionalString(key)
+    const value = values.find((one) => one === text)
+    if (value !== undefined) return value
+    throw this.#wrong(key, `one of ${values.join(', ')}`)
+  }
+
   /** A whole number from 0 to `max`. */
   size(key: string, max: number): number {
     const value = this.#field(key)

@@ -112,17 +112,22 @@ function unaryHandlers({ log, onCall }: SnapshotsServiceModules) {
     return (call, callback) => {
       const answer = async (): Promise<void> => {
         const answered = stopwatch(name, onCall)
+        // A call is answered once: an error of `callback` itself must not lead to a second answer.
+        let response: Response
         try {
-          const response = await withSignal(call, (signal) => method(call.request, signal))
-          callback(null, response)
-          answered(status.OK)
+          response = await withSignal(call, (signal) => method(call.request, signal))
         } catch (error) {
           const failure = statusOf(error, name, call.request, log)
           callback(failure)
           answered(failure.code)
+          return
         }
+        callback(null, response)
+        answered(status.OK)
       }
-      void answer()
+      answer().catch((error: unknown) => {
+        logAfterAnswer(error, name, log)
+      })
     }
   }
 }
@@ -137,16 +142,24 @@ function listHandler({
       const answered = stopwatch('List', onCall)
       try {
         await withSignal(call, (signal) => sendList(call, store, signal))
-        call.end()
-        answered(status.OK)
       } catch (error) {
         const failure = statusOf(error, 'List', call.request, log)
         call.emit('error', failure)
         answered(failure.code)
+        return
       }
+      call.end()
+      answered(status.OK)
     }
-    void answer()
+    answer().catch((error: unknown) => {
+      logAfterAnswer(error, 'List', log)
+    })
   }
+}
+
+/** The caller has its answer, or is about to: such an error is a bug of ours and only logged. */
+function logAfterAnswer(error: unknown, method: string, log: Logger): void {
+  log.error({ method, err: error }, `${method}: an error after the answer`)
 }
 
 /** Reports a call that begins now, once its status is known. */

@@ -9,6 +9,33 @@ export function labelsOf(labels: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ''))
 }
 
+/** Reads the labels of snapshot `key` as the database holds them. Throws `internal` for anything else. */
+export function labelsFromJson(key: string, text: string): Labels {
+  const labels = Object.entries(parsedObject(key, text)).map(
+    ([label, value]: [string, unknown]) => {
+      if (typeof value !== 'string') throw notLabels(key, text)
+      return [label, value] as const
+    },
+  )
+  return Object.fromEntries(labels)
+}
+
+function parsedObject(key: string, text: string): object {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (cause) {
+    throw notLabels(key, text, { cause })
+  }
+  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return parsed
+  throw notLabels(key, text)
+}
+
+function notLabels(key: string, text: string, options?: { cause: unknown }): SnapshotterError {
+  const message = `snapshot "${key}": its labels are not text by name: ${text.slice(0, 200)}`
+  return new SnapshotterError('internal', message, options)
+}
+
 /**
  * The labels of `change` where a path names them, those of `before` elsewhere; without paths, those
  * of `change`. Throws `invalid-argument` for any other path, naming it and the snapshot.

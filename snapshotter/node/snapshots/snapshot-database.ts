@@ -6,6 +6,7 @@
  */
 import BetterSqlite from 'better-sqlite3'
 import { SnapshotterError } from '../../errors.js'
+import { labelsFromJson } from './labels.js'
 import type { Kind, Labels, Snapshot } from './snapshot.js'
 import { type ThinLayer, type Usage, thinLayerFromJson } from './thin-layers.js'
 
@@ -252,16 +253,12 @@ function snapshotFromRow(row: Row): Snapshot {
     key: row.key,
     kind: row.kind,
     parent: row.parent ?? undefined,
-    labels: labelsFromJson(row.labels),
+    labels: labelsFromJson(row.key, row.labels),
     createdNs: row.createdNs,
     updatedNs: row.updatedNs,
     usage: { sizeBytes: Number(row.sizeBytes), inodes: Number(row.inodes) },
     thin: row.thin === null ? undefined : thinFromRow(row.key, row.thin),
   }
-}
-
-function labelsFromJson(text: string): Labels {
-  return JSON.parse(text) as Labels
 }
 
 function thinFromRow(key: string, text: string): ThinLayer {

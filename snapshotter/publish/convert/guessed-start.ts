@@ -5,15 +5,8 @@
 import { bytesFromProfile, readFileRun } from '../../../index-format/index.js'
 import { guessStart } from '../guess/guess-start.js'
 import { JsonObject } from '../../images/registry/index.js'
-import type { MergedIndex } from './image-merger.js'
+import type { GuessedStart, MergedIndex } from './merged-index.js'
 import { type StartupModules, withStoredFrames, withStoredIndex } from './stored-frames.js'
-
-export interface GuessedStart {
-  /** The profile. */
-  readonly bytes: Uint8Array
-  /** What it names, uncompressed. */
-  readonly rawBytes: number
-}
 
 /** See `guessStart`. `config` is the image's configuration. Undefined where nothing can be guessed. */
 export async function guessedStart(

@@ -12,20 +12,8 @@ import { SnapshotterError } from '../../errors.js'
 import { compressIndex, fetchIndex } from './index-blob.js'
 import { mergedIndexKey } from './index-key.js'
 import { type ConvertedLayer, type LayerConverterModules, packsOf } from './layer-converter.js'
+import type { MergedIndex } from './merged-index.js'
 import type { KnownIndex } from './publish-database.js'
-import type { GuessedStart } from './guessed-start.js'
-import type { PublishedStartup } from './startup-packer.js'
-
-export interface MergedIndex {
-  readonly index: KnownIndex
-  /** The packs it refers to: content that upper layers hide is not among them. */
-  readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
-  readonly reused: boolean
-  /** Where profiles were given. */
-  readonly startup?: PublishedStartup
-  /** Where none were, and something could be guessed. */
-  readonly guess?: GuessedStart
-}
 
 /** Merges layers, bottom first. `indexes` are theirs, open; the caller closes them. */
 export async function mergeLayers(

@@ -8,7 +8,6 @@ import {
   bytesFromStartupPages,
   bytesFromStartupPlan,
   combinedRanges,
-  type Digest,
   directoriesOf,
   type Extent,
   extentsWithStartup,
@@ -28,21 +27,11 @@ import {
   writeIndex,
 } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
-import type { MergedIndex } from './image-merger.js'
 import { compressStartupIndex, fetchIndex } from './index-blob.js'
 import { packsOf } from './layer-converter.js'
+import type { MergedIndex, PublishedStartup } from './merged-index.js'
 import { PackSpool } from './pack-spool.js'
 import { type StartupModules, withStoredFrames, withStoredIndex } from './stored-frames.js'
-
-/** What the thin layer and its recipe say about a start. */
-export interface PublishedStartup {
-  /** The startup plan, as the thin layer holds it. */
-  readonly plan: Uint8Array
-  /** In the order in which they are to be fetched. */
-  readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
-  /** The startup pages of the index, where they are to travel instead of it. */
-  readonly pages?: Uint8Array
-}
 
 export interface StartupIndex extends MergedIndex {
   readonly startup: PublishedStartup

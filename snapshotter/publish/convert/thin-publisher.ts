@@ -24,11 +24,10 @@ import {
 } from '../../images/registry/index.js'
 import type { PublishStore } from './publish-store.js'
 import type { PlatformResult } from './convert-result.js'
-import type { MergedIndex } from './image-merger.js'
+import type { MergedIndex, PublishedStartup } from './merged-index.js'
 import type { ConvertedLayer } from './layer-converter.js'
 import type { KnownIndex } from './publish-database.js'
 import type { SourceImage } from './source-images.js'
-import type { PublishedStartup } from './startup-packer.js'
 import { thinConfig, thinLayer, thinManifest } from './thin-documents.js'
 
 /** A larger merged index does not travel in the thin layer: the pull would no longer be instant. */

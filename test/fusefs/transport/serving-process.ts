@@ -9,7 +9,7 @@ import {
   type ContentReader,
   FuseServer,
   type Log,
-  type NegotiatedInit,
+  negotiatedInitFromJson,
 } from '../../../fusefs/index.js'
 
 const [mountpoint = '', registryDir = '', negotiatedJson = ''] = process.argv.slice(2)
@@ -30,7 +30,7 @@ const say = (fields: object, message: string): void => {
 }
 const log: Log = { error: say, warn: say, info: say, debug: () => undefined }
 const negotiated =
-  negotiatedJson === '' ? {} : { negotiated: JSON.parse(negotiatedJson) as NegotiatedInit }
+  negotiatedJson === '' ? {} : { negotiated: negotiatedInitFromJson(JSON.parse(negotiatedJson)) }
 
 const server = await FuseServer.start(
   {

@@ -137,9 +137,9 @@ export class CountingProxy {
   /** Receives the messages synchronously, so that requests already made are counted at once. */
   #takeLines(): void {
     for (;;) {
-      const taken = receiveMessageOnPort(this.#linesPort) as { message: string } | undefined
+      const taken = receiveMessageOnPort(this.#linesPort)
       if (taken === undefined) return
-      this.#lines.push(taken.message)
+      this.#lines.push(taken.message as string)
     }
   }
 }
