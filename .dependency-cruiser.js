@@ -37,6 +37,7 @@ export const ROOMS = {
     'log',
     'node/admin',
     'node/daemon',
+    'node/fuse-servers.ts',
     'node/keeper',
     'node/mountpoints.ts',
     'publish/convert',
@@ -60,12 +61,14 @@ export const ROOMS = {
     'images/registry',
     'indexes',
     'node/admin',
+    'node/fuse-servers.ts',
     'node/metrics',
     'node/mountpoints.ts',
     'node/rehearsal',
     'node/service',
     'node/snapshots',
     'node/starts',
+    'node/tree-changes.ts',
     'stores',
     'version.ts',
     'waiting',
@@ -75,10 +78,12 @@ export const ROOMS = {
   'node/metrics': [],
   'node/service': ['node/snapshots', 'node/unix-socket.ts'],
   'node/keeper': ['node/unix-socket.ts'],
-  'node/starts': ['images', 'indexes', 'profiles', 'stores', 'trees'],
+  'node/starts': ['images', 'indexes', 'node/fuse-servers.ts', 'profiles', 'stores', 'trees'],
   'node/snapshots': ['node/snapshots/filter', 'waiting'],
   'node/snapshots/filter': [],
+  'node/fuse-servers.ts': [],
   'node/mountpoints.ts': [],
+  'node/tree-changes.ts': [],
   'node/unix-socket.ts': [],
 
   'publish/optimize': ['images', 'images/registry', 'inspect', 'profiles', 'publish/convert'],
@@ -99,13 +104,6 @@ export const ROOMS = {
   config: [],
   'version.ts': [],
   'errors.ts': [],
-}
-
-/** Single files that still import a room above theirs. */
-const REMOVED_SOON = {
-  // They use the FuseServers type. Removed soon.
-  'node/starts/recorder.ts': ['node/daemon'],
-  'node/starts/startup-prefetcher.ts': ['node/daemon'],
 }
 
 const layers = Object.keys(LAYERS)
@@ -150,29 +148,12 @@ const roomOrder = rooms.map((room) => ({
   name: `room-order/${room}`,
   comment: `snapshotter/${room} may import only the rooms that ROOMS in .dependency-cruiser.js lists for it.`,
   severity: 'error',
-  from: {
-    path: roomPattern(room),
-    pathNot: Object.keys(REMOVED_SOON).map((file) => `^snapshotter/${escaped(file)}$`),
-  },
+  from: { path: roomPattern(room) },
   to: {
     path: '^snapshotter/',
     pathNot: [room, ...FLOOR, ...ROOMS[room]].map(roomPattern),
   },
 }))
-
-const removedSoon = Object.entries(REMOVED_SOON).map(([file, more]) => {
-  const room = file.slice(0, file.lastIndexOf('/'))
-  return {
-    name: `room-order/${file}`,
-    comment: `snapshotter/${file} may import only the rooms that .dependency-cruiser.js lists for it.`,
-    severity: 'error',
-    from: { path: `^snapshotter/${escaped(file)}$` },
-    to: {
-      path: '^snapshotter/',
-      pathNot: [room, ...FLOOR, ...ROOMS[room], ...more].map(roomPattern),
-    },
-  }
-})
 
 const unlistedRoom = {
   name: 'room-unlisted',
@@ -183,7 +164,7 @@ const unlistedRoom = {
 }
 
 export default {
-  forbidden: [...layerOrder, ...layerDoors, ...roomOrder, ...removedSoon, unlistedRoom],
+  forbidden: [...layerOrder, ...layerDoors, ...roomOrder, unlistedRoom],
   options: {
     includeOnly: `^(${[...layers, 'test', 'bench'].join('|')})/`,
     // Without this, type imports are not seen; test/house/lint.test.ts keeps watch.

@@ -1,7 +1,7 @@
 /** A blob of a local file or archive. */
 import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
-import { type Expected, verifiedStream } from './verified-stream.js'
+import { type Expected, verifiedStream } from './registry/verified-stream.js'
 
 /**
  * Passes the verified `bytes` on. Throws `invalid-content` where they are not the expected ones,

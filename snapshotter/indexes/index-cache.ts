@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { type BlobSource, FusefsError } from '../../fusefs/index.js'
 import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
-import { verifiedStream } from '../images/verified-stream.js'
+import { verifiedStream } from '../images/registry/verified-stream.js'
 import { cancellable } from '../waiting/cancellable.js'
 
 /** Where the compressed index may come from, in the order in which it is tried. */

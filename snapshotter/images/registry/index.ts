@@ -1,5 +1,5 @@
 export { RegistryAuthorizer } from './authorizer.js'
-export { boundedBody } from '../bounded-body.js'
+export { boundedBody } from './bounded-body.js'
 export {
   type Credential,
   type CredentialSource,

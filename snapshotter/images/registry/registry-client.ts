@@ -16,7 +16,7 @@ import {
 } from '../../../fusefs/index.js'
 import type { Digest } from '../../../index-format/index.js'
 import { SnapshotterError, type SnapshotterErrorCode } from '../../errors.js'
-import { verifiedStream } from '../verified-stream.js'
+import { verifiedStream } from './verified-stream.js'
 import {
   BLOB_EXCHANGE_TIMEOUT_MS,
   REGISTRY_LIMITS,

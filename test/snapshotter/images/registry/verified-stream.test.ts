@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { digestOf } from '../../../index-format/index.js'
-import { verifiedStream } from '../../../snapshotter/images/verified-stream.js'
+import { digestOf } from '../../../../index-format/index.js'
+import { verifiedStream } from '../../../../snapshotter/images/registry/verified-stream.js'
 
 describe('verifiedStream', () => {
   const bytes = Buffer.from('what was asked for')

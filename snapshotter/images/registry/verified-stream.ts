@@ -1,7 +1,7 @@
 /** Bytes that are known to be the right ones when they end without an error. */
 import { createHash } from 'node:crypto'
-import type { Digest } from '../../index-format/index.js'
-import { SnapshotterError } from '../errors.js'
+import type { Digest } from '../../../index-format/index.js'
+import { SnapshotterError } from '../../errors.js'
 
 /** What the bytes must be. */
 export interface Expected {

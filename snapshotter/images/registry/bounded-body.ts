@@ -1,6 +1,6 @@
 /** Whole small contents, of any origin. */
-import { boundedBody as boundedBytes } from '../../fusefs/index.js'
-import { SnapshotterError } from '../errors.js'
+import { boundedBody as boundedBytes } from '../../../fusefs/index.js'
+import { SnapshotterError } from '../../errors.js'
 
 /** All bytes of `body`. Throws `invalid-content` as soon as there are more than `maxBytes`. */
 export function boundedBody(
