@@ -72,10 +72,15 @@ export class LayerConverter {
     this.#modules = modules
   }
 
-  /** The layer, if its index and all packs are in the store or can be taken over into it. */
+  /**
+   * The layer, if its index and all packs are in the store or can be taken over into it. Only a blob
+   * that was read before is found: an image may claim any diff ID for a blob of its own, and would
+   * be given the files of the layer that really has it.
+   */
   async find(task: LayerTask): Promise<ConvertedLayer | undefined> {
     const { store, database, publisher, workspace, signal } = this.#modules
     if (!this.#options.reuse) return undefined
+    if (database.diffIdOf(task.blob.digest) !== task.diffId) return undefined
     const index =
       database.index(layerIndexKey(task.diffId, undefined)) ??
       database.index(layerIndexKey(task.diffId, task.lower))
@@ -128,6 +133,7 @@ export class LayerConverter {
       })
       await clock.time('upload', () => publisher.settle())
       database.recordPacks(packed.packs, contentsOf(packed))
+      database.recordLayerBlob(task.blob.digest, task.diffId)
       const independent = below.length > 0 && !tree.dependsOnBelow
       database.recordIndex(layerIndexKey(task.diffId, independent ? undefined : task.lower), index)
       return { task, index, indexPath, packs, reused: false, rawBytes: layer.rawBytes }

@@ -17,8 +17,13 @@ import { SnapshotterError } from '../../errors.js'
 
 /** "THPB" in `application_id`: a file that is something else is refused, not overwritten. */
 const APPLICATION_ID = 0x54485042
-const VERSION = 1
+const VERSION = 2
 const BUSY_TIMEOUT_MS = 30_000
+
+/** What version 2 added: the diff ID of each layer blob that this publisher has read and hashed. */
+const LAYER_BLOB_SCHEMA = `
+  CREATE TABLE layer_blob (digest BLOB PRIMARY KEY, diff_id BLOB NOT NULL) STRICT, WITHOUT ROWID;
+`
 
 const SCHEMA = `
   CREATE TABLE blob (digest BLOB NOT NULL, store TEXT NOT NULL, size INTEGER NOT NULL,
@@ -39,6 +44,7 @@ const SCHEMA = `
     position INTEGER NOT NULL, pack INTEGER NOT NULL REFERENCES pack(id), raw_offset INTEGER NOT NULL,
     length INTEGER NOT NULL, PRIMARY KEY (content, position)) STRICT, WITHOUT ROWID;
   CREATE INDEX piece_by_pack ON piece (pack);
+  ${LAYER_BLOB_SCHEMA}
 `
 
 /** An index that was stored before, and the blob it travels in. */
@@ -116,8 +122,22 @@ export class PublishDatabase {
       )
   }
 
-  forgetIndex(key: Digest): void {
-    this.#db.prepare('DELETE FROM known_index WHERE key = ?').run(bytesFromDigest(key))
+  /**
+   * The diff ID of a layer blob, as it was found when the blob was read. `undefined` for a blob that
+   * was never read. A diff ID that an image's configuration claims is not to be trusted instead.
+   */
+  diffIdOf(blob: Digest): Digest | undefined {
+    const row = this.#db
+      .prepare<unknown[], { diff_id: Buffer }>('SELECT diff_id FROM layer_blob WHERE digest = ?')
+      .get(bytesFromDigest(blob))
+    return row && digestFromBytes(row.diff_id)
+  }
+
+  /** Records the digests of a layer that was read to its end: compressed, and uncompressed. */
+  recordLayerBlob(blob: Digest, diffId: Digest): void {
+    this.#db
+      .prepare('INSERT OR REPLACE INTO layer_blob VALUES (?, ?)')
+      .run(bytesFromDigest(blob), bytesFromDigest(diffId))
   }
 
   /** The names of the stores in which the blob was seen. */
@@ -308,6 +328,11 @@ function prepare(db: Database.Database, path: string): void {
   const id = db.pragma('application_id', { simple: true })
   const version = db.pragma('user_version', { simple: true })
   if (id === APPLICATION_ID && version === VERSION) return
+  if (id === APPLICATION_ID && version === 1) {
+    db.exec(LAYER_BLOB_SCHEMA)
+    db.pragma(`user_version = ${VERSION}`)
+    return
+  }
   const tables = db.prepare<[], { n: number }>('SELECT count(*) AS n FROM sqlite_schema').get()
   if (id !== 0 || version !== 0 || tables?.n !== 0) {
     throw new SnapshotterError(
