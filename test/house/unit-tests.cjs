@@ -1,0 +1,53 @@
+// Settings of `npm run test:unit`: the tests that need neither root nor a mount nor a program that
+// deploy/prepare installs. A new test is one of them unless it is listed here, and fails there for an
+// ordinary user when it should be listed. `npm test` runs all tests.
+
+/** Folders and files, relative to test/, without `.test.ts`. */
+const LEFT_OUT = [
+  // They run containerd, a registry, nginx, skopeo or umoci.
+  'end-to-end/',
+  'bench/workloads',
+  'fusefs/content/real-stores',
+  'index-format/merge/containerd',
+  'sandbox/image-cache',
+  'sandbox/sandbox',
+  'snapshotter/cli/convert-command',
+  'snapshotter/cli/verify',
+  'snapshotter/images/registry/repository',
+  'snapshotter/node/service/containerd',
+  'snapshotter/publish/convert/convert-forms',
+  'snapshotter/publish/convert/convert-killed',
+  'snapshotter/publish/convert/convert-registry',
+  'snapshotter/publish/optimize/several-platforms',
+  'snapshotter/serve/store-server',
+  // They mount, or open /dev/fuse.
+  'fusefs/content/disk-tier',
+  'fusefs/transport/faults',
+  'fusefs/transport/kernel-mount',
+  'fusefs/transport/mount-tree',
+  'fusefs/transport/native-mount',
+  'fusefs/transport/ordinary-user',
+  'fusefs/transport/overlay',
+  'fusefs/transport/page-cache',
+  'fusefs/transport/stand-in',
+  'fusefs/transport/takeover',
+  'snapshotter/cli/mount',
+  'snapshotter/node/service/conformance',
+  'snapshotter/node/service/snapshots-service',
+  'snapshotter/node/service/thin-layers',
+  // They make devices, or files of other users.
+  'index-format/tar/real-tar',
+  'sandbox/tree-comparison',
+  // It needs no prepared machine, but takes half a minute: it runs the linter many times.
+  'house/lint',
+]
+
+module.exports = {
+  ...require('../../.mocharc.json'),
+  spec: ['dist/test/**/*.test.js'],
+  ignore: LEFT_OUT.map((path) =>
+    path.endsWith('/') ? `dist/test/${path}**` : `dist/test/${path}.test.js`,
+  ),
+  parallel: true,
+  jobs: 2,
+}
