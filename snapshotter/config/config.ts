@@ -21,6 +21,7 @@ export interface Config {
   readonly background: BackgroundConfig
   readonly fuse: FuseConfig
   readonly profile: ProfileConfig
+  readonly stores: StoresConfig
   /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
   readonly mirrors: readonly StoreMirror[]
   /** By host or host:port, as in an image reference. */
@@ -95,6 +96,17 @@ export interface ProfileConfig {
   readonly shared: boolean
 }
 
+/** What a recipe may name, and what a digest that it names is worth. */
+export interface StoresConfig {
+  /** Beginnings of the URLs of stores that a recipe may name. */
+  readonly allow: readonly string[]
+  /**
+   * `shared`: content that one image brought to this node is there for every image that names its digest.
+   * `isolated`: only for images whose own stores have it, too.
+   */
+  readonly sharing: 'shared' | 'isolated'
+}
+
 /** Stores whose URL begins with `prefix` are first looked for where the replacements say. */
 export interface StoreMirror {
   readonly prefix: string
@@ -109,4 +121,6 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** A PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
+  /** The registry is spoken to without TLS, credentials included. */
+  readonly plainHttp: boolean
 }

@@ -8,6 +8,7 @@ import {
   optionalTextKey,
   pathKey,
   sizeKey,
+  storePrefixListKey,
   storeUrlKey,
   storeUrlListKey,
   switchKey,
@@ -114,6 +115,15 @@ export const KEYS = {
     max: HOUR_MS,
   }),
   profileShared: switchKey({ path: 'profile.shared', fallback: true }),
+  storesAllow: storePrefixListKey({
+    path: 'stores.allow',
+    fallback: ['oci+https://', 'https://'],
+  }),
+  storesSharing: choiceKey({
+    path: 'stores.content_sharing_policy',
+    fallback: 'shared',
+    choices: ['shared', 'isolated'],
+  }),
 } as const
 
 /** Keys of one `[[store]]`. */

@@ -43,6 +43,9 @@ export class ThinDaemon {
         `address = ${JSON.stringify(daemon.socket)}`,
         `admin_address = ${JSON.stringify(join(directory, 'admin.sock'))}`,
         ...config,
+        // Registries and stores of tests are on this machine.
+        '[stores]',
+        'allow = ["oci+http://127.0.0.1:*/", "http://127.0.0.1:*/", "file:///"]',
         '',
       ].join('\n'),
     )

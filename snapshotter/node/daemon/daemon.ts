@@ -175,7 +175,7 @@ export class Daemon {
       { log, thinLayers: trees },
     )
     this.#closers.push(() => store.close())
-    await this.#rehearse(config, { store, content, log })
+    await this.#rehearse(config, { store, content, sources, log })
     const onRecord = (slot: number): void => {
       unpublished.drop(slot)
     }
@@ -268,8 +268,9 @@ export class Daemon {
    */
   async #rehearse(
     config: Config,
-    { store, content, log }: { store: SnapshotStore; content: ContentStore; log: Logger },
+    parts: { store: SnapshotStore; content: ContentStore; sources: StoreSources; log: Logger },
   ): Promise<void> {
+    const { store, content, sources, log } = parts
     if (store.list([]).length > 0) return
     const { level } = log
     const forget = (pack: Digest): void => {
@@ -277,7 +278,8 @@ export class Daemon {
     }
     log.level = 'error'
     try {
-      await rehearse({ state: config.state, rounds: REHEARSALS }, { store, log, forget })
+      const admit = (prefix: string): (() => void) => sources.admit(prefix)
+      await rehearse({ state: config.state, rounds: REHEARSALS }, { store, log, forget, admit })
     } catch (error) {
       log.level = level
       log.warn({ err: error }, 'the rehearsal failed: the first image will start slower')

@@ -27,6 +27,7 @@ describe('configFromToml', () => {
     assert.equal(config.dockerConfig, undefined)
     assert.equal(config.registries.size, 0)
     assert.deepEqual(config.mirrors, [])
+    assert.deepEqual(config.stores, { allow: ['oci+https://', 'https://'], sharing: 'shared' })
   })
 
   it('reads every key', () => {
@@ -69,6 +70,9 @@ describe('configFromToml', () => {
         learn = false
         learn_period = "1m"
         shared = false
+        [stores]
+        allow = ["oci+http://10.0.0.5:*/", "file:///srv/"]
+        content_sharing_policy = "isolated"
         [[store]]
         prefix = "oci+https://a.example/"
         urls = ["file:///srv/a/"]
@@ -106,6 +110,7 @@ describe('configFromToml', () => {
       background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
+      stores: { allow: ['oci+http://10.0.0.5:*/', 'file:///srv/'], sharing: 'isolated' },
       mirrors: [
         { prefix: 'oci+https://a.example/', replacements: ['file:///srv/a/'] },
         {
@@ -115,7 +120,7 @@ describe('configFromToml', () => {
         { prefix: 'oci+https://a.example:5000/', replacements: ['oci+http://a.example:5000/'] },
       ],
       registries: new Map([
-        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem' }],
+        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem', plainHttp: true }],
       ]),
     })
   })
@@ -144,6 +149,11 @@ describe('configFromToml', () => {
     ['another choice', 'log.level = "verbose"', /expected one of "error", "warn", "info", "debug"/],
     ['a port out of range', 'metrics.address = "a:99999"', /expected "host:port"/],
     ['a date', 'root = 2020-01-01', /root: "2020-01-01/],
+    [
+      'a beginning of store URLs that is none',
+      '[stores]\nallow = ["registry.example.com"]',
+      /stores\.allow: .* expected list of up to 256 beginnings of store URLs/,
+    ],
     ['a store without urls', '[[store]]\nprefix = "https://a/"', /store\[0\]\.urls: is missing/],
     ['a store that is no list', '[store]\nprefix = "https://a/"', /write \[\[store\]\]/],
     [
