@@ -96,15 +96,10 @@ export interface ProfileConfig {
   readonly shared: boolean
 }
 
-/** What a recipe may name, and what a digest that it names is worth. */
+/** What a recipe may name. */
 export interface StoresConfig {
   /** Beginnings of the URLs of stores that a recipe may name. */
   readonly allow: readonly string[]
-  /**
-   * `shared`: content that one image brought to this node is there for every image that names its digest.
-   * `isolated`: only for images whose own stores have it, too.
-   */
-  readonly sharing: 'shared' | 'isolated'
 }
 
 /** Stores whose URL begins with `prefix` are first looked for where the replacements say. */

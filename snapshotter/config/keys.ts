@@ -119,11 +119,6 @@ export const KEYS = {
     path: 'stores.allow',
     fallback: ['oci+https://', 'https://'],
   }),
-  storesSharing: choiceKey({
-    path: 'stores.content_sharing_policy',
-    fallback: 'shared',
-    choices: ['shared', 'isolated'],
-  }),
 } as const
 
 /** Keys of one `[[store]]`. */

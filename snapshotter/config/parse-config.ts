@@ -80,10 +80,7 @@ function configFrom(reader: TableReader): Config {
       learnPeriodMs: reader.get(KEYS.profileLearnPeriod),
       shared: reader.get(KEYS.profileShared),
     },
-    stores: {
-      allow: reader.get(KEYS.storesAllow),
-      sharing: reader.get(KEYS.storesSharing),
-    },
+    stores: { allow: reader.get(KEYS.storesAllow) },
     ...storesAndRegistriesFrom(reader),
   }
 }

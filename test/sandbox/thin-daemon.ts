@@ -10,6 +10,12 @@ import { Service } from './service.js'
 
 const cli = fileURLToPath(new URL('../../snapshotter/cli/', import.meta.url))
 
+/** Registries and stores of tests are on this machine. */
+const LOCAL_STORES = [
+  '[stores]',
+  'allow = ["oci+http://127.0.0.1:*/", "http://127.0.0.1:*/", "file:///"]',
+]
+
 /** The command that runs our `thinctl` with these arguments. */
 export function thinctlCommand(args: readonly string[]): string[] {
   return [process.execPath, join(cli, 'thinctl.js'), ...args]
@@ -31,7 +37,10 @@ export class ThinDaemon {
   readonly config: string
   #service: Service | undefined
 
-  /** Starts a daemon with everything it keeps in `directory`. The caller closes it. */
+  /**
+   * Starts a daemon with everything it keeps in `directory`. It reads from stores on this machine,
+   * unless `config` has a table `[stores]`. The caller closes it.
+   */
   static async start(directory: string, config: readonly string[] = []): Promise<ThinDaemon> {
     mkdirSync(directory, { recursive: true })
     const daemon = new ThinDaemon(directory)
@@ -43,9 +52,7 @@ export class ThinDaemon {
         `address = ${JSON.stringify(daemon.socket)}`,
         `admin_address = ${JSON.stringify(join(directory, 'admin.sock'))}`,
         ...config,
-        // Registries and stores of tests are on this machine.
-        '[stores]',
-        'allow = ["oci+http://127.0.0.1:*/", "http://127.0.0.1:*/", "file:///"]',
+        ...(config.includes('[stores]') ? [] : LOCAL_STORES),
         '',
       ].join('\n'),
     )

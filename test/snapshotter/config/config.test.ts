@@ -27,7 +27,7 @@ describe('configFromToml', () => {
     assert.equal(config.dockerConfig, undefined)
     assert.equal(config.registries.size, 0)
     assert.deepEqual(config.mirrors, [])
-    assert.deepEqual(config.stores, { allow: ['oci+https://', 'https://'], sharing: 'shared' })
+    assert.deepEqual(config.stores, { allow: ['oci+https://', 'https://'] })
   })
 
   it('reads every key', () => {
@@ -72,7 +72,6 @@ describe('configFromToml', () => {
         shared = false
         [stores]
         allow = ["oci+http://10.0.0.5:*/", "file:///srv/"]
-        content_sharing_policy = "isolated"
         [[store]]
         prefix = "oci+https://a.example/"
         urls = ["file:///srv/a/"]
@@ -110,7 +109,7 @@ describe('configFromToml', () => {
       background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
-      stores: { allow: ['oci+http://10.0.0.5:*/', 'file:///srv/'], sharing: 'isolated' },
+      stores: { allow: ['oci+http://10.0.0.5:*/', 'file:///srv/'] },
       mirrors: [
         { prefix: 'oci+https://a.example/', replacements: ['file:///srv/a/'] },
         {
