@@ -14,7 +14,6 @@ export class RefusedSource implements BlobSource {
     this.#refusal = refusal
   }
 
-  // eslint-disable-next-line require-yield -- It is a stream that fails before its first byte.
   async *stream(range: BlobRange): AsyncGenerator<Uint8Array, void, undefined> {
     const message = `blob ${range.digest}: ${this.#refusal.message}`
     await Promise.reject(new FusefsError('fetch-failed', message, { cause: this.#refusal }))
