@@ -30,6 +30,7 @@ export {
 export { sourceFromUrl } from './content/source-from-url.js'
 export { type StoreUrl, storeUrlFromString } from './content/store-url.js'
 export { FusefsError, type FusefsErrorCode } from './errors.js'
+export { AddressPolicy, addressClass, type HostPort } from './http/address-policy.js'
 export type { Answer } from './http/answer.js'
 export type { Attempts } from './http/attempts.js'
 export type { Authorizer } from './http/authorizer.js'

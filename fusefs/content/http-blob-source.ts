@@ -100,6 +100,7 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
     case 'unusable-answer':
     case 'too-large':
     case 'redirect':
+    case 'address':
     case 'credentials':
       return 'fetch-failed'
   }

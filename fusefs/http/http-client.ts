@@ -28,7 +28,10 @@ export interface HttpClientOptions {
    * it from the message, or empty. Default: the body is not looked at.
    */
   readonly explainRefusal?: (body: Uint8Array) => string
-  /** Whether an error of the authorizer may pass by itself. Default: each may. */
+  /**
+   * Whether an error of the authorizer may pass by itself. Default: each may whose cause is not a
+   * failure of this folder that repeating cannot help.
+   */
   readonly isPassingAuthorizerError?: (error: unknown) => boolean
 }
 
@@ -214,10 +217,16 @@ export class HttpClient {
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       const message = `cannot get credentials for ${shownUrl(url)}: ${why}`
-      const retryable = this.#options.isPassingAuthorizerError?.(cause) ?? true
+      const isPassing = this.#options.isPassingAuthorizerError ?? mayPass
+      const retryable = isPassing(cause)
       throw new HttpFailure('credentials', message, { retryable, cause })
     }
   }
+}
+
+function mayPass(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return !(cause instanceof HttpFailure) || cause.retryable
 }
 
 function tooManyRedirects(url: URL): HttpFailure {

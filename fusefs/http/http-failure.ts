@@ -19,6 +19,8 @@ export type HttpFailureReason =
   | 'too-large'
   /** A redirect that is not followed. */
   | 'redirect'
+  /** A connection that the address policy does not allow. */
+  | 'address'
   /** The authorizer failed; `cause` is its error. */
   | 'credentials'
   /** The deadline of the whole exchange passed. */

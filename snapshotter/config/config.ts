@@ -23,6 +23,7 @@ export interface Config {
   readonly profile: ProfileConfig
   /** Prefixes of host directories that images may name as layers. Absolute paths; empty: none. */
   readonly allowedHostDirectories: readonly string[]
+  readonly stores: StoresConfig
   /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
   readonly mirrors: readonly StoreMirror[]
   /** By host or host:port, as in an image reference. */
@@ -97,6 +98,12 @@ export interface ProfileConfig {
   readonly shared: boolean
 }
 
+/** What a recipe may name. */
+export interface StoresConfig {
+  /** Beginnings of the URLs of stores that a recipe may name. */
+  readonly allow: readonly string[]
+}
+
 /** Stores whose URL begins with `prefix` are first looked for where the replacements say. */
 export interface StoreMirror {
   readonly prefix: string
@@ -111,4 +118,6 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** A PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
+  /** The registry is spoken to without TLS, credentials included. */
+  readonly plainHttp: boolean
 }

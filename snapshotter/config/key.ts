@@ -3,6 +3,7 @@
  * cannot take. Code, documentation and error messages have their facts from the same place.
  */
 import { isAbsolute, normalize } from 'node:path'
+import { storePrefixFrom } from './store-prefix.js'
 import { bytesFrom, millisecondsFrom } from './quantity.js'
 
 export interface Key<T> {
@@ -159,6 +160,23 @@ export function storeUrlListKey(path: string): Key<readonly string[]> {
       if (!Array.isArray(value) || value.length === 0 || value.length > MAX_URLS) return undefined
       const urls = value.filter(isStoreUrl)
       return boxed(urls.length === value.length ? urls : undefined)
+    },
+  }
+}
+
+const MAX_PREFIXES = 256
+
+/** Beginnings of store URLs; see `store-prefix.ts`. */
+export function storePrefixListKey(options: Named<readonly string[]>): Key<readonly string[]> {
+  return {
+    ...options,
+    type: `list of up to ${MAX_PREFIXES} beginnings of store URLs`,
+    parse: (value) => {
+      if (!Array.isArray(value) || value.length > MAX_PREFIXES) return undefined
+      const prefixes = value.filter(
+        (one): one is string => typeof one === 'string' && storePrefixFrom(one) !== undefined,
+      )
+      return boxed(prefixes.length === value.length ? prefixes : undefined)
     },
   }
 }

@@ -9,6 +9,7 @@ import {
   pathKey,
   pathListKey,
   sizeKey,
+  storePrefixListKey,
   storeUrlKey,
   storeUrlListKey,
   switchKey,
@@ -116,6 +117,10 @@ export const KEYS = {
   }),
   profileShared: switchKey({ path: 'profile.shared', fallback: true }),
   hostDirectoriesAllow: pathListKey('host_directories.allow'),
+  storesAllow: storePrefixListKey({
+    path: 'stores.allow',
+    fallback: ['oci+https://', 'https://'],
+  }),
 } as const
 
 /** Keys of one `[[store]]`. */

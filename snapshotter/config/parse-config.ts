@@ -81,6 +81,7 @@ function configFrom(reader: TableReader): Config {
       shared: reader.get(KEYS.profileShared),
     },
     allowedHostDirectories: reader.get(KEYS.hostDirectoriesAllow),
+    stores: { allow: reader.get(KEYS.storesAllow) },
     ...storesAndRegistriesFrom(reader),
   }
 }
@@ -89,10 +90,11 @@ function storesAndRegistriesFrom(reader: TableReader): Pick<Config, 'mirrors' | 
   const mirrors = reader.tables('store').map(mirrorFrom)
   const registries = new Map<string, RegistryConfig>()
   for (const [host, table] of reader.namedTables('registry')) {
-    if (table.get(REGISTRY_KEYS.plainHttp)) {
+    const registry = registryFrom(host, table, reader)
+    if (registry.plainHttp) {
       mirrors.push({ prefix: `oci+https://${host}/`, replacements: [`oci+http://${host}/`] })
     }
-    registries.set(host, registryFrom(host, table, reader))
+    registries.set(host, registry)
   }
   return { mirrors, registries }
 }
@@ -114,6 +116,7 @@ function registryFrom(host: string, reader: TableReader, document: TableReader):
     username: reader.get(REGISTRY_KEYS.username),
     passwordFile: reader.get(REGISTRY_KEYS.passwordFile),
     ca: reader.get(REGISTRY_KEYS.ca),
+    plainHttp: reader.get(REGISTRY_KEYS.plainHttp),
   }
   reader.reportUnknown()
   if ((registry.username === undefined) !== (registry.passwordFile === undefined)) {

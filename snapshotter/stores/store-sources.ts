@@ -1,28 +1,23 @@
 /**
  * From the store URLs that recipes name to sources that can be read. The operator's mirrors come
- * first, one connection pool serves all trees of a store, and a tree whose store URL is nonsense
- * fails alone.
+ * first, and the operator's policy says which stores count. One connection pool serves all trees of a
+ * store, and a tree whose store URL is nonsense fails alone.
  */
-import type { Agent } from 'undici'
 import {
   type BlobSource,
   type ContentStats,
-  createHttpAgent,
   FailoverSource,
   FusefsError,
-  type HttpLimits,
   type Log,
   sourceFromUrl,
 } from '../../fusefs/index.js'
-import type { StoreMirror } from '../config/index.js'
-import { type CredentialSource, RegistryConnection } from '../images/registry/index.js'
+import { SnapshotterError } from '../errors.js'
+import type { CredentialSource, Repository } from '../images/registry/index.js'
+import { RefusedSource } from './refused-source.js'
+import { StoreNetwork, type StoreNetworkOptions } from './store-network.js'
+import { type AllowedStore, StorePolicy, type StorePolicyOptions } from './store-policy.js'
 
-export interface StoreSourcesOptions {
-  readonly mirrors: readonly StoreMirror[]
-  readonly limits: Partial<HttpLimits>
-  /** PEM texts, trusted beside the system's. */
-  readonly certificateAuthorities: readonly string[]
-}
+export type StoreSourcesOptions = StorePolicyOptions & StoreNetworkOptions
 
 export interface StoreSourcesModules {
   readonly credentials: CredentialSource
@@ -36,65 +31,115 @@ const MAX_REMEMBERED_SETS = 1024
 export class StoreSources {
   readonly #options: StoreSourcesOptions
   readonly #modules: StoreSourcesModules
-  readonly #agent: Agent
-  readonly #connection: RegistryConnection
+  readonly #policy: StorePolicy
+  /** By the host and port of the store; the empty key for those that the operator did not name. */
+  readonly #networks = new Map<string, StoreNetwork>()
   readonly #byUrl = new Map<string, BlobSource>()
   readonly #bySet = new Map<string, BlobSource>()
+  readonly #refusalsLogged = new Set<string>()
 
-  private constructor(options: StoreSourcesOptions, modules: StoreSourcesModules, agent: Agent) {
+  private constructor(
+    options: StoreSourcesOptions,
+    modules: StoreSourcesModules,
+    policy: StorePolicy,
+  ) {
     this.#options = options
     this.#modules = modules
-    this.#agent = agent
-    const { credentials } = modules
-    this.#connection = RegistryConnection.open({}, { credentials, dispatcher: agent })
+    this.#policy = policy
   }
 
   /** Sources are made when they are first needed. The caller closes this. */
   static create(options: StoreSourcesOptions, modules: StoreSourcesModules): StoreSources {
-    const { limits, certificateAuthorities } = options
-    const agent = createHttpAgent({
-      limits,
-      ...(certificateAuthorities.length > 0 && { certificateAuthorities }),
-    })
-    return new StoreSources(options, modules, agent)
+    return new StoreSources(options, modules, new StorePolicy(options))
   }
 
   /**
-   * One source over all of `stores`, tried in order. Stays this object's to close. Throws
-   * `fetch-failed` where there is none, `invalid-argument` for a URL that is no store's.
+   * One source over all of `stores` that are allowed, tried in order; where none is, reading from it
+   * fails. Stays this object's to close. Throws `fetch-failed` where there are none at all,
+   * `invalid-argument` for a URL that is no store's.
    */
   for(stores: readonly string[]): BlobSource {
     const key = stores.join(' ')
     const known = this.#bySet.get(key)
     if (known !== undefined) return known
-    const sources = this.urlsOf(stores).map((url) => this.#source(url))
-    const { log, stats } = this.#modules
-    const [first] = sources
-    const source =
-      sources.length === 1 && first !== undefined
-        ? first
-        : FailoverSource.create({ sources }, { log, stats })
+    const source = this.#sourceFor(stores)
     if (this.#bySet.size >= MAX_REMEMBERED_SETS) this.#bySet.clear()
     this.#bySet.set(key, source)
     return source
   }
 
+  /**
+   * Throws `failed-precondition` where none of `stores` is allowed, `fetch-failed` where there are
+   * none, `invalid-argument` for a URL that is no store's.
+   */
+  check(stores: readonly string[]): void {
+    this.#allowed(stores)
+  }
+
+  /** The repository of the first of `stores` that is a registry's; undefined where none is. */
+  repositoryOf(stores: readonly string[]): Repository | undefined {
+    const found = this.#allowed(stores).find(({ url }) => url.kind === 'registry')
+    if (found?.url.kind !== 'registry') return undefined
+    const { host, protocol } = new URL(found.url.origin)
+    const { registries } = this.#network(found)
+    return registries.repository(host, found.url.repository, protocol === 'http:')
+  }
+
+  /** Allows stores below `prefix` until the returned function is called. */
+  admit(prefix: string): () => void {
+    const revoke = this.#policy.admit(prefix)
+    return () => {
+      revoke()
+      this.#bySet.clear()
+    }
+  }
+
   /** Closes every connection. Idempotent. */
   async close(): Promise<void> {
     const sources = [...this.#byUrl.values()]
+    const networks = [...this.#networks.values()]
     this.#byUrl.clear()
     this.#bySet.clear()
+    this.#networks.clear()
     await Promise.all(sources.map((source) => source.close()))
-    await this.#agent.destroy()
+    await Promise.all(networks.map((network) => network.close()))
   }
 
-  /** Registries, over the same connections and with the same credentials. */
-  get registries(): RegistryConnection {
-    return this.#connection
+  #sourceFor(stores: readonly string[]): BlobSource {
+    const { log, stats } = this.#modules
+    let allowed: AllowedStore[]
+    try {
+      allowed = this.#allowed(stores)
+    } catch (error) {
+      if (!(error instanceof SnapshotterError)) throw error
+      return new RefusedSource(stores.join(', '), error)
+    }
+    const sources = allowed.map((store) => this.#source(store))
+    const [first] = sources
+    if (sources.length === 1 && first !== undefined) return first
+    return FailoverSource.create({ sources }, { log, stats })
   }
 
-  /** The URLs that are tried for `stores`, in order. Throws `fetch-failed` where there are none. */
-  urlsOf(stores: readonly string[]): string[] {
+  /** Those of the candidates for `stores` that are allowed, in order; at least one. */
+  #allowed(stores: readonly string[]): AllowedStore[] {
+    const allowed: AllowedStore[] = []
+    const refusals: SnapshotterError[] = []
+    for (const url of this.#candidates(stores)) {
+      try {
+        allowed.push(this.#policy.check(url))
+      } catch (error) {
+        if (!(error instanceof SnapshotterError)) throw error
+        refusals.push(error)
+        this.#logOnce(url, error)
+      }
+    }
+    const [refusal] = refusals
+    if (allowed.length === 0 && refusal !== undefined) throw refusal
+    return allowed
+  }
+
+  /** The URLs that come into question for `stores`, in order. */
+  #candidates(stores: readonly string[]): Set<string> {
     const candidates = new Set<string>()
     for (const url of stores) {
       const mirror = this.#options.mirrors.find(({ prefix }) => url.startsWith(prefix))
@@ -103,19 +148,38 @@ export class StoreSources {
       }
       candidates.add(url)
     }
-    if (candidates.size > 0) return [...candidates]
+    if (candidates.size > 0) return candidates
     throw new FusefsError('fetch-failed', 'the recipe names no store; publish the image again')
   }
 
-  #source(url: string): BlobSource {
-    const known = this.#byUrl.get(url)
+  #source(store: AllowedStore): BlobSource {
+    const { name } = store.url
+    const known = this.#byUrl.get(name)
     if (known !== undefined) return known
     const { log, stats } = this.#modules
+    const { agent, registries } = this.#network(store)
     const source = sourceFromUrl(
-      { url, limits: this.#options.limits },
-      { authorizer: this.#connection.authorizer, agent: this.#agent, log, stats },
+      { url: name, limits: this.#options.limits },
+      { authorizer: registries.authorizer, agent, log, stats },
     )
-    this.#byUrl.set(url, source)
+    this.#byUrl.set(name, source)
     return source
+  }
+
+  #network({ home }: AllowedStore): StoreNetwork {
+    const key = home === undefined ? '' : `${home.host}:${home.port}`
+    const known = this.#networks.get(key)
+    if (known !== undefined) return known
+    const modules = { policy: this.#policy, credentials: this.#modules.credentials }
+    const network = StoreNetwork.create(home, this.#options, modules)
+    this.#networks.set(key, network)
+    return network
+  }
+
+  #logOnce(url: string, err: SnapshotterError): void {
+    if (this.#refusalsLogged.has(url)) return
+    if (this.#refusalsLogged.size >= MAX_REMEMBERED_SETS) this.#refusalsLogged.clear()
+    this.#refusalsLogged.add(url)
+    this.#modules.log.warn({ err, store: url }, 'a store that a recipe names is not read from')
   }
 }

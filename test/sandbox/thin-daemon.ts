@@ -10,6 +10,12 @@ import { Service } from './service.js'
 
 const cli = fileURLToPath(new URL('../../snapshotter/cli/', import.meta.url))
 
+/** Registries and stores of tests are on this machine. */
+const LOCAL_STORES = [
+  '[stores]',
+  'allow = ["oci+http://127.0.0.1:*/", "http://127.0.0.1:*/", "file:///"]',
+]
+
 /** The command that runs our `thinctl` with these arguments. */
 export function thinctlCommand(args: readonly string[]): string[] {
   return [process.execPath, join(cli, 'thinctl.js'), ...args]
@@ -33,7 +39,8 @@ export class ThinDaemon {
 
   /**
    * Starts a daemon with all its files in `directory`. `config` lines are appended to its
-   * configuration file. The caller closes it.
+   * configuration file. Without a table \`[stores]\` in them, it reads from stores on this machine.
+   * The caller closes it.
    */
   static async start(directory: string, config: readonly string[] = []): Promise<ThinDaemon> {
     mkdirSync(directory, { recursive: true })
@@ -46,6 +53,7 @@ export class ThinDaemon {
         `address = ${JSON.stringify(daemon.socket)}`,
         `admin_address = ${JSON.stringify(join(directory, 'admin.sock'))}`,
         ...config,
+        ...(config.includes('[stores]') ? [] : LOCAL_STORES),
         '',
       ].join('\n'),
     )

@@ -14,6 +14,8 @@ export interface RegistryAuthorizerModules {
   readonly credentials: CredentialSource
   /** For requests to token servers. The caller closes it. */
   readonly dispatcher: Dispatcher
+  /** Whether the credentials of the registry at `url` may be sent there. Default: always. */
+  readonly mayCarryCredentials?: ((url: URL) => boolean) | undefined
 }
 
 type BearerChallenge = Extract<Challenge, { scheme: 'bearer' }>
@@ -39,6 +41,7 @@ const MAX_KNOWN = 1024
 
 export class RegistryAuthorizer implements Authorizer {
   readonly #credentials: CredentialSource
+  readonly #mayCarryCredentials: (url: URL) => boolean
   readonly #tokenServers: HttpClient
   readonly #known = new Map<string, Knowledge>()
   readonly #pending = new Map<string, Promise<boolean>>()
@@ -46,6 +49,7 @@ export class RegistryAuthorizer implements Authorizer {
   constructor(modules: RegistryAuthorizerModules) {
     const { credentials, dispatcher } = modules
     this.#credentials = credentials
+    this.#mayCarryCredentials = modules.mayCarryCredentials ?? (() => true)
     this.#tokenServers = new HttpClient(
       { limits: REGISTRY_LIMITS },
       { dispatcher, counters: createHttpCounters() },
@@ -80,7 +84,9 @@ export class RegistryAuthorizer implements Authorizer {
   }
 
   async #obtain(url: URL, key: string, challenges: readonly Challenge[]): Promise<boolean> {
-    const credential = await this.#credentials.credentialFor(registryOf(url))
+    const credential = this.#mayCarryCredentials(url)
+      ? await this.#credentials.credentialFor(registryOf(url))
+      : undefined
     for (const challenge of challenges) {
       switch (challenge.scheme) {
         case 'basic': {

@@ -155,6 +155,8 @@ function codeOf(failure: HttpFailure): SnapshotterErrorCode {
     case 'too-large':
     case 'unusable-answer':
       return 'invalid-content'
+    case 'address':
+      return 'failed-precondition'
     case 'aborted':
       return 'cancelled'
     case 'unreachable':

@@ -19,6 +19,8 @@ export interface RegistryConnectionOptions {
   readonly plainHttp?: 'loopback' | 'always'
   /** Connections to one registry at a time. Default 8. */
   readonly connectionsPerOrigin?: number
+  /** Whether the credentials of the registry at `url` may be sent there. Default: always. */
+  readonly mayCarryCredentials?: (url: URL) => boolean
 }
 
 export interface RegistryConnectionModules {
@@ -35,14 +37,15 @@ export class RegistryConnection {
   readonly #ownAgent: Agent | undefined
 
   private constructor(
-    plainHttp: 'loopback' | 'always',
+    options: RegistryConnectionOptions,
     dispatcher: Dispatcher,
     credentials: CredentialSource,
     ownAgent: Agent | undefined,
   ) {
+    const { plainHttp = 'loopback', mayCarryCredentials } = options
     this.#plainHttp = plainHttp
     this.#ownAgent = ownAgent
-    this.authorizer = new RegistryAuthorizer({ credentials, dispatcher })
+    this.authorizer = new RegistryAuthorizer({ credentials, dispatcher, mayCarryCredentials })
     this.#client = new RegistryClient({ dispatcher, authorizer: this.authorizer })
   }
 
@@ -58,12 +61,7 @@ export class RegistryConnection {
     const ownAgent = modules.dispatcher === undefined ? createHttpAgent({ limits }) : undefined
     const dispatcher = modules.dispatcher ?? ownAgent
     if (dispatcher === undefined) throw new TypeError('unreachable: one of the two exists')
-    return new RegistryConnection(
-      options.plainHttp ?? 'loopback',
-      dispatcher,
-      modules.credentials ?? anonymous,
-      ownAgent,
-    )
+    return new RegistryConnection(options, dispatcher, modules.credentials ?? anonymous, ownAgent)
   }
 
   /**

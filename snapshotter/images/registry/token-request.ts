@@ -3,7 +3,7 @@
  * form for identity tokens).
  */
 import { type Exchange, type HttpClient, HttpFailure } from '../../../fusefs/index.js'
-import { SnapshotterError } from '../../errors.js'
+import { SnapshotterError, type SnapshotterErrorCode } from '../../errors.js'
 import type { Credential } from './credentials.js'
 import { JsonObject } from './json-object.js'
 import { MAX_ANSWER_BYTES } from './registry-limits.js'
@@ -48,9 +48,15 @@ export async function fetchToken(
   } catch (cause) {
     if (!(cause instanceof HttpFailure)) throw cause
     if (cause.reason === 'status' && !cause.retryable) return undefined
-    const code = cause.reason === 'too-large' ? 'invalid-content' : 'unavailable'
-    throw new SnapshotterError(code, `${where} cannot be asked: ${cause.message}`, { cause })
+    throw new SnapshotterError(codeOf(cause), `${where} cannot be asked: ${cause.message}`, {
+      cause,
+    })
   }
+}
+
+function codeOf(failure: HttpFailure): SnapshotterErrorCode {
+  if (failure.reason === 'too-large') return 'invalid-content'
+  return failure.reason === 'address' ? 'failed-precondition' : 'unavailable'
 }
 
 /** Credentials go to the realm alone: a token server that redirects refuses. */

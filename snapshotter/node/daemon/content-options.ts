@@ -8,7 +8,9 @@ import type { StoreSourcesOptions } from '../../stores/store-sources.js'
 export async function storeOptions(config: Config): Promise<StoreSourcesOptions> {
   const files = [...config.registries.values()].flatMap(({ ca }) => ca ?? [])
   return {
+    allow: config.stores.allow,
     mirrors: config.mirrors,
+    registries: config.registries,
     limits: {
       connectionsPerOrigin: config.fetch.connectionsPerOrigin,
       connectTimeoutMs: config.fetch.connectTimeoutMs,

@@ -86,6 +86,8 @@ export class ThinTrees implements ThinLayers {
     const { thin } = recipe
     if (thin === undefined) return this.#modules.hostDirectories.register(recipe, place, signal)
     const digests = [thin.merged, ...thin.layers].flatMap((ref) => ref?.digest ?? [])
+    // Before anything is fetched, where the error still is one of the pull.
+    if (digests.length > 0) this.#modules.sources.check(thin.stores)
     return this.#lock.with(digests, signal, async () => {
       const pull: Pull = { recipe, thin, place, signal, slots: [], hostLayers: [] }
       try {

@@ -7,12 +7,14 @@ import type { Logger } from 'pino'
 import { type ContentStore, createContentStats } from '../../../fusefs/index.js'
 import type { Config } from '../../config/index.js'
 import { rehearse } from '../rehearsal/rehearse.js'
+import type { StoreSources } from '../../stores/store-sources.js'
 import type { SnapshotStore } from '../snapshots/snapshot-store.js'
 
 export interface WarmUpModules {
   readonly config: Config
   readonly store: SnapshotStore
   readonly content: ContentStore
+  readonly sources: StoreSources
   readonly log: Logger
 }
 
@@ -20,7 +22,13 @@ export interface WarmUpModules {
 const ROUNDS = 3
 
 /** Never rejects. */
-export async function warmUp({ config, store, content, log }: WarmUpModules): Promise<void> {
+export async function warmUp({
+  config,
+  store,
+  content,
+  sources,
+  log,
+}: WarmUpModules): Promise<void> {
   if (store.list([]).length > 0) return
   const { level } = log
   log.level = 'error'
@@ -29,6 +37,7 @@ export async function warmUp({ config, store, content, log }: WarmUpModules): Pr
       { state: config.state, rounds: ROUNDS },
       {
         ...{ store, log },
+        admit: (prefix) => sources.admit(prefix),
         forget: (pack) => {
           content.remove(pack)
         },

@@ -28,6 +28,8 @@ export interface RehearsalModules {
   readonly log: Logger
   /** Drops what the local cache has of a pack. */
   readonly forget: (pack: Digest) => void
+  /** Allows stores below a URL, until the returned function is called. */
+  readonly admit: (storePrefix: string) => () => void
 }
 
 /** Rejects where the rehearsal failed; nothing of it is left, whatever happened. */
@@ -50,6 +52,7 @@ export async function rehearse(
     })
     const blobs = await StoreServer.start({ folder }, { log })
     closers.push(() => blobs.close())
+    closers.push(modules.admit(`oci+${blobs.url}/`))
     for (let round = 0; round < options.rounds; round++) {
       const image = await makeRehearsalImage(folder, `oci+${blobs.url}/rehearsal`)
       closers.push(() => {

@@ -3,7 +3,7 @@
  * small. What comes back is only a hint of what to fetch; bytes are verified by the tree's index as ever.
  */
 import { mergedProfile, type Profile, type ThinSection } from '../../../index-format/index.js'
-import { type Log, storeUrlFromString } from '../../../fusefs/index.js'
+import type { Log } from '../../../fusefs/index.js'
 import { readProfiles } from '../../profiles/profile-repository.js'
 import type { StoreSources } from '../../stores/store-sources.js'
 import type { ProfileFinder } from './starts.js'
@@ -23,14 +23,8 @@ export class SharedProfiles implements ProfileFinder {
     const index = thin.merged?.digest
     if (index === undefined) return undefined
     try {
-      const url = sources
-        .urlsOf(thin.stores)
-        .map(storeUrlFromString)
-        .find(({ kind }) => kind === 'registry')
-      if (url?.kind !== 'registry') return undefined
-      const { host, protocol } = new URL(url.origin)
-      const isPlain = protocol === 'http:'
-      const repository = sources.registries.repository(host, url.repository, isPlain)
+      const repository = sources.repositoryOf(thin.stores)
+      if (repository === undefined) return undefined
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)])
       const [first, ...others] = (await readProfiles(repository, index, deadline)) ?? []
       return first === undefined ? undefined : mergedProfile(first, ...others)

@@ -27,6 +27,7 @@ describe('configFromToml', () => {
     assert.equal(config.dockerConfig, undefined)
     assert.equal(config.registries.size, 0)
     assert.deepEqual(config.mirrors, [])
+    assert.deepEqual(config.stores, { allow: ['oci+https://', 'https://'] })
   })
 
   it('reads every key', () => {
@@ -71,6 +72,8 @@ describe('configFromToml', () => {
         shared = false
         [host_directories]
         allow = ["/cvmfs/cd.example/", "/srv/layers"]
+        [stores]
+        allow = ["oci+http://10.0.0.5:*/", "file:///srv/"]
         [[store]]
         prefix = "oci+https://a.example/"
         urls = ["file:///srv/a/"]
@@ -109,6 +112,7 @@ describe('configFromToml', () => {
       fuse: { dispatchers: 4, readAheadKib: 128 },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
       allowedHostDirectories: ['/cvmfs/cd.example', '/srv/layers'],
+      stores: { allow: ['oci+http://10.0.0.5:*/', 'file:///srv/'] },
       mirrors: [
         { prefix: 'oci+https://a.example/', replacements: ['file:///srv/a/'] },
         {
@@ -118,7 +122,7 @@ describe('configFromToml', () => {
         { prefix: 'oci+https://a.example:5000/', replacements: ['oci+http://a.example:5000/'] },
       ],
       registries: new Map([
-        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem' }],
+        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem', plainHttp: true }],
       ]),
     })
   })
@@ -147,6 +151,11 @@ describe('configFromToml', () => {
     ['another choice', 'log.level = "verbose"', /expected one of "error", "warn", "info", "debug"/],
     ['a port out of range', 'metrics.address = "a:99999"', /expected "host:port"/],
     ['a date', 'root = 2020-01-01', /root: "2020-01-01/],
+    [
+      'a beginning of store URLs that is none',
+      '[stores]\nallow = ["registry.example.com"]',
+      /stores\.allow: .* expected list of up to 256 beginnings of store URLs/,
+    ],
     ['a store without urls', '[[store]]\nprefix = "https://a/"', /store\[0\]\.urls: is missing/],
     ['a store that is no list', '[store]\nprefix = "https://a/"', /write \[\[store\]\]/],
     [

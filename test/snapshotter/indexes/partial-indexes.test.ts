@@ -68,7 +68,10 @@ describe('PartialIndexes', () => {
     mkdirSync(join(folder, 'layer'))
     registry = TreeRegistry.open({ dir: join(folder, 'trees') })
     sources = StoreSources.create(
-      { mirrors: [], limits: {}, certificateAuthorities: [] },
+      {
+        ...{ allow: ['file:///'], mirrors: [], registries: new Map() },
+        ...{ limits: {}, certificateAuthorities: [] },
+      },
       { credentials: anonymous, log, stats: createContentStats() },
     )
     changes = []

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Agent } from 'undici'
-import { createHttpAgent } from '../../../../fusefs/index.js'
+import { AddressPolicy, createHttpAgent } from '../../../../fusefs/index.js'
 import {
   type CredentialSource,
   RegistryAuthorizer,
@@ -46,5 +46,31 @@ describe('RegistryAuthorizer', () => {
     assert.equal(await challenge('http://127.0.0.1:1'), false)
     assert.deepEqual(elsewhere.requests, [])
     await elsewhere.stop()
+  })
+
+  it('asks no token server at an address that its connections may not lead to', async () => {
+    await agent.destroy()
+    agent = createHttpAgent({
+      addresses: new AddressPolicy({ isNamed: () => false, remedy: 'name it' }),
+    })
+    await assert.rejects(challenge('http://registry.example'), {
+      code: 'failed-precondition',
+      message: /token server .* a loopback address/,
+    })
+    assert.deepEqual(tokens.requests, [])
+  })
+
+  it('asks without the password where that may not go', async () => {
+    const mayCarryCredentials = (): boolean => false
+    const authorizer = new RegistryAuthorizer({
+      ...{ credentials, dispatcher: agent, mayCarryCredentials },
+    })
+    const url = new URL('http://127.0.0.1:1/v2/team/app/manifests/1')
+    assert.equal(await authorizer.challenge(url, 'Basic realm="x"'), false)
+    assert.ok(await authorizer.challenge(url, `Bearer realm="${tokens.origin}/token"`))
+    assert.deepEqual(
+      tokens.requests.map(({ authorization }) => authorization),
+      [undefined],
+    )
   })
 })

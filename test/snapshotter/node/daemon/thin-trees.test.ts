@@ -45,7 +45,10 @@ describe('ThinTrees', () => {
     const stats = createContentStats()
     registry = TreeRegistry.open({ dir: join(folder, 'trees') })
     sources = StoreSources.create(
-      { mirrors: [], limits: {}, certificateAuthorities: [] },
+      {
+        ...{ mirrors: [], limits: {}, certificateAuthorities: [] },
+        ...{ allow: ['file:///'], registries: new Map() },
+      },
       { credentials: anonymous, log, stats },
     )
     content = await ContentStore.open({ cacheDir: join(folder, 'cache') }, { log, stats })

@@ -84,7 +84,10 @@ describe('NeededLibraries', () => {
     tree = registry.register({ indexDigest: published.ref.digest, class: 'plain', stores })
     const stats = createContentStats()
     sources = StoreSources.create(
-      { mirrors: [], limits: {}, certificateAuthorities: [] },
+      {
+        ...{ allow: ['file:///'], mirrors: [], registries: new Map() },
+        ...{ limits: {}, certificateAuthorities: [] },
+      },
       { credentials: anonymous, log, stats },
     )
     content = await ContentStore.open({ cacheDir: join(folder, 'cache') }, { log, stats })

@@ -1,0 +1,29 @@
+/**
+ * In the place of a store that this node does not read from: what is cached is served without it, and
+ * a read of anything else says why it fails.
+ */
+import { type BlobRange, type BlobSource, FusefsError } from '../../fusefs/index.js'
+import type { SnapshotterError } from '../errors.js'
+
+export class RefusedSource implements BlobSource {
+  readonly name: string
+  readonly #refusal: SnapshotterError
+
+  constructor(name: string, refusal: SnapshotterError) {
+    this.name = name
+    this.#refusal = refusal
+  }
+
+  async *stream(range: BlobRange): AsyncGenerator<Uint8Array, void, undefined> {
+    const message = `blob ${range.digest}: ${this.#refusal.message}`
+    await Promise.reject(new FusefsError('fetch-failed', message, { cause: this.#refusal }))
+  }
+
+  distrust(): void {
+    return
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
