@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them. */
+/** Parses sizes and durations as people write them. */
 
 const BYTES: Readonly<Record<string, number>> = {
   B: 1,
