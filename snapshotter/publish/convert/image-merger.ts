@@ -1,4 +1,7 @@
-/** All layers of one image as one index in the store, or the finding that it is there already. */
+/**
+ * Merges the layers of one image into one index in the store, or finds that the store has it
+ * already.
+ */
 import { rm } from 'node:fs/promises'
 import {
   type Digest,
@@ -18,16 +21,21 @@ import type { PublishedStartup } from './startup-packer.js'
 
 export interface MergedIndex {
   readonly index: KnownIndex
-  /** The packs it refers to: content that upper layers hide is not among them. */
+  /**
+   * The packs that the index refers to. Packs whose content is all hidden by upper layers are left
+   * out.
+   */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
   readonly reused: boolean
-  /** Where profiles were given. */
+  /** Present if profiles were given. */
   readonly startup?: PublishedStartup
-  /** Where none were, and something could be guessed. */
+  /** Present if no profiles were given and a guess was made. */
   readonly guess?: GuessedStart
 }
 
-/** Merges layers, bottom first. `indexes` are theirs, open; the caller closes them. */
+/**
+ * Merges layers, bottom first. `indexes` are the open indexes of `layers`; the caller closes them.
+ */
 export async function mergeLayers(
   layers: readonly ConvertedLayer[],
   indexes: readonly Index[],
@@ -87,10 +95,10 @@ async function writeMerged(
   }
 }
 
-/** The packs of several indexes in one list, each once. */
+/** The packs of several indexes in one list, each pack once. */
 class PackPositions {
   readonly tables: PackTable[] = []
-  /** For each layer: what its pack key is in the list. */
+  /** For each layer: the position in the list of each of its pack keys. */
   readonly #positions: ReadonlyMap<number, number>[]
 
   constructor(indexes: readonly Index[]) {
