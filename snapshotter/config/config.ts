@@ -52,11 +52,11 @@ export interface FetchConfig {
   /** Attempts for one range, the first included. */
   readonly attempts: number
   readonly connectTimeoutMs: number
-  /** From the request to the answer's headers. */
+  /** Limit from a request to the headers of the answer. */
   readonly answerTimeoutMs: number
-  /** Between two pieces of an answer. */
+  /** Limit between two pieces of an answer. */
   readonly stallTimeoutMs: number
-  /** For one range, with all retries. */
+  /** Limit for one range with all its retries. */
   readonly deadlineMs: number
   /** Threads that decompress and verify fetched content. */
   readonly decoders: number

@@ -27,7 +27,7 @@ export interface PlatformImage {
 export interface PlatformImages {
   /** Undefined if the reference stands for one manifest. */
   readonly index: ImageIndex | undefined
-  /** In the order of the index; at least one. */
+  /** The images in the order of the index; at least one. */
   readonly images: readonly PlatformImage[]
 }
 

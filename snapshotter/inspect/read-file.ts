@@ -41,7 +41,7 @@ export async function* readFileOf(
   if (ahead !== undefined) yield await ahead
 }
 
-/** A chunk of the file: bytes of a pack, or zeros where there is no pack. */
+/** A chunk of the file: bytes of a pack, or zeros if it has no pack. */
 interface Run {
   readonly length: number
   readonly pack: number | undefined

@@ -3,7 +3,7 @@ import { type Logger, pino } from 'pino'
 import type { LogConfig } from '../config/index.js'
 import { textLine } from './text-line.js'
 
-/** Where log lines are written. Programs use standard output. */
+/** The stream for log lines. Programs use standard output. */
 export interface LogStream {
   write(line: string): unknown
 }

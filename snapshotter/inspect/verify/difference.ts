@@ -61,9 +61,9 @@ export interface Difference {
    * for differences without a path.
    */
   readonly path: Uint8Array
-  /** What the original has, in words safe to print. */
+  /** The original's side, in words safe to print. */
   readonly expected: string
-  /** What the thin image has, in words safe to print. */
+  /** The thin image's side, in words safe to print. */
   readonly actual: string
   /** Name of the attribute, configuration field or annotation that differs. */
   readonly name?: string

@@ -83,9 +83,9 @@ export async function* verifyImage(
 
 interface PlatformPair {
   readonly platform: string
-  /** Of the original. */
+  /** Image of the original. */
   readonly image: PlatformImage
-  /** Of the thin image. */
+  /** The thin image of the same platform. */
   readonly twin: PlatformImage
 }
 

@@ -60,7 +60,7 @@ export interface ConvertOptions {
   readonly destination: string
   /** Absent or empty: all platforms of the source. */
   readonly platforms?: readonly Platform[]
-  /** Where content goes; see `openContentStore`. Default: where the image goes. */
+  /** Place for the content; see `openContentStore`. Default: the place of the image. */
   readonly store?: string
   /** URL from which nodes read the content. Default: the URL to which it is written. */
   readonly storeUrl?: string
@@ -70,7 +70,10 @@ export interface ConvertOptions {
   readonly database: string
   /** A folder with room for the uncompressed files of two layers. */
   readonly tempFolder: string
-  /** False: content that was published before is packed again. Default true. */
+  /**
+   * Whether content that was published before is used again. If false, it is packed again. Default
+   * true.
+   */
   readonly reuse?: boolean
   /**
    * Profiles of starts of the image. The image gets startup packs for them. With several platforms,

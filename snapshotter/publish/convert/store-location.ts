@@ -8,7 +8,9 @@ import { FolderStore } from './folder-store.js'
 import { RegistryStore } from './registry-store.js'
 
 export interface OpenStoreOptions {
-  /** A folder, `file:///folder` or `oci+https://host/repository`. Default: where the image goes. */
+  /**
+   * A folder, `file:///folder` or `oci+https://host/repository`. Default: the place of the image.
+   */
   readonly store: string | undefined
   /** URL for recipes. Default: the URL to which this process writes. */
   readonly storeUrl: string | undefined
