@@ -1,4 +1,4 @@
-/** The one error class of this layer. `service/` holds the table from its codes to gRPC status. */
+/** The one error class of this layer. `service/` maps its codes to gRPC status. */
 
 export type SnapshotterErrorCode =
   /** containerd's ErrNotFound: no such snapshot, image, blob. */
@@ -7,7 +7,7 @@ export type SnapshotterErrorCode =
   | 'already-exists'
   /** containerd's ErrInvalidArgument: a request, a configuration key, a command line. */
   | 'invalid-argument'
-  /** containerd's ErrFailedPrecondition: the thing is in the wrong state for this. */
+  /** containerd's ErrFailedPrecondition: a thing is in the wrong state for the operation. */
   | 'failed-precondition'
   /** containerd's ErrUnavailable: a store, a registry, a daemon cannot be reached. */
   | 'unavailable'
@@ -30,8 +30,9 @@ export class SnapshotterError extends Error {
   }
 
   /**
-   * The one door from whatever was caught: a `SnapshotterError` passes unchanged, anything else
-   * becomes the cause of an `internal` one. `attempt` says what failed: `open the store /x`.
+   * Turns a caught value into a `SnapshotterError`. A `SnapshotterError` is returned unchanged. Any
+   * other value becomes the cause of an `internal` error. `attempt` names the operation that
+   * failed, for example `open the store /x`.
    */
   static from(reason: unknown, attempt: string): SnapshotterError {
     if (reason instanceof SnapshotterError) return reason

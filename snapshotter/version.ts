@@ -1,2 +1,2 @@
-/** The version of this program, as `package.json` has it; a test compares them. */
+/** The version of this program. A test checks that it equals the version in `package.json`. */
 export const VERSION = '0.1.0'

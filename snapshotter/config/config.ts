@@ -1,19 +1,19 @@
-/** The daemon's configuration, complete and checked: what everything else is built from. */
+/** The daemon's configuration, complete and checked. */
 import type { ListenAddress } from './key.js'
 
 export interface Config {
-  /** Where snapshots, indexes and the cache are kept. Absolute path, fit for mount options. */
+  /** Folder of snapshots, indexes and the cache. Absolute path, allowed in mount options. */
   readonly root: string
-  /** Where sockets and what belongs to this boot are. Absolute path. */
+  /** Folder of sockets and of state that lasts until the next boot. Absolute path. */
   readonly state: string
-  /** The socket of the snapshots service. */
+  /** Path of the socket of the snapshots service. */
   readonly address: string
-  /** The socket that `thinctl status` asks. */
+  /** Path of the socket that `thinctl status` connects to. */
   readonly adminAddress: string
-  /** Docker's `config.json`; undefined: where Docker itself would look. */
+  /** Path of Docker's `config.json`. Undefined: the path that Docker itself uses. */
   readonly dockerConfig: string | undefined
   readonly log: LogConfig
-  /** Where `/metrics` is served; undefined: nowhere. */
+  /** Address of `/metrics`. Undefined: it is not served. */
   readonly metricsAddress: ListenAddress | undefined
   readonly cache: CacheConfig
   readonly fetch: FetchConfig
@@ -24,9 +24,12 @@ export interface Config {
   /** Prefixes of host directories that images may name as layers. Absolute paths; empty: none. */
   readonly allowedHostDirectories: readonly string[]
   readonly stores: StoresConfig
-  /** The file's in their order, then those of `plain_http`; the first whose prefix fits counts. */
+  /**
+   * The `[[store]]` tables in the order of the file, then one entry for each registry with
+   * `plain_http`. The first entry whose prefix matches applies.
+   */
   readonly mirrors: readonly StoreMirror[]
-  /** By host or host:port, as in an image reference. */
+  /** Keys are host or host:port, as in an image reference. */
   readonly registries: ReadonlyMap<string, RegistryConfig>
 }
 
@@ -46,77 +49,79 @@ export interface CacheConfig {
 }
 
 export interface FetchConfig {
-  /** Range requests under way at once. */
+  /** Range requests at the same time. */
   readonly concurrency: number
   readonly connectionsPerOrigin: number
-  /** Requests for one range, the first included. */
+  /** Attempts for one range, the first included. */
   readonly attempts: number
   readonly connectTimeoutMs: number
-  /** From the request to the answer's headers. */
+  /** Limit from a request to the headers of the answer. */
   readonly answerTimeoutMs: number
-  /** Between two pieces of an answer. */
+  /** Limit between two pieces of an answer. */
   readonly stallTimeoutMs: number
-  /** For one range, with all retries. */
+  /** Limit for one range with all its retries. */
   readonly deadlineMs: number
-  /** Threads that decompress and verify what arrives. */
+  /** Threads that decompress and verify fetched content. */
   readonly decoders: number
 }
 
-/** What is fetched because a start will want it. */
+/** Prefetch: content of a start is fetched before the program reads it. */
 export interface PrefetchConfig {
-  /** Range requests under way at once; of `fetch.concurrency`, some stay free for reads. */
+  /**
+   * Range requests for prefetch at the same time. Two of `fetch.concurrency` stay free for reads.
+   */
   readonly concurrency: number
-  /** Compressed bytes; 0: as much as the network gives. */
+  /** Compressed bytes a second for prefetch; 0: no limit. */
   readonly bytesPerSecond: number
-  /** What a library needs is fetched when a program waits for the library. */
+  /** When a program waits for a library, the libraries that this library needs are fetched too. */
   readonly libraries: boolean
 }
 
-/** What is fetched so that images need their store no longer. */
+/** Completion: the rest of an image is fetched, so that the image no longer needs its store. */
 export interface BackgroundConfig {
   /** Which images are completed. */
   readonly complete: 'none' | 'all'
-  /** Compressed bytes; 0: as much as the network gives. */
+  /** Compressed bytes a second for completion; 0: no limit. */
   readonly bytesPerSecond: number
-  /** How long no read must have waited for a store before it goes on. */
+  /** Completion goes on after no read has waited for a store for this long. */
   readonly quietMs: number
 }
 
 export interface FuseConfig {
-  /** Threads that answer the kernel, for each superblock. */
+  /** Threads of each superblock that answer the kernel. */
   readonly dispatchers: number
   readonly readAheadKib: number
 }
 
-/** What is done for images that were published without a start. */
+/** Starts of images that were published without a startup pack. */
 export interface ProfileConfig {
-  /** Their first start on this node is learned. */
+  /** Whether the first start of such an image on this node is learned. */
   readonly learn: boolean
-  /** How much of it, from its first read on. */
+  /** Longest part of a start that is learned, counted from its first read. */
   readonly learnPeriodMs: number
-  /** Their stores are asked for a profile. */
+  /** Whether the stores of such an image are asked for a shared profile. */
   readonly shared: boolean
 }
 
-/** What a recipe may name. */
+/** The stores that a recipe may name. */
 export interface StoresConfig {
   /** Beginnings of the URLs of stores that a recipe may name. */
   readonly allow: readonly string[]
 }
 
-/** Stores whose URL begins with `prefix` are first looked for where the replacements say. */
+/** For a store whose URL begins with `prefix`, the replacements are tried first. */
 export interface StoreMirror {
   readonly prefix: string
-  /** What to put in the place of the prefix, first choice first; at least one. */
+  /** URLs that replace the prefix, first choice first; at least one. */
   readonly replacements: readonly string[]
 }
 
 export interface RegistryConfig {
-  /** Undefined: as Docker's configuration says. Set together with `passwordFile`. */
+  /** Undefined: Docker's configuration applies. Set together with `passwordFile`. */
   readonly username: string | undefined
-  /** Holds the password alone; a newline at its end does not count. */
+  /** Path of a file that holds only the password. A newline at its end is ignored. */
   readonly passwordFile: string | undefined
-  /** A PEM file of certificate authorities, trusted beside the system's. */
+  /** Path of a PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
   /** The registry is spoken to without TLS, credentials included. */
   readonly plainHttp: boolean

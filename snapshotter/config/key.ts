@@ -1,19 +1,22 @@
 /**
- * The kinds of configuration keys: each knows how to read its value and what to say of one it
- * cannot take. Code, documentation and error messages have their facts from the same place.
+ * The kinds of configuration keys. Each kind parses its value and describes the values it accepts.
+ * Code, documentation and error messages use this description.
  */
 import { isAbsolute, normalize } from 'node:path'
 import { storePrefixFrom } from './store-prefix.js'
 import { bytesFrom, millisecondsFrom } from './quantity.js'
 
 export interface Key<T> {
-  /** Dotted, as in `cache.size`; within `[[store]]` and `[registry."host"]` the last part alone. */
+  /**
+   * The dotted path, as in `cache.size`. Within `[[store]]` and `[registry."host"]`, only the last
+   * part.
+   */
   readonly path: string
-  /** What may stand there, as the documentation and error messages say it. */
+  /** The accepted values, in the words of the documentation and error messages. */
   readonly type: string
-  /** As it would be written; undefined for a key that must be given. */
+  /** The default as it would be written in the file; undefined for a key that must be given. */
   readonly fallback: string | number | boolean | readonly string[] | undefined
-  /** The value in a box, or undefined if it is not of this type. */
+  /** The parsed value in a box, or undefined if `value` is not accepted. */
   parse(value: unknown): { readonly value: T } | undefined
 }
 
@@ -27,7 +30,7 @@ interface Bounds {
   readonly max: number
 }
 
-/** An absolute path; `mountable` ones stand in mount options. */
+/** An absolute path. A `mountable` path may appear in mount options. */
 export function pathKey(options: Named<string> & { mountable?: boolean }): Key<string> {
   const forbidden = options.mountable === true ? /[\0:,\\]/ : /\0/
   const without = options.mountable === true ? ' without colon, comma and backslash' : ''
@@ -60,7 +63,7 @@ export function pathListKey(path: string): Key<readonly string[]> {
   }
 }
 
-/** As `pathKey`, but empty for none. */
+/** As `pathKey`, but an empty text means no path. */
 export function optionalPathKey(options: Named<''>): Key<string | undefined> {
   return optional({ ...pathKey(options), type: 'absolute path, or "" for none' })
 }
@@ -73,7 +76,7 @@ export function sizeKey(options: Named<string> & Bounds): Key<number> {
   }
 }
 
-/** Bounds are milliseconds. */
+/** A duration. Values and bounds are milliseconds. */
 export function durationKey(options: Named<string> & Bounds): Key<number> {
   return {
     ...options,
@@ -106,7 +109,7 @@ export function switchKey(options: Named<boolean>): Key<boolean> {
   }
 }
 
-/** Text without control characters; empty for none. */
+/** A text without control characters. An empty text means no value. */
 export function optionalTextKey(options: Named<''>): Key<string | undefined> {
   const control = /\p{Cc}/u
   return optional({
@@ -122,7 +125,7 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** Where to listen with TCP; empty for nowhere. */
+/** A TCP address to listen on. An empty text means none. */
 export function listenKey(options: Named<''>): Key<ListenAddress | undefined> {
   const pattern = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/
   return optional<ListenAddress>({

@@ -5,16 +5,16 @@ import { SnapshotterError } from '../errors.js'
 import type { Config } from './config.js'
 import { configFromToml } from './parse-config.js'
 
-/** Read if no other is named; need not exist. */
+/** Read if no other path is given. The file need not exist. */
 export const DEFAULT_CONFIG_PATH = '/etc/thin-snapshotter/config.toml'
 
-/** The longest configuration that makes sense has a few hundred lines. */
+/** A sensible configuration has at most a few hundred lines. */
 const MAX_CONFIG_BYTES = 1024 * 1024
 
 /**
- * The configuration in the file `path`; undefined: that in the default place, or the defaults where
- * there is none. Throws `not-found` for a named file that does not exist, `invalid-argument` with
- * everything that is wrong in it, one line each.
+ * Reads the configuration in the file `path`. If `path` is undefined, reads DEFAULT_CONFIG_PATH, or
+ * returns the defaults if that file does not exist. Throws `not-found` if a named file does not
+ * exist, and `invalid-argument` with one line for each fault in the file.
  */
 export async function loadConfig(path: string | undefined): Promise<Config> {
   const where = path ?? DEFAULT_CONFIG_PATH

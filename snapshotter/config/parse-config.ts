@@ -1,4 +1,4 @@
-/** From the text of a configuration file to a configuration. */
+/** Parses the text of a configuration file. */
 import { join } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { SnapshotterError } from '../errors.js'
@@ -11,8 +11,8 @@ const REGISTRY_HOST =
   /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/
 
 /**
- * Parses TOML; an empty text gives the defaults. Throws `invalid-argument` with everything that is
- * wrong, one line each; `where` is the file's name.
+ * Parses TOML. An empty text gives the defaults. Throws `invalid-argument` with one line for each
+ * fault. `where` is the name of the file.
  */
 export function configFromToml(text: string, where: string): Config {
   const reader = new TableReader(tableFromToml(text, where))

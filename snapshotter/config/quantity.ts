@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them. */
+/** Parses sizes and durations as people write them. */
 
 const BYTES: Readonly<Record<string, number>> = {
   B: 1,
@@ -22,7 +22,10 @@ const SIZE = /^(\d+(?:\.\d+)?) ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$/
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/
 const DURATION_PART = /(\d+(?:\.\d+)?)(ms|s|m|h)/g
 
-/** Bytes from a number of bytes, or a text like `10GiB` or `1.5 MB`; undefined for anything else. */
+/**
+ * Bytes from a number of bytes, or from a text like `10GiB` or `1.5 MB`; undefined for other
+ * values.
+ */
 export function bytesFrom(value: unknown): number | undefined {
   if (typeof value === 'number') return value
   const [, amount, unit] = typeof value === 'string' ? (SIZE.exec(value) ?? []) : []
@@ -30,7 +33,10 @@ export function bytesFrom(value: unknown): number | undefined {
   return Math.round(Number(amount) * (BYTES[unit] ?? Number.NaN))
 }
 
-/** Milliseconds from a number of seconds, or a text like `30s` or `1m30s`; undefined for anything else. */
+/**
+ * Milliseconds from a number of seconds, or from a text like `30s` or `1m30s`; undefined for other
+ * values.
+ */
 export function millisecondsFrom(value: unknown): number | undefined {
   if (typeof value === 'number') return Math.round(value * 1000)
   if (typeof value !== 'string' || !DURATION.test(value)) return undefined

@@ -1,14 +1,14 @@
-/** Reads keys out of a TOML document, and collects everything that is wrong with it. */
+/** Reads keys from a TOML document and collects every fault of the document. */
 import type { Key } from './key.js'
 
 /** Longest value that an error message repeats. */
 const MAX_SHOWN_LENGTH = 80
 
 export class TableReader {
-  /** One sentence for each thing that is wrong, in the order they were met. */
+  /** One sentence for each fault, in the order in which the reader met them. */
   readonly problems: string[]
   readonly #table: Readonly<Record<string, unknown>>
-  /** What error messages put before a key: `registry."host".`. */
+  /** Text before a key in error messages, for example `registry."host".`. */
   readonly #prefix: string
   readonly #read = new Set<string>()
 
@@ -18,7 +18,10 @@ export class TableReader {
     this.problems = problems
   }
 
-  /** The value of a key, or its default. Where there is neither, the result is of no use. */
+  /**
+   * The value of a key, or its default if the key is absent. Adds a problem if the value is not
+   * accepted, or if an absent key has no default. The result is then meaningless.
+   */
   get<T>(key: Key<T>): T {
     this.#read.add(key.path)
     const given = this.#valueAt(key.path)
@@ -29,7 +32,7 @@ export class TableReader {
     return this.#anything(key)
   }
 
-  /** The tables of `[[name]]`; none if it is absent. */
+  /** Readers of the tables `[[name]]`; empty if the document has none. */
   tables(name: string): TableReader[] {
     this.#read.add(name)
     const given = this.#valueAt(name)
@@ -41,7 +44,7 @@ export class TableReader {
     return tables.map((table, i) => this.#inner(table, `${name}[${i}].`))
   }
 
-  /** The tables of `[name."anything"]`, by that name; none if it is absent. */
+  /** Readers of the tables `[name."anything"]`, by `anything`; empty if the document has none. */
   namedTables(name: string): Map<string, TableReader> {
     this.#read.add(name)
     const given = this.#valueAt(name)
@@ -62,7 +65,7 @@ export class TableReader {
     this.problems.push(`${this.#prefix}${path}: ${text}`)
   }
 
-  /** Reports every key that nobody has read: call it last. */
+  /** Adds a problem for every key that was not read. Call it last. */
   reportUnknown(): void {
     this.#reportUnknownIn(this.#table, '')
   }
@@ -83,7 +86,7 @@ export class TableReader {
     const candidates = new Set([...this.#read].flatMap((known) => [known, firstPart(known)]))
     let best: { known: string; distance: number } | undefined
     for (const known of candidates) {
-      // The right name in the wrong table is as likely as a slip of the pen in the right one.
+      // A right name in the wrong table is as likely as a typing error in the right table.
       const whole = editDistance(known, path)
       const distance = Math.min(whole, distanceOfNames(lastPart(known), last) + 0.5)
       if (best === undefined || distance < best.distance) best = { known, distance }
@@ -106,7 +109,10 @@ export class TableReader {
     return value
   }
 
-  /** Never seen by anybody: a document with problems does not become a configuration. */
+  /**
+   * A stand-in for a value that cannot be read. No configuration contains it, because a document
+   * with problems is refused.
+   */
   #anything<T>(key: Key<T>): T {
     return key.parse(key.fallback)?.value as T
   }
@@ -131,12 +137,15 @@ function lastPart(path: string): string {
   return path.slice(path.lastIndexOf('.') + 1)
 }
 
-/** A name cut short is near, however much is missing. */
+/**
+ * Like `editDistance`, but a name that is a beginning of the known name is near, however much is
+ * missing.
+ */
 function distanceOfNames(known: string, name: string): number {
   return name.length >= 3 && known.startsWith(name) ? 1 : editDistance(known, name)
 }
 
-/** Levenshtein's: insertions, deletions and substitutions from one text to the other. */
+/** Levenshtein distance: insertions, deletions and substitutions from one text to the other. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_unused, i) => i)
   for (let i = 1; i <= a.length; i++) {

@@ -1,6 +1,6 @@
 /**
- * How much content trees have, and how much of it is stored once for several: by the places in the
- * packs that their extents name, which is exact.
+ * Measures how much content trees have and how much of it they share. Extents that name the same
+ * bytes of a pack share content, so the figures are exact.
  */
 import { type Digest, type Index, isRegular, walkTree } from '../../index-format/index.js'
 
@@ -8,17 +8,17 @@ import { type Digest, type Index, isRegular, walkTree } from '../../index-format
 export interface ContentUsage {
   readonly packs: number
   readonly frames: number
-  /** The packs as the store has them, tables included. */
+  /** Size of the packs in the store, tables included. */
   readonly packStoredBytes: number
-  /** The packs uncompressed. */
+  /** Uncompressed size of the packs. */
   readonly packRawBytes: number
-  /** What all files hold, each counted by itself; a hard-linked file once. */
+  /** Content of all files, shared content counted for each file; a hard-linked file counts once. */
   readonly fileBytes: number
-  /** Files of one tree that share content with others of the same tree save this. */
+  /** Bytes saved by content that files of one tree share. */
   readonly sharedWithinBytes: number
-  /** Trees that share content with other trees save this. */
+  /** Bytes saved by content that several trees share. */
   readonly sharedBetweenBytes: number
-  /** What is left: each byte of content once. */
+  /** The rest: each byte of content counted once. */
   readonly uniqueBytes: number
 }
 
@@ -56,7 +56,9 @@ export function contentUsageOf(trees: readonly Index[]): ContentUsage {
   }
 }
 
-/** Returns the bytes of all extents together. */
+/**
+ * Adds the extents of a tree's files to `ranges`. Returns the sum of the extents' lengths in bytes.
+ */
 function addExtents(tree: Index, digests: ReadonlyMap<number, Digest>, ranges: RangeSet): number {
   const linked = new Set<number>()
   let sizeBytes = 0
@@ -77,7 +79,7 @@ interface Range {
   readonly to: number
 }
 
-/** Ranges of packs; those that touch are joined when many have gathered. */
+/** Ranges of packs. Ranges that touch are joined whenever many have gathered. */
 class RangeSet {
   readonly #ranges = new Map<Digest, Range[]>()
   readonly #joined = new Map<Digest, number>()

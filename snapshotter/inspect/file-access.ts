@@ -1,4 +1,4 @@
-/** A file on the disk as bytes that can be read anywhere. */
+/** Reads a file on the disk at any offset. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { IndexFormatError, type RandomAccess } from '../../index-format/index.js'
 

@@ -1,5 +1,6 @@
 /**
- * What every command that looks into images needs: one registry connection, sources for stores, and a folder for what has to be on the disk for a while.
+ * The resources of every command that looks into images: one registry connection, sources for
+ * stores, and a temporary folder.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,18 +20,18 @@ import { type ImageSource, openImageSource } from '../images/index.js'
 import type { RegistryConnection, Repository } from '../images/registry/index.js'
 
 export interface ImageAccessOptions {
-  /** Where the temporary folder is made. Default: the system's. */
+  /** Folder in which the temporary folder is made. Default: the system's. */
   readonly tempParent?: string
 }
 
 export interface ImageAccessModules {
-  /** Taken over: closed with this. */
+  /** Taken over: `ImageAccess.close` closes it. */
   readonly connection: RegistryConnection
   readonly log: Log
 }
 
 export class ImageAccess {
-  /** Removed with everything in it by `close`. */
+  /** The temporary folder. `close` removes it with everything in it. */
   readonly tempFolder: string
   readonly stats: ContentStats
   readonly #log: Log
@@ -46,7 +47,7 @@ export class ImageAccess {
     this.#log = log
   }
 
-  /** The caller closes it. */
+  /** Creates the temporary folder. The caller closes the result. */
   static async open(
     options: ImageAccessOptions,
     modules: ImageAccessModules,
@@ -55,7 +56,7 @@ export class ImageAccess {
     return new ImageAccess(folder, modules)
   }
 
-  /** Opens what a person names an image by. Closed with this. */
+  /** Opens the image that a person names with `text`. `ImageAccess.close` closes it. */
   async image(text: string, signal: AbortSignal): Promise<ImageSource> {
     const { tempFolder } = this
     const modules = { connection: this.#connection }
@@ -69,7 +70,10 @@ export class ImageAccess {
     return this.#connection.repository(registry, repository, plainHttp)
   }
 
-  /** One source over all of `urls`, tried in order. Closed with this. */
+  /**
+   * One source over all of `urls`, tried in order. `ImageAccess.close` closes it. Throws
+   * `invalid-argument` if `urls` is empty.
+   */
   stores(urls: readonly string[]): BlobSource {
     if (urls.length === 0) {
       throw new SnapshotterError('invalid-argument', 'no store is known; name one with --store URL')

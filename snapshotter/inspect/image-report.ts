@@ -1,4 +1,4 @@
-/** What `inspect` finds out about an image or an index file; the shape of its JSON. */
+/** The findings of `inspect` about an image or an index file, in the shape of its JSON. */
 import {
   type Index,
   type IndexRef,
@@ -15,19 +15,19 @@ import { ThinImage } from './thin-image.js'
 export interface TreeReport {
   /** `merged`, `layer 0`, …, or the path of an index file. */
   readonly name: string
-  /** Of the index file. */
+  /** Digest of the index file. */
   readonly digest: string
   readonly kind: 'layer' | 'merged'
-  /** The class of superblock that serves it: `xattr` where it has extended attributes. */
+  /** The class of superblock that serves the tree: `xattr` if it has extended attributes. */
   readonly class: 'plain' | 'xattr'
   readonly inodes: number
   readonly files: number
   /** Sum of the files' sizes, holes included. */
   readonly sizeBytes: number
   readonly indexSizeBytes: number
-  /** As the store has it; absent for an index file. */
+  /** Size of the compressed index in the store; absent for an index file. */
   readonly indexStoredBytes?: number
-  /** Whether the image carries it. */
+  /** Whether the image carries the index. Absent for an index file. */
   readonly embedded?: boolean
   readonly packs: number
   readonly frames: number
@@ -35,9 +35,9 @@ export interface TreeReport {
 
 export interface ThinImageReport {
   readonly platform: string
-  /** Of the manifest. */
+  /** Digest of the manifest. */
   readonly digest: string
-  /** What a pull transfers: manifest, configuration and layer. */
+  /** Size of a pull: manifest, configuration and layer. */
   readonly pullBytes: number
   readonly recipe: RecipeReport
   readonly trees: readonly TreeReport[]
@@ -57,7 +57,7 @@ export interface IndexReport {
   readonly content: ContentUsage
 }
 
-/** Looks into the thin image of one platform; fetches every index, but no pack. */
+/** Reports on the thin image of one platform. Fetches every index, but no pack. */
 export async function reportThinImage(
   options: { source: ImageSource; image: PlatformImage; stores: readonly string[] | undefined },
   modules: { access: ImageAccess },
@@ -80,7 +80,7 @@ export async function reportThinImage(
   }
 }
 
-/** What a recipe leads to. */
+/** Reports on a recipe, its trees and their content. */
 export async function reportRecipe(
   thin: ThinImage,
   signal: AbortSignal,
@@ -104,7 +104,7 @@ export async function reportRecipe(
   return { recipe, trees, content: usage ?? contentUsageOf(layers) }
 }
 
-/** What an index file says about itself. */
+/** Reports on an index file. */
 export function reportIndex(
   index: Index,
   file: { readonly name: string; readonly digest: string; readonly sizeBytes: number },

@@ -1,4 +1,4 @@
-/** What `ls` says about one name of a tree. */
+/** Formats one file of a tree for `ls`. */
 import type { Inode, Tree } from '../../index-format/index.js'
 import { escapeName, escapePath } from '../trees/escape-name.js'
 
@@ -23,7 +23,10 @@ export type FileType =
   | 'socket'
   | 'unknown'
 
-/** One file as `ls --json` prints it. Names are escaped as on the terminal, values are hex. */
+/**
+ * One file as `ls --json` prints it. Names are escaped as on the terminal; values of extended
+ * attributes are in hex.
+ */
 export interface ListedFileJson {
   readonly path: string
   readonly type: FileType
@@ -64,7 +67,10 @@ export function jsonFromFile(tree: Tree, path: Uint8Array, inode: Inode): Listed
   }
 }
 
-/** The columns of `ls -l`: the ones to the right are 1 to 4. `shown` is the escaped name. */
+/**
+ * The columns of `ls -l`. Columns 1 to 4 are to be aligned to the right. `shown` is the escaped
+ * name.
+ */
 export function columnsFromFile(tree: Tree, shown: string, inode: Inode): string[] {
   const { major, minor } = deviceNumbers(inode.rdev)
   const size = isDevice(inode.mode) ? `${major}, ${minor}` : `${inode.sizeBytes}`
@@ -75,7 +81,7 @@ export function columnsFromFile(tree: Tree, shown: string, inode: Inode): string
   return [mode, `${inode.nlink}`, `${inode.uid}`, `${inode.gid}`, size, timeText(inode), name]
 }
 
-/** Major and minor number out of the kernel's 32-bit form (linux/kdev_t.h, new_decode_dev). */
+/** Major and minor number from the kernel's 32-bit form (linux/kdev_t.h, new_decode_dev). */
 export function deviceNumbers(rdev: number): { major: number; minor: number } {
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) }
 }
@@ -97,7 +103,10 @@ function isDevice(mode: number): boolean {
   return (mode & S_IFMT) === 0o020000 || (mode & S_IFMT) === 0o060000
 }
 
-/** In UTC, so that the same tree reads the same everywhere; JavaScript's dates reach far enough. */
+/**
+ * The time in UTC, so that the same tree prints the same everywhere. The range of JavaScript's
+ * dates is large enough.
+ */
 function timeText({ mtimeSec, mtimeNsec }: Inode): string {
   const seconds = new Date(mtimeSec * 1000).toISOString().slice(0, 19).replace('T', ' ')
   return `${seconds}.${mtimeNsec.toString().padStart(9, '0')}`

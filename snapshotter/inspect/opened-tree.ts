@@ -1,6 +1,6 @@
 /**
- * One tree to look at, from whatever a person named: a thin image, or an index file on the disk with
- * a store beside it.
+ * Opens the tree that a person names: a tree of a thin image, or an index file on the disk with a
+ * store beside it.
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ import { ThinImage } from './thin-image.js'
 export interface OpenTreeOptions {
   /** An image as `openImageSource` takes it, or the path of an index file. */
   readonly what: string
-  /** Stores to ask instead of those that the recipe names. */
+  /** URLs of stores that replace those of the recipe. */
   readonly stores?: readonly string[] | undefined
   readonly platform?: string | undefined
   /** Number of a layer, from 0 at the bottom. Default: the merged tree, or the only layer. */
@@ -34,16 +34,16 @@ export interface OpenTreeOptions {
 export interface OpenedTree {
   readonly name: string
   readonly index: Index
-  /** Of the index file. */
+  /** Digest of the index file. */
   readonly digest: Digest
-  /** Where its packs are; undefined for an index file without a store. */
+  /** The source of the tree's packs; undefined for an index file without a store. */
   readonly store: BlobSource | undefined
   readonly storeUrls: readonly string[]
   /** Idempotent. */
   close(): void
 }
 
-/** Whether `text` names a file that begins as an index file does. */
+/** Whether `text` is the path of a file that begins as an index file does. */
 export async function isIndexFile(text: string): Promise<boolean> {
   const location = splitImageLocation(text)
   if (location.kind !== 'path') return false
@@ -52,7 +52,7 @@ export async function isIndexFile(text: string): Promise<boolean> {
   return beginsAsSqlite(location.path)
 }
 
-/** The path that `text` is, where it is a folder with a recipe in it. */
+/** The path in `text` if it is a folder that holds a recipe; else undefined. */
 export async function recipeFolderOf(text: string): Promise<string | undefined> {
   const location = splitImageLocation(text)
   if (location.kind !== 'path') return undefined
@@ -60,7 +60,7 @@ export async function recipeFolderOf(text: string): Promise<string | undefined> 
   return found?.isFile() === true ? location.path : undefined
 }
 
-/** Opens the tree that the options name. The caller closes it, and later `access`. */
+/** Opens the tree that the options name. The caller closes it, and `access` after it. */
 export async function openTree(
   options: OpenTreeOptions,
   modules: { access: ImageAccess },
@@ -83,7 +83,10 @@ export async function openTree(
   }
 }
 
-/** The thin image, of one platform, that the options name. The caller closes it, and later `access`. */
+/**
+ * Opens the thin image of one platform that the options name. The caller closes it, and `access`
+ * after it.
+ */
 async function openThinImage(
   { platform, stores, what }: OpenTreeOptions,
   modules: { access: ImageAccess },
@@ -98,8 +101,8 @@ async function openThinImage(
 }
 
 /**
- * The thin images, one for each platform, that the options name. Each is closed when the next one
- * is asked for.
+ * Opens the thin images that the options name, one for each platform. Each is closed when the next
+ * one is asked for.
  */
 export async function* openThinImages(
   { platform, stores, what }: Omit<OpenTreeOptions, 'layer'>,
@@ -141,7 +144,7 @@ async function openIndexFile(
   return { name: what, index, digest, store, storeUrls: stores ?? [], close }
 }
 
-/** The index that the options ask for. Throws `invalid-argument` when the recipe has no such tree. */
+/** The index that the options ask for. Throws `invalid-argument` if the recipe has no such tree. */
 function chosenRef(recipe: Recipe, { layer, what }: OpenTreeOptions): IndexRef {
   const layers = recipe.thin?.layers ?? []
   if (layer === undefined) {

@@ -1,4 +1,4 @@
-/** The images behind one reference: one for each platform, with what their configuration says. */
+/** Reads the images behind one reference: one for each platform, with its configuration. */
 import { SnapshotterError } from '../errors.js'
 import type { ImageSource } from '../images/index.js'
 import {
@@ -17,24 +17,24 @@ import {
 
 export interface PlatformImage {
   readonly platform: Platform
-  /** Of the manifest. */
+  /** Descriptor of the manifest. */
   readonly descriptor: Descriptor
   readonly manifest: ImageManifest
   readonly config: JsonObject
 }
 
-/** Everything that one reference stands for. */
+/** All images that one reference stands for. */
 export interface PlatformImages {
-  /** Absent where the reference stands for one manifest. */
+  /** Undefined if the reference stands for one manifest. */
   readonly index: ImageIndex | undefined
-  /** In the order of the index; at least one. */
+  /** The images in the order of the index; at least one. */
   readonly images: readonly PlatformImage[]
 }
 
 /**
  * Reads the manifests and configurations of `source`: all platforms, or those that match `wanted`.
- * What an index lists beside images (signatures, build attestations) is left out. Throws
- * `not-found` when nothing is left, and what the source throws.
+ * Entries of an index that are not images (signatures, build attestations) are left out. Throws
+ * `not-found` if no image is left, and the errors of the source.
  */
 export async function readPlatformImages(
   source: ImageSource,
@@ -66,8 +66,8 @@ export async function readPlatformImages(
 }
 
 /**
- * The one image to look at: for this machine where there are several. Throws `invalid-argument`
- * when a choice has to be made.
+ * Chooses one image: the only one, or the one for this machine. Throws `invalid-argument` if the
+ * choice is not clear.
  */
 export function oneImage(images: readonly PlatformImage[], name: string): PlatformImage {
   const here = { os: 'linux', architecture: process.arch === 'x64' ? 'amd64' : process.arch }
@@ -108,7 +108,9 @@ async function readImage(
   return { platform: descriptor.platform ?? platformFromJson(config), descriptor, manifest, config }
 }
 
-/** BuildKit lists its attestations for the platform unknown/unknown. */
+/**
+ * Whether a descriptor is an image. BuildKit lists attestations for the platform unknown/unknown.
+ */
 function isImage(descriptor: Descriptor): boolean {
   return descriptor.artifactType === undefined && descriptor.platform?.os !== 'unknown'
 }

@@ -1,10 +1,10 @@
-/** The bytes of one file of a tree, through the content tiers, in order. */
+/** Reads the bytes of one file of a tree through the content tiers, in order. */
 import type { BlobSource, ContentStore } from '../../fusefs/index.js'
 import type { Extent, Index, PackTable } from '../../index-format/index.js'
 
-/** Bytes of one chunk that is handed out. */
+/** Largest chunk. */
 const CHUNK_BYTES = 1024 * 1024
-/** Packs whose tables are kept while their extents are read. */
+/** Pack tables that are kept in memory. */
 const MAX_TABLES = 4
 
 export interface FileReaderModules {
@@ -14,8 +14,9 @@ export interface FileReaderModules {
 }
 
 /**
- * Streams the file with inode number `ino`, holes as zeros; the next chunk is being read while one
- * is used. Throws what the content store throws, and `invalid-index` for extents that make no sense.
+ * Streams the file with inode number `ino`. Holes are zeros. While the caller uses one chunk, the
+ * next is read. Throws the errors of the content store, and `invalid-index` for extents that make
+ * no sense.
  */
 export async function* readFileOf(
   ino: number,
@@ -27,7 +28,7 @@ export async function* readFileOf(
   const tables = new Map<number, PackTable>()
   const read = (run: Run): Promise<Uint8Array> => {
     const reading = readRun(run, tableOf(modules.index, tables, run.pack), modules, signal)
-    // Its error is told when it is its turn; until then nobody is to be alarmed.
+    // A failure is thrown when its chunk is awaited. Until then it must not count as unhandled.
     reading.catch(() => undefined)
     return reading
   }
@@ -40,7 +41,7 @@ export async function* readFileOf(
   if (ahead !== undefined) yield await ahead
 }
 
-/** A chunk of the file: bytes of a pack, or zeros where there is no pack. */
+/** A chunk of the file: bytes of a pack, or zeros if it has no pack. */
 interface Run {
   readonly length: number
   readonly pack: number | undefined

@@ -1,4 +1,4 @@
-/** What `inspect` found out, for people. */
+/** Formats the findings of `inspect` for people. */
 import type { ContentUsage } from './content-usage.js'
 import type { IndexReport, ThinImageReport, TreeReport } from './image-report.js'
 import { formatBytes, textTable } from './text-table.js'

@@ -1,7 +1,7 @@
 /** Tells an index file from anything else by its first bytes. */
 import { open } from 'node:fs/promises'
 
-/** SQLite, fileformat2.html, 1.3. */
+/** The first bytes of a SQLite file (SQLite's fileformat2.html, 1.3). */
 const SQLITE_MAGIC = 'SQLite format 3\0'
 
 /** Whether the file begins as every SQLite file does. Throws the system's error. */

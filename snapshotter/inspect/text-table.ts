@@ -1,4 +1,4 @@
-/** Tables and figures for people. */
+/** Formats tables and sizes for people. */
 
 export interface TextTableOptions {
   /** Columns, from 0, that are aligned to the right. */

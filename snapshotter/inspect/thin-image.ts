@@ -1,4 +1,4 @@
-/** A thin image that is looked into: its recipe, and its indexes as they are needed. */
+/** Opens a thin image for inspection: its recipe, and its indexes when they are needed. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobSource } from '../../fusefs/index.js'
@@ -21,26 +21,28 @@ import { readThinLayer, type ThinLayerFiles } from './thin-layer.js'
 type StoreUrls = readonly string[]
 
 export interface ThinImageOptions {
-  /** Stores to ask instead of those that the recipe names. */
+  /** URLs of stores that replace those of the recipe. */
   readonly stores?: StoreUrls | undefined
 }
 
-/** A thin layer; unpacked in a folder it has no diff ID any more. */
+/** The files of a thin layer. A layer that was unpacked into a folder has no diff ID. */
 type RecipeFiles = Omit<ThinLayerFiles, 'diffId'> & { readonly diffId?: Digest }
 
-/** Where an index is taken from. */
+/** The place from which an index is read. */
 export type IndexOrigin = 'embedded' | 'store'
 
 export class ThinImage {
   readonly name: string
   readonly recipe: Recipe
-  /** Of the layer that holds the recipe; undefined for one that lies unpacked in a folder. */
+  /**
+   * Diff ID of the layer that holds the recipe; undefined if the layer was unpacked into a folder.
+   */
   readonly diffId: Digest | undefined
-  /** Those that `store` stands for. */
+  /** URLs of the stores behind `store`. */
   readonly storeUrls: StoreUrls
-  /** Where packs and indexes are. */
+  /** The source of packs and indexes. */
   readonly store: BlobSource
-  /** The path on the local disk of each file beside the recipe, by its name. Not verified. */
+  /** Paths on the local disk of the files beside the recipe, by file name. Not verified. */
   readonly files: ReadonlyMap<string, string>
   readonly #caches: Readonly<Record<IndexOrigin, IndexCache>>
   readonly #open: Index[] = []
@@ -61,7 +63,10 @@ export class ThinImage {
     this.#caches = { embedded: cacheIn('embedded'), store: cacheIn('store') }
   }
 
-  /** Reads the recipe of one platform's image. `access` must stay open as long as this is used. */
+  /**
+   * Reads the recipe of one platform's image. `access` must stay open as long as the result is
+   * used. The caller closes the result.
+   */
   static async open(
     options: ThinImageOptions & { source: ImageSource; image: PlatformImage },
     modules: { access: ImageAccess },
@@ -73,7 +78,9 @@ export class ThinImage {
     return ThinImage.#create({ ...layer, name: source.name, folder, stores }, modules)
   }
 
-  /** The same for a thin layer that was unpacked into the folder `path`, as containerd does it. */
+  /**
+   * Like `open`, for a thin layer that was unpacked into the folder `path`, as containerd does it.
+   */
   static async openFolder(
     options: ThinImageOptions & { path: string },
     modules: { access: ImageAccess },
@@ -102,14 +109,17 @@ export class ThinImage {
     return new ThinImage({ ...options, storeUrls }, { store: modules.access.stores(storeUrls) })
   }
 
-  /** Where `ref` can be had: what travels in the image is asked first. */
+  /**
+   * The places of the index `ref`, first choice first. A copy in the image comes before the store.
+   */
   originsOf(ref: IndexRef): IndexOrigin[] {
     return ref.embedded === undefined ? ['store'] : ['embedded', 'store']
   }
 
   /**
-   * The index that `ref` names, verified. Closed with this. Throws `invalid-content` where the bytes
-   * are not what the recipe says, `unavailable` where they cannot be had, and what `Index.open` throws.
+   * Opens the index that `ref` names, verified. `ThinImage.close` closes it. Throws
+   * `invalid-content` if the bytes are not those that the recipe names, `unavailable` if they
+   * cannot be fetched, and the errors of `Index.open`.
    */
   async index(ref: IndexRef, origin: IndexOrigin, signal: AbortSignal): Promise<Index> {
     const embeddedPath = origin === 'embedded' ? this.#embeddedPath(ref) : undefined

@@ -1,4 +1,4 @@
-/** Opens a thin image's layer: the recipe, and the index that travels beside it. */
+/** Reads a thin image's layer: the recipe and the files beside it. */
 import { createHash, type Hash } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -20,21 +20,24 @@ import { boundedBody, type ImageManifest } from '../images/registry/index.js'
 
 export interface ThinLayerFiles {
   readonly recipe: Recipe
-  /** Of the layer's tar archive, as the image's configuration must name it. */
+  /** Digest of the layer's tar archive. The image's configuration must name it. */
   readonly diffId: Digest
-  /** The path on the local disk of each other file of the layer, by its name. Not verified. */
+  /** Paths on the local disk of the other files of the layer, by file name. Not verified. */
   readonly files: ReadonlyMap<string, string>
 }
 
-/** A thin layer has a handful of files; more are not ours. */
+/**
+ * Files beside the recipe that are read; further ones are ignored. A thin layer of ours has fewer.
+ */
 const MAX_FILES = 16
-/** What a thin layer may expand to: the largest index is a few hundred megabytes compressed. */
+/** Largest uncompressed thin layer. The largest index is a few hundred megabytes compressed. */
 const MAX_LAYER_RAW_BYTES = 4 * 1024 ** 3
 const PLAIN_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/
 
 /**
- * Reads the only layer of a thin image; the files beside the recipe go to `folder`, which is made.
- * Throws `invalid-argument` where the image is not a thin one, and what source and recipe throw.
+ * Reads the only layer of a thin image. The files beside the recipe are written to `folder`, which
+ * is created. Throws `invalid-argument` if the image is not thin, and the errors of the source and
+ * the recipe.
  */
 export async function readThinLayer(
   source: ImageSource,
@@ -73,7 +76,7 @@ async function* hashed(bytes: AsyncIterable<Uint8Array>, hash: Hash): AsyncGener
   }
 }
 
-/** The name of a regular file in the layer's root directory. */
+/** The name of a regular file in the layer's root directory; undefined for other members. */
 function rootFileName(member: TarMember): string | undefined {
   if (member.kind !== 'file' || member.sparse !== undefined) return undefined
   const name = Buffer.from(member.path)

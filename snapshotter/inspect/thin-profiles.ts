@@ -1,6 +1,6 @@
 /**
- * The profiles of one thin image, wherever they are: in the image, as it was optimized; beside it in
- * its registry, as somebody pushed them.
+ * The profiles of one thin image. Recorded profiles and a guess are in the image itself; pushed
+ * profiles are beside it in a registry.
  */
 import { storeUrlFromString } from '../../fusefs/index.js'
 import {
@@ -24,25 +24,27 @@ import { publishedGuess, publishedProfiles } from '../profiles/published-profile
 export interface ThinProfilesOptions {
   /** See `openImageSource`. */
   readonly image: string
-  /** Default: that of this machine. */
+  /** Default: the platform of this machine. */
   readonly platform?: string | undefined
 }
 
 export interface PushedProfiles {
-  /** Of the artifact's manifest. */
+  /** Digest of the artifact's manifest. */
   readonly digest: Digest
-  /** The repositories that it is in. */
+  /** The repositories that have the artifact. */
   readonly repositories: readonly string[]
   /** The commands of each profile. */
   readonly starts: readonly (readonly string[])[]
 }
 
 export class ThinProfiles {
-  /** Of the merged tree. */
+  /** The index of the merged tree. */
   readonly merged: IndexRef
   readonly #image: PlatformImage
   readonly #thin: ThinImage
-  /** Where the image is, if that is a registry, and where its content is. */
+  /**
+   * The repositories of the image and of its content. Undefined for a place that is not a registry.
+   */
   readonly #repositories: { image: Repository | undefined; store: Repository | undefined }
 
   private constructor(
@@ -57,7 +59,10 @@ export class ThinProfiles {
     this.#repositories = repositories
   }
 
-  /** The caller closes it, and later `access`. Throws `invalid-argument` for an image without merged tree. */
+  /**
+   * Opens the profiles of an image. Throws `invalid-argument` if the image has no merged tree. The
+   * caller closes the result, and `access` after it.
+   */
   static async open(
     options: ThinProfilesOptions,
     modules: { access: ImageAccess },
@@ -80,19 +85,19 @@ export class ThinProfiles {
     })
   }
 
-  /** Those that were recorded and that the image was published with. */
+  /** The recorded profiles that the image was published with. */
   published(): Profile[] {
     const { thin } = this.#thin.recipe
     return thin === undefined ? [] : publishedProfiles(thin, this.#thin.files)
   }
 
-  /** What the image was published with where nobody recorded anything. */
+  /** The guessed profile that the image was published with; undefined if there is none. */
   guess(): Profile | undefined {
     const { thin } = this.#thin.recipe
     return thin && publishedGuess(thin, this.#thin.files)
   }
 
-  /** Those that somebody pushed. */
+  /** The profiles that were pushed, from the first repository that has some; else empty. */
   async shared(signal: AbortSignal): Promise<Profile[]> {
     for (const repository of this.#homes()) {
       const found = await readProfiles(repository, this.merged.digest, signal)
@@ -101,15 +106,16 @@ export class ThinProfiles {
     return []
   }
 
-  /** The index of the merged tree; closed with this. */
+  /** Opens the index of the merged tree. `ThinProfiles.close` closes it. */
   index(signal: AbortSignal): Promise<Index> {
     const [origin = 'store'] = this.#thin.originsOf(this.merged)
     return this.#thin.index(this.merged, origin, signal)
   }
 
   /**
-   * Shares profiles: beside those that are shared already, or in their place. Throws `invalid-argument`
-   * for a profile of another tree, and where neither image nor content is in a registry.
+   * Pushes profiles, beside those that are shared already or in their place. Throws
+   * `invalid-argument` for a profile of another tree, and if neither the image nor its content is
+   * in a registry.
    */
   async push(
     profiles: readonly Profile[],
@@ -149,7 +155,10 @@ export class ThinProfiles {
     this.#thin.close()
   }
 
-  /** Nodes look where the content is: that comes first. */
+  /**
+   * The repositories to use, each once. The content's repository comes first, because nodes look
+   * there.
+   */
   #homes(): Repository[] {
     const { image, store } = this.#repositories
     const homes = [store, image].filter((one) => one !== undefined)

@@ -1,16 +1,16 @@
-/** The log of a program of ours: on standard output, which systemd keeps. */
+/** Creates the log of our programs. They log to standard output, which systemd stores. */
 import { type Logger, pino } from 'pino'
 import type { LogConfig } from '../config/index.js'
 import { textLine } from './text-line.js'
 
-/** Where lines go; standard output in a program. */
+/** The stream for log lines. Programs use standard output. */
 export interface LogStream {
   write(line: string): unknown
 }
 
 /**
- * A logger that writes whole lines to `stream`: what pino writes, or for the format `text` lines for
- * people. Times are UTC.
+ * Creates a logger that writes whole lines to `stream`. The format `json` writes pino's own lines.
+ * The format `text` writes lines for people. Times are UTC.
  */
 export function createLog(config: LogConfig, stream: LogStream = process.stdout): Logger {
   const options = { level: config.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }

@@ -1,4 +1,6 @@
-/** From a line of pino's JSON to a line for people: time, level, message, fields; then the stack. */
+/**
+ * Turns a line of pino's JSON into a line for people: time, level, message, fields, then the stack.
+ */
 
 /** pino's numbers of levels. */
 const LEVELS: ReadonlyMap<unknown, string> = new Map([
@@ -10,7 +12,10 @@ const LEVELS: ReadonlyMap<unknown, string> = new Map([
   [60, 'FATAL'],
 ])
 
-/** One line with its newline; several if an error has a stack. What is not pino's JSON stays as it is. */
+/**
+ * One line with its newline, or several lines if an error has a stack. Text that is not a JSON
+ * object is returned unchanged.
+ */
 export function textLine(json: string): string {
   const record = recordFrom(json)
   if (record === undefined) return json
@@ -39,7 +44,7 @@ function plain(value: unknown): string {
   return typeof value === 'string' ? value : shown(value)
 }
 
-/** A text that could be taken for several words is quoted. */
+/** Quotes a text that could be taken for several words. */
 function shown(value: unknown): string {
   if (typeof value === 'string' && /^[^\s"=]+$/.test(value)) return value
   return value === undefined ? '' : JSON.stringify(value)

@@ -1,7 +1,7 @@
 /**
- * Profiles as an OCI artifact: a manifest with one layer for each profile, whose subject is the thin
- * image. Small profiles stand in the manifest itself (`data`, image-spec descriptor.md), so
- * that one request brings them; all of them are blobs as well.
+ * Writes and reads profiles as an OCI artifact: a manifest with one layer for each profile, whose
+ * subject is the thin image. The manifest itself holds small profiles (`data`, image-spec
+ * descriptor.md), so that one request brings them. Every profile is a blob as well.
  */
 import {
   bytesFromProfile,
@@ -28,36 +28,39 @@ export interface ProfileBlob {
   readonly bytes: Uint8Array
 }
 
-/** What is written to a registry: the blobs first. */
+/** The manifest and blobs to write to a registry. Write the blobs first. */
 export interface ProfileArtifact {
   readonly manifest: Uint8Array
   readonly blobs: readonly ProfileBlob[]
 }
 
-/** A profile of an artifact as its manifest names it. */
+/** One profile, as the artifact's manifest describes it. */
 export interface ProfileLayer {
   readonly digest: Digest
   readonly sizeBytes: number
-  /** Where the manifest holds it; not verified. */
+  /** The profile's bytes if the manifest holds them. Not verified. */
   readonly data: Uint8Array | undefined
 }
 
-/** Annotation of the manifest: the index that its profiles are for. */
+/** Annotation of the manifest: the digest of the index that its profiles are for. */
 const INDEX_ANNOTATION = 'org.thin-snapshotter.index'
-/** Profiles of one image. */
+/** Profiles that may be shared for one image. */
 export const MAX_SHARED_PROFILES = 32
-/** Bytes of one profile that a node fetches. */
+/** Bytes of one profile that may be shared, and that a node fetches. */
 export const MAX_SHARED_PROFILE_BYTES = 4 * 1024 * 1024
-/** Bytes of profiles that a manifest holds: with base64, half of what registries take. */
+/** Bytes of profiles that a manifest holds. In base64 they take a third of MAX_MANIFEST_BYTES. */
 const MAX_INLINE_BYTES = MAX_MANIFEST_BYTES / 4
 const EMPTY = Buffer.from('{}')
 
-/** The tag under which nodes look: they know the index, and not the image. */
+/** The tag under which nodes look for profiles. A node knows the index, but not the image. */
 export function profileTag(index: Digest): string {
   return `thin-profile-${hexOf(index)}`
 }
 
-/** The same profiles and subject give the same bytes. Throws `invalid-argument` where they are too many or too large. */
+/**
+ * Builds the artifact. Equal profiles and subjects give equal bytes. Throws `invalid-argument` if
+ * there are no profiles, too many, or too large ones.
+ */
 export function profileArtifact(
   profiles: readonly Profile[],
   to: { index: Digest; subject: Descriptor },
@@ -95,7 +98,10 @@ export function profileArtifact(
   return { manifest: Buffer.from(JSON.stringify(json)), blobs }
 }
 
-/** Throws `invalid-content` for a manifest that holds no profiles for `index`. */
+/**
+ * The profiles in a manifest. Throws `invalid-content` if the manifest holds no profiles for
+ * `index`.
+ */
 export function profileLayers(manifest: Uint8Array, index: Digest, where: string): ProfileLayer[] {
   const json = JsonObject.parse(manifest, where)
   const isOurs = json.optionalString('artifactType') === THIN_PROFILES
@@ -112,7 +118,10 @@ export function profileLayers(manifest: Uint8Array, index: Digest, where: string
   })
 }
 
-/** The profile in a layer's bytes. Throws `invalid-content` where they are not what the layer says. */
+/**
+ * The profile in a layer's bytes. Throws `invalid-content` if the bytes do not have the layer's
+ * digest.
+ */
 export function profileOfLayer(layer: ProfileLayer, bytes: Uint8Array, where: string): Profile {
   const found = digestOf(bytes)
   if (found === layer.digest) return profileFromBytes(bytes)

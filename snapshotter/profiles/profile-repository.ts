@@ -1,7 +1,7 @@
 /**
- * Profiles beside an image in a repository. Whoever knows the image finds them as its referrers
- * (distribution-spec 1.1; by the tag `sha256-<hex>` in registries that do not know referrers), whoever
- * knows only the index by a tag made of it.
+ * Reads and writes profiles beside an image in a repository. Clients that know the image find its
+ * profiles as referrers (distribution-spec 1.1), or by the tag `sha256-<hex>` in registries without
+ * the referrers API. Nodes that know only the index find them by a tag made of its digest.
  */
 import { type Digest, digestOf, hexOf, type Profile } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -24,7 +24,10 @@ import {
   profileTag,
 } from './profile-artifact.js'
 
-/** The profiles under the tag of `index`; `undefined` where there are none. Throws what the registry says. */
+/**
+ * The profiles under the tag of `index`; `undefined` if the tag does not exist. Throws the
+ * registry's errors, and `invalid-content` if the artifact is not for `index`.
+ */
 export async function readProfiles(
   repository: Repository,
   index: Digest,
@@ -46,7 +49,10 @@ export async function readProfiles(
   return profiles
 }
 
-/** Writes an artifact under the tag of `index`, and as a referrer of `subject` where that is here, too. */
+/**
+ * Writes an artifact under the tag of `index`, and returns the digest of its manifest. If `subject`
+ * is in this repository, the artifact also becomes a referrer of it.
+ */
 export async function writeProfiles(
   repository: Repository,
   artifact: ProfileArtifact,
@@ -68,7 +74,10 @@ export async function writeProfiles(
   return digest
 }
 
-/** Adds to the list that stands for the referrers API where a registry has none. */
+/**
+ * Adds the artifact to the list of referrers that is kept under a tag in registries without the
+ * referrers API.
+ */
 async function addReferrer(
   repository: Repository,
   subject: Digest,
@@ -78,7 +87,8 @@ async function addReferrer(
   const tag = `sha256-${hexOf(subject)}`
   const before = await orUndefined(repository.manifest(tag, signal))
   const list = before && parseManifest(before.bytes, before.descriptor.mediaType, tag)
-  // Of our own there is one at a time: the new one holds what is still good of the old one.
+  // Keep only one artifact of ours in the list. The new artifact replaces the old one, because it
+  // contains the profiles of the old one that are still wanted.
   const others = list?.kind === 'index' ? list.manifests.filter(isOthers) : []
   const own: Descriptor = {
     mediaType: OCI_MANIFEST,

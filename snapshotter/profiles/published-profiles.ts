@@ -1,4 +1,4 @@
-/** The profiles that a thin image was published with, out of the files in its layer. */
+/** Reads the profiles that a thin image was published with from the files in its layer. */
 import {
   type LayerFileRef,
   type Profile,
@@ -11,8 +11,9 @@ import { SnapshotterError } from '../errors.js'
 import { readLayerFile } from '../images/layer-file.js'
 
 /**
- * Those that were recorded. `files`: paths of the thin layer's files. Throws `invalid-content` where
- * the plan is not the recipe's.
+ * The recorded profiles; empty if there are none. `files` maps the names of the thin layer's files
+ * to their paths on the local disk. Throws `invalid-content` if the plan is missing or is not the
+ * plan that the recipe names.
  */
 export function publishedProfiles(
   thin: ThinSection,
@@ -24,7 +25,10 @@ export function publishedProfiles(
   return profilesOfPlan(startupPlanFromBytes(bytes), merged.digest)
 }
 
-/** The one that was guessed. Throws `invalid-content` where it is not the recipe's. */
+/**
+ * The guessed profile; `undefined` if there is none. Throws `invalid-content` if it is missing or
+ * is not the profile that the recipe names.
+ */
 export function publishedGuess(
   { guess }: ThinSection,
   files: ReadonlyMap<string, string>,

@@ -1,4 +1,4 @@
-/** The `Range` header (RFC 9110, 14.2) as far as it asks for one run of bytes. */
+/** Parses the `Range` header (RFC 9110, 14.2). Only one run of bytes is supported. */
 
 export type ByteRange =
   | { readonly kind: 'whole' }
@@ -8,7 +8,10 @@ export type ByteRange =
 
 const WHOLE: ByteRange = { kind: 'whole' }
 
-/** What to send of `sizeBytes`. Several ranges, and what is no range, are answered with the whole. */
+/**
+ * The bytes to send of a body of `sizeBytes`. Several ranges and invalid headers are answered with
+ * the whole body.
+ */
 export function byteRangeOf(header: string | undefined, sizeBytes: number): ByteRange {
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '')
   const [, first = '', last = ''] = match ?? []

@@ -1,4 +1,7 @@
-/** What a request's path asks for. Everything that is not exactly one of the known forms is nothing. */
+/**
+ * Parses the path of a request. A path that is not exactly one of the known forms has the kind
+ * `nothing`.
+ */
 import { type Digest, isDigest } from '../../index-format/index.js'
 
 export type RequestTarget =
@@ -22,7 +25,10 @@ const MANIFEST = new RegExp(`^/v2/(${NAME})/manifests/([A-Za-z0-9_][A-Za-z0-9._:
 const TAGS = new RegExp(`^/v2/(${NAME})/tags/list$`)
 const UPLOAD = new RegExp(`^/v2/${NAME}/blobs/uploads(?:/.*)?$`)
 
-/** `url` as it stands in the request line. Nothing in it is decoded: no known form needs it. */
+/**
+ * Parses the target of a request line. The query is ignored. Nothing is decoded, because no known
+ * form needs it.
+ */
 export function requestTargetOf(url: string): RequestTarget {
   const path = url.split('?', 1)[0] ?? ''
   if (path.length > MAX_PATH_LENGTH) return { kind: 'nothing' }

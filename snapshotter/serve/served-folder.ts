@@ -1,6 +1,6 @@
 /**
- * What is served: a folder that is a store (`blobs/sha256/<hex>`) and may be an OCI layout as well.
- * Paths are made of checked digests only; nothing of a request's own path reaches the disk.
+ * The folder that the server serves. It is a store (`blobs/sha256/<hex>`) and may be an OCI layout
+ * as well. Paths are made of checked digests only; no part of a request's path reaches the disk.
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -35,7 +35,7 @@ export class ServedFolder {
     this.path = path
   }
 
-  /** A blob, open; `undefined` where there is none. */
+  /** Opens a blob; `undefined` if there is none. */
   async openBlob(digest: Digest): Promise<OpenBlob | undefined> {
     let file: FileHandle
     try {
@@ -51,8 +51,9 @@ export class ServedFolder {
   }
 
   /**
-   * The manifest with this digest or, in `index.json`, under this tag. `repository` only decides
-   * between images whose names hold one: a layout's plain tags are those of any repository.
+   * The manifest with this digest, or with this tag in `index.json`; `undefined` if there is none.
+   * Images in `index.json` may have names with or without a repository. `repository` chooses
+   * between the names that have one. A plain tag belongs to every repository.
    */
   async manifest(
     repository: string,
@@ -67,7 +68,7 @@ export class ServedFolder {
       const bytes = await blob.file.readFile()
       return { bytes, digest, mediaType: mediaTypeOf(bytes, digest) }
     } catch (error) {
-      // A blob that is no manifest is not there, as far as manifests go.
+      // The blob is not a manifest, so there is no such manifest.
       if (error instanceof SnapshotterError) return undefined
       throw error
     } finally {
@@ -124,7 +125,7 @@ function namesOf({ annotations }: Descriptor): string[] {
   )
 }
 
-/** Whether a name, with or without a registry in front, means this repository. */
+/** Whether `name`, with or without a registry in front, means this repository. */
 function isRepository(name: string, repository: string): boolean {
   return name === repository || name.endsWith(`/${repository}`)
 }

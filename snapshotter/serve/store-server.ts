@@ -1,7 +1,7 @@
 /**
- * The embedded store and pull-only registry: one folder over HTTP, for one machine. Blobs never
- * change under their name, so they may be cached for ever; tags may change at any time. Whoever
- * reads verifies: this server sends what the folder holds.
+ * The embedded store and pull-only registry: serves one folder over HTTP, for one machine. A blob
+ * never changes under its name, so clients may cache it for ever. Tags may change at any time. The
+ * server sends the folder's bytes unverified; clients verify them.
  */
 import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
@@ -16,9 +16,9 @@ import { type RequestTarget, requestTargetOf } from './request-target.js'
 import { type OpenBlob, ServedFolder } from './served-folder.js'
 
 export interface StoreServerOptions {
-  /** A store's folder, or an OCI layout; both at once is usual. */
+  /** A store's folder or an OCI layout. One folder is usually both. */
   readonly folder: string
-  /** Default 127.0.0.1: there is no authentication. */
+  /** Default 127.0.0.1, because there is no authentication. */
   readonly host?: string
   /** Default 0: any free port. */
   readonly port?: number
@@ -30,12 +30,12 @@ const REQUEST_TIMEOUT_MS = 30_000
 const KEEP_ALIVE_MS = 65_000
 /** A client that takes no byte for this long is dropped. */
 const SOCKET_IDLE_MS = 60_000
-/** How long answers under way may take when the server is closed. */
+/** Limit for answers under way when the server is closed. */
 const CLOSE_TIMEOUT_MS = 5_000
 const READ_BYTES = 256 * 1024
 
 export class StoreServer {
-  /** `http://127.0.0.1:5000` */
+  /** For example `http://127.0.0.1:5000`. */
   readonly url: string
   readonly #server: Server
   #closing: Promise<void> | undefined
@@ -45,7 +45,10 @@ export class StoreServer {
     this.url = url
   }
 
-  /** Listens. Throws `not-found` for a folder that is not there, `internal` for a port in use. */
+  /**
+   * Starts to listen. Throws `not-found` if the folder does not exist, `internal` if it cannot
+   * listen, as on a port in use. The caller closes the server.
+   */
   static async start(
     options: StoreServerOptions,
     modules: { readonly log: Log },
@@ -77,7 +80,7 @@ export class StoreServer {
     return new StoreServer(server, `http://${shown}:${address.port}`)
   }
 
-  /** Takes no more requests, lets answers end for 5 s at most. Idempotent. */
+  /** Accepts no more requests, and waits at most 5 s for answers under way. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -104,7 +107,7 @@ class Answers {
     this.#log = log
   }
 
-  /** Never throws: what goes wrong is an answer, or a connection that ends. */
+  /** Never throws. A failure is answered with an error, or ends the connection. */
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { method = '', url = '' } = request
     try {
@@ -163,7 +166,7 @@ class Answers {
     }
   }
 
-  /** An error as the distribution specification has it. */
+  /** Sends an error in the form of the distribution specification. */
   #refuse(response: ServerResponse, status: number, code: string): void {
     const message = status === 405 ? 'this registry is for pulling only' : code.toLowerCase()
     response.statusCode = status
@@ -173,7 +176,7 @@ class Answers {
   }
 }
 
-/** Node leaves the body of an answer to HEAD out by itself. */
+/** Sends `bytes` as the whole body. For HEAD, Node itself omits the body. */
 function sendBytes(response: ServerResponse, type: string, bytes: Uint8Array): void {
   response.setHeader('content-type', type)
   response.setHeader('content-length', bytes.length)

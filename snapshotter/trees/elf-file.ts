@@ -1,21 +1,25 @@
 /**
- * What an ELF file needs to be run: its interpreter and libraries (System V ABI, chapters 4 and 5).
- * Little-endian only, as all machines are that containers run on here. What is damaged needs nothing.
+ * Reads which interpreter and libraries an ELF file needs (System V ABI, chapters 4 and 5). Only
+ * little-endian files are read, because all supported machines are little-endian. Damaged parts of
+ * a file count as absent.
  */
 
 /** Reads at most `length` bytes of a file from `offset` on; fewer at its end. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>
 
 export interface ElfNeeds {
-  /** PT_INTERP, as it stands there. */
+  /** The path in PT_INTERP, unchanged. */
   readonly interpreter: string | undefined
-  /** DT_NEEDED, in order. */
+  /** The names in DT_NEEDED, in order. */
   readonly needed: readonly string[]
-  /** DT_RUNPATH, or DT_RPATH where there is none: directories, which may hold `$ORIGIN`. */
+  /**
+   * The directories in DT_RUNPATH, or in DT_RPATH if there is no DT_RUNPATH. They may hold
+   * `$ORIGIN`.
+   */
   readonly runPath: readonly string[]
   /**
-   * What loading it reads of the file whatever the program does: headers and tables of the dynamic
-   * loader, data that is relocated, and code as long as it is little. In order of offset.
+   * The runs that loading the file reads, whatever the program does: headers, the dynamic loader's
+   * tables, writable data, and code and constants of at most 1 MiB. In order of offset.
    */
   readonly loaded: readonly FileRun[]
 }
@@ -46,21 +50,24 @@ const DT_STRSZ = 10
 const DT_RPATH = 15
 const DT_RUNPATH = 29
 const MAX_SEGMENTS = 256
-/** File header and program headers, nearly always. */
+/** The file header and program headers nearly always fit into this. */
 const HEADER_BYTES = 4096
 const MAX_PATH_BYTES = 4096
 const MAX_DYNAMIC_BYTES = 64 * 1024
-/** Libraries that one file needs by name. */
+/** Library names that are read of one file. */
 const MAX_NAMES = 1024
-/** Code and constants of at most this size are near enough to being read whole. */
+/** A segment of code or constants of at most this size counts as read whole. */
 const MAX_WHOLE_BYTES = 1024 * 1024
 
-/** Whether a file that begins with `head` may be one. */
+/** Whether a file that begins with `head` may be an ELF file. */
 export function isElf(head: Uint8Array): boolean {
   return head.length >= 4 && viewOf(head).getUint32(0, true) === ELF_MAGIC
 }
 
-/** `undefined` for a file that is no ELF file of 32 or 64 bits, little-endian. */
+/**
+ * Reads the needs of an ELF file. Returns `undefined` for any file that is not a little-endian ELF
+ * file of 32 or 64 bits.
+ */
 export async function readElfNeeds(read: ReadAt): Promise<ElfNeeds | undefined> {
   const bytes = await read(0, 64)
   if (bytes.length < 52 || !isElf(bytes)) return undefined
@@ -82,8 +89,8 @@ function loadedRuns(segments: readonly Segment[]): FileRun[] {
   const code = loads.findIndex(({ flags }) => (flags & PF_X) !== 0)
   const runs = loads
     .filter(({ flags, sizeBytes }, at) => {
-      // Linkers put the loader's tables in front of the code, and constants behind it; a file
-      // without code is all constants.
+      // Linkers put the loader's tables before the code and constants after it. A file without code
+      // has only constants.
       return at < code || (flags & PF_W) !== 0 || sizeBytes <= MAX_WHOLE_BYTES
     })
     .map(({ offset, sizeBytes }) => ({ offset, sizeBytes }))
@@ -135,7 +142,7 @@ async function readDynamic(
   if (home === undefined) return { needed: [], runPath: [] }
   const start = home.offset + address - home.address
   const endPlace = values.get(DT_STRSZ)?.[0] ?? 0
-  // One by one: they stand among the names of symbols, of which there may be megabytes.
+  // Read each string by itself. They lie among the names of symbols, which may take megabytes.
   const texts = async (tag: number): Promise<string[]> => {
     const places = (values.get(tag) ?? []).filter((place) => place < endPlace)
     return Promise.all(
@@ -156,14 +163,14 @@ async function readDynamic(
   }
 }
 
-/** Up to its NUL, as latin1: names are bytes. */
+/** The bytes from `at` up to the next NUL, as latin1, because names are bytes. */
 function textAt(bytes: Uint8Array, at: number): string {
   if (at < 0 || at >= bytes.length) return ''
   const nul = bytes.indexOf(0, at)
   return Buffer.from(bytes.subarray(at, nul < 0 ? bytes.length : nul)).toString('latin1')
 }
 
-/** A value beyond 2^53 is no place in any file. */
+/** Reads 64 bits. Values beyond 2^53 - 1 are clamped to it: no file has such an offset. */
 function word64(view: DataView, at: number): number {
   const value = view.getBigUint64(at, true)
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : Number.MAX_SAFE_INTEGER

@@ -1,7 +1,8 @@
 /**
- * Names for people: bytes of an image are attacker's bytes, and must not move a terminal's cursor.
- * The form is that of `ls -b`: whatever is not a printable character of valid UTF-8 is escaped as C
- * does it, so that every name has exactly one printed form and can be read back.
+ * Escapes names for people. The bytes of names in an image come from a stranger and must not move a
+ * terminal's cursor. The form is that of `ls -b`: every byte that is not part of a printable
+ * character of valid UTF-8 is escaped as in C. So every name has exactly one printed form and can
+ * be read back.
  */
 
 const ESCAPES = new Map<number, string>([
@@ -17,8 +18,9 @@ const ESCAPES = new Map<number, string>([
 ])
 
 /**
- * Letters, marks, numbers, punctuation and symbols. Left out are controls, every kind of space,
- * unassigned and private code points, and format characters: the last turn the direction of a line.
+ * Letters, marks, numbers, punctuation and symbols. Controls, every kind of space, unassigned and
+ * private code points are left out. So are format characters, which can turn the direction of a
+ * line.
  */
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u
 
@@ -44,7 +46,7 @@ export function escapePath(path: Uint8Array): string {
   return escapeName(path)
 }
 
-/** The bytes that `text` is the printed form of: an argument may carry the escapes that `ls` prints. */
+/** The bytes whose printed form is `text`. Arguments may carry the escapes that `ls` prints. */
 export function unescapePath(text: string): Uint8Array {
   const parts: Uint8Array[] = []
   const escape = /\\(?:([0-7]{3})|([abtnvfr \\]))/g
@@ -68,7 +70,10 @@ function escapeByte(byte: number): string {
   return ESCAPES.get(byte) ?? `\\${byte.toString(8).padStart(3, '0')}`
 }
 
-/** How long the UTF-8 sequence says it is that begins here; 0 where none can begin. */
+/**
+ * The length in bytes that the byte at `at` gives its UTF-8 sequence; 0 if no sequence can begin
+ * there.
+ */
 function characterLength(bytes: Uint8Array, at: number): number {
   const lead = bytes[at] ?? 0
   if (lead < 0x80) return 1

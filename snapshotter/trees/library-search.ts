@@ -1,38 +1,47 @@
-/** Programs' files in a tree, looked for as the kernel and the dynamic loader would. */
+/** Finds a program's files in a tree as the kernel and the dynamic loader would find them. */
 import { type Inode, isRegular, type Tree } from '../../index-format/index.js'
 import { resolvePath } from './resolve-path.js'
 import type { ElfNeeds } from './elf-file.js'
 
 export interface FoundFile {
-  /** Absolute, as it was looked for. */
+  /** The absolute path that was looked up, with symbolic links not resolved. */
   readonly path: string
-  /** Of a regular file. */
+  /** The inode of a regular file. */
   readonly inode: Inode
 }
 
-/** Where loaders look when nothing else says where (ld.so(8)), those of Debian included. */
+/** The default folders of dynamic loaders (ld.so(8)), with Debian's folders. */
 const LIBRARY_FOLDERS = ['x86_64-linux-gnu', 'aarch64-linux-gnu', 'arm-linux-gnueabihf']
   .flatMap((triplet) => [`/lib/${triplet}`, `/usr/lib/${triplet}`])
   .concat('/lib64', '/usr/lib64', '/lib', '/usr/lib', '/usr/local/lib')
 const ORIGIN = /\$ORIGIN|\$\{ORIGIN\}/g
 
-/** Whether the libraries of `folder` are found by their names alone: any program's are there. */
+/**
+ * Whether `folder` is a default folder of the loader, in which programs find libraries by name
+ * alone.
+ */
 export function isLibraryFolder(folder: string): boolean {
   return LIBRARY_FOLDERS.includes(folder)
 }
 
-/** The regular file at `path`; undefined where there is none or it cannot be reached. */
+/**
+ * The regular file at `path` (latin1), with symbolic links followed. Undefined if there is none or
+ * if it cannot be reached.
+ */
 export function fileAt(tree: Tree, path: string): Inode | undefined {
   try {
     const inode = resolvePath(tree, Buffer.from(path, 'latin1'), { followLast: true })
     return isRegular(inode.mode) ? inode : undefined
   } catch {
-    // Not there, or not to be reached: then this is not what will be opened.
+    // The path is absent or unreachable, so no program will open this file.
     return undefined
   }
 }
 
-/** The first of `folders` that has it. */
+/**
+ * The file `name` in the first of `folders` that has it. Undefined if none has it. If `name` begins
+ * with `/`, it is looked up as it is.
+ */
 export function findIn(
   tree: Tree,
   name: string,
@@ -47,8 +56,9 @@ export function findIn(
 }
 
 /**
- * The libraries that a file needs by name, in its order; what is not found is left out. `path` is the file's
- * own: undefined where it is not known, which leaves out what lies relative to it.
+ * The libraries in `needed`, in the same order. Libraries that are not found are left out. `path`
+ * is the path of the file that needs them. If `path` is unknown (undefined), directories relative
+ * to `$ORIGIN` are left out.
  */
 export function librariesOf(
   tree: Tree,

@@ -1,9 +1,9 @@
-/** Paths inside a tree, resolved as the kernel would after chroot(2) into it. */
+/** Resolves paths inside a tree as the kernel would after chroot(2) into it. */
 import { type Inode, ROOT_INO, type Tree } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { escapePath } from './escape-name.js'
 
-/** Symbolic links followed in one path: MAXSYMLINKS of linux/namei.h. */
+/** Symbolic links that one path may follow: MAXSYMLINKS of linux/namei.h. */
 const MAX_SYMLINKS = 40
 /** PATH_MAX of linux/limits.h. */
 const MAX_PATH_BYTES = 4096
@@ -15,13 +15,14 @@ export interface ResolveOptions {
 }
 
 /**
- * The inode that `path` stands for; `..` of the root is the root. Throws `not-found`, or
- * `invalid-argument` for a path that goes through a file, is too long, or follows too many links.
+ * The inode that `path` names. `..` of the root is the root. Throws `not-found`, `invalid-argument`
+ * for a path that goes through a file, is too long or follows too many links, and `invalid-content`
+ * if an inode is not in the index.
  */
 export function resolvePath(tree: Tree, path: Uint8Array, options: ResolveOptions): Inode {
   if (path.length > MAX_PATH_BYTES) throw refused(path, `longer than ${MAX_PATH_BYTES} bytes`)
   const todo = componentsOf(path)
-  // The directories from the root down: what `..` goes back to.
+  // The inodes from the root down to the current place. `..` returns to the one before.
   const trail = [inodeOf(tree, ROOT_INO, path)]
   let links = 0
   for (let name = todo.pop(); name !== undefined; name = todo.pop()) {
@@ -49,7 +50,7 @@ export function resolvePath(tree: Tree, path: Uint8Array, options: ResolveOption
   return trail.at(-1) ?? inodeOf(tree, ROOT_INO, path)
 }
 
-/** Last first: the next one to look at is popped. */
+/** The components of a path, last first, so that `pop` gives the next one. */
 function componentsOf(path: Uint8Array): Uint8Array[] {
   const components: Uint8Array[] = []
   for (let from = 0; from < path.length;) {

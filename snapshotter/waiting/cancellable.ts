@@ -1,7 +1,12 @@
-/** Waiting for what cannot be stopped itself: the wait ends with the signal, the work may go on. */
+/**
+ * Waits for work that cannot be stopped. The wait ends when the signal fires, but the work goes on.
+ */
 import { SnapshotterError } from '../errors.js'
 
-/** The result of `work`, or `cancelled` as soon as `signal` fires. `attempt` says what was waited for. */
+/**
+ * Resolves or rejects as `work` does, or throws `cancelled` as soon as `signal` fires. `attempt`
+ * names the work in the message.
+ */
 export async function cancellable<T>(
   work: Promise<T>,
   signal: AbortSignal,

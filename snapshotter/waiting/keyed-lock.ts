@@ -1,19 +1,22 @@
 /**
- * Mutual exclusion per key, in order of arrival: what one request does to a snapshot across an
- * await, no other request for the same snapshot sees half done.
+ * Mutual exclusion per key, in order of arrival. While a request changes a snapshot across an
+ * await, no other request for the same snapshot sees the change half done.
  */
 import { cancellable } from './cancellable.js'
 
 export class KeyedLock {
-  /** The end of each key's queue: settles when the last one that asked has released. */
+  /**
+   * The end of each key's queue: a promise that settles when the last request in the queue has
+   * released the key.
+   */
   readonly #tails = new Map<string, Promise<void>>()
 
   /**
-   * Runs `work` when it is alone with all of `keys`. Throws `cancelled` when `signal` fires while
-   * it waits; then `work` is not started.
+   * Runs `work` once it alone holds all of `keys`, and returns its result. Throws `cancelled` if
+   * `signal` fires during the wait; `work` is then not started.
    */
   async with<T>(keys: readonly string[], signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    // All queues are joined in one go, so that two requests cannot wait for each other.
+    // Join all queues in one step, so that two requests cannot wait for each other.
     const before = [...new Set(keys)].flatMap((key) => this.#tails.get(key) ?? [])
     let release: () => void = () => undefined
     const done = new Promise<void>((resolve) => {
@@ -33,7 +36,7 @@ export class KeyedLock {
     }
   }
 
-  /** Resolves when nobody holds or awaits any key. */
+  /** Resolves when no request holds or awaits any key. */
   async idle(): Promise<void> {
     while (this.#tails.size > 0) await Promise.all(this.#tails.values())
   }

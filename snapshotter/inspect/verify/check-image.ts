@@ -1,6 +1,6 @@
 /**
- * Verification of a thin image without its original: each index wherever it is stored, and each pack
- * that it names. What it cannot find is whether the image is the right one; `verify` does.
+ * Checks a thin image without its original: every index in each place that has it, and every pack
+ * that the indexes name. It cannot tell whether the image equals its original; `verify` can.
  */
 import { mkdtemp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,16 +23,16 @@ import { StoredTree } from './stored-tree.js'
 export interface CheckImageOptions {
   readonly thin: ThinImage
   readonly tempFolder: string
-  /** False: packs are not fetched. */
+  /** Whether packs are fetched and checked. */
   readonly packs: boolean
 }
 
-/** A finding, and the tree it is about. */
+/** A finding, with the tree that it concerns in `where`. */
 export interface ImageFinding extends Omit<Finding, 'code'> {
   readonly code: Finding['code'] | 'missing-index' | 'wrong-startup-pages'
 }
 
-/** Everything that is wrong with the trees of a thin image. Throws when a store cannot be reached. */
+/** Yields every fault of the trees of a thin image. Throws if a store cannot be reached. */
 export async function* checkImage(
   options: CheckImageOptions,
   signal: AbortSignal,
@@ -52,7 +52,7 @@ export async function* checkImage(
         yield { ...index, where }
         continue
       }
-      // The same index is checked once; that both are the same has been verified by digest.
+      // The copy in the image has been checked already. Both copies have the same digest.
       if (origin === 'store' && ref.embedded !== undefined) continue
       yield* prefixed(where, checkTree(index, options, checkedPacks, signal))
       if (ref === merged) yield* checkStartupPages(thin, index)
@@ -60,7 +60,7 @@ export async function* checkImage(
   }
 }
 
-/** What travels in the image instead of the merged index has to be its own. */
+/** Checks that the startup pages in the image are pages of the merged index. */
 async function* checkStartupPages(
   { recipe, files }: ThinImage,
   { path }: Index,
@@ -113,7 +113,10 @@ async function* checkTree(
   }
 }
 
-/** Adds the packs of `index`; true when all of them, with these frames, were there already. */
+/**
+ * Adds the packs of `index` to `checkedPacks`. Returns true if all of them, with the same frames,
+ * were in it before.
+ */
 function areAllChecked(index: Index, thin: ThinImage, checkedPacks: Set<string>): boolean {
   const tree = new StoredTree({ index, source: thin.store })
   const before = checkedPacks.size
@@ -136,7 +139,10 @@ async function openIndex(
   }
 }
 
-/** What an error about an index means for its image; undefined: nothing, somebody was not reached. */
+/**
+ * The finding that an error about an index stands for. Undefined if the error says nothing about
+ * the index, as when a store could not be reached.
+ */
 export function indexFailure(error: unknown): 'missing-index' | 'unreadable-index' | undefined {
   if (!(error instanceof Error)) return undefined
   const { cause } = error

@@ -1,6 +1,6 @@
 /**
- * Offline verification of a store that is a folder: every blob has the digest that it is called by;
- * packs and indexes are what they must be inside; every pack that an index names is there.
+ * Verifies a store that is a folder, offline. Every blob must have the digest in its name. Packs
+ * and indexes must be valid. Every pack that an index names must be there.
  */
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, opendir, rm } from 'node:fs/promises'
@@ -21,38 +21,43 @@ import { FileAccess } from '../file-access.js'
 import { digestOfFile } from '../file-digest.js'
 import { beginsAsSqlite } from '../sqlite-head.js'
 
-/** What can be wrong with a store; beside its own codes, those of an index and its packs. */
+/** A fault of a store: a code of its own, or a code of an index and its packs. */
 export interface StoreFinding extends Omit<Finding, 'code'> {
   readonly code:
     | FindingCode
     /** A blob whose bytes do not have the digest in its name. */
     | 'blob-digest-mismatch'
-    /** A file among the blobs that is not called by a digest: perhaps left by a killed writer. */
+    /** A file among the blobs whose name is not a digest. A killed writer may have left it. */
     | 'stray-file'
 }
 
 export interface CheckedStore {
   packs: number
   indexes: number
-  /** Blobs that are neither: images and their configurations, in a registry's folder. */
+  /**
+   * Blobs that are neither packs nor indexes: images and their configurations, in a registry's
+   * folder.
+   */
   others: number
   sizeBytes: number
 }
 
 export interface CheckStoreOptions {
   readonly folder: string
-  /** Where indexes are decompressed to. */
+  /** Folder into which indexes are decompressed. */
   readonly tempFolder: string
-  /** Counted into while the check goes on. */
+  /** Counters that the check adds to as it goes on. */
   readonly checked: CheckedStore
 }
 
 const HEAD_BYTES = 4
 const PACK_MAGIC = 'THINPACK'
-/** Little-endian, at the begin of a zstd frame (RFC 8878, 3.1.1). */
+/** Little-endian, at the beginning of a zstd frame (RFC 8878, 3.1.1). */
 const ZSTD_MAGIC = 0xfd2fb528
 
-/** Checks the folder `blobs/sha256` of the store. Throws the system's error when it cannot be read. */
+/**
+ * Checks the folder `blobs/sha256` of the store. Throws the system's error if it cannot be read.
+ */
 export async function* checkStore(
   options: CheckStoreOptions,
   signal: AbortSignal,
@@ -124,7 +129,10 @@ function* checkPack(blob: FileAccess, digest: Digest): Generator<StoreFinding> {
   }
 }
 
-/** A compressed blob is an index if there is SQLite in it; else it is somebody else's. */
+/**
+ * Checks a compressed blob. It is an index if it contains a SQLite file; other blobs are only
+ * counted.
+ */
 async function* checkCompressed(
   path: string,
   digest: Digest,
@@ -156,7 +164,10 @@ async function* checkCompressed(
   }
 }
 
-/** Remembers the packs of an index that can be read; what cannot has been told by its check. */
+/**
+ * Records the packs that an index names. Skips an unreadable index, because its check has reported
+ * it.
+ */
 function notePacks(path: string, blob: Digest, named: Map<Digest, Digest>): void {
   let index
   try {

@@ -1,19 +1,22 @@
 /**
- * Compares what an image says about itself beside its files: configuration and annotations. Only
- * what must change with the layers may differ: `rootfs`, and which entries of `history` made a layer.
+ * Compares the configurations and annotations of two images. They may differ only where the layers
+ * require it: in `rootfs`, and in which entries of `history` have a layer.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { Digest } from '../../../index-format/index.js'
 import type { JsonObject } from '../../images/registry/index.js'
 import type { Difference, DifferenceKind } from './difference.js'
 
-/** Characters of a value that are shown. */
+/** Characters of a value that a report shows. */
 const MAX_SHOWN = 200
 const NO_PATH = new Uint8Array(0)
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Every difference between two configurations; `diffId` is that of the thin layer. */
+/**
+ * Yields every difference between two configurations. `diffId` is the diff ID of the thin layer;
+ * undefined: `rootfs` is not compared.
+ */
 export function* compareConfigs(
   expected: JsonObject,
   actual: JsonObject,
@@ -23,7 +26,7 @@ export function* compareConfigs(
   for (const name of [...names].sort()) {
     const [a, b] = [expected.raw[name], actual.raw[name]]
     if (name === 'rootfs' || name === 'history') continue
-    // "config" is where environment, entry point, labels and the like are.
+    // "config" holds environment, entry point, labels and the like.
     if (name === 'config' && isJson(a) && isJson(b)) yield* compareFields('config.', a, b)
     else if (!isDeepStrictEqual(a, b)) yield different('config', name, a, b)
   }
@@ -34,7 +37,7 @@ export function* compareConfigs(
   }
 }
 
-/** Every annotation that is not the same in both. */
+/** Yields every annotation that differs. */
 export function* compareAnnotations(
   where: string,
   expected: Json | undefined,
@@ -54,7 +57,10 @@ function* compareFields(prefix: string, expected: Json, actual: Json): Generator
   }
 }
 
-/** The original's entries come first, none of them with a layer; one entry follows, which has it. */
+/**
+ * Compares the histories. The thin image must have the original's entries, each without a layer,
+ * and after them one entry with a layer.
+ */
 function* compareHistories(expected: unknown, actual: unknown): Generator<Difference> {
   const before: unknown[] = Array.isArray(expected) ? expected : []
   const after: unknown[] = Array.isArray(actual) ? actual : []
@@ -80,7 +86,7 @@ function different(kind: DifferenceKind, name: string, a: unknown, b: unknown): 
 
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing'
-  // JSON leaves no control characters but DEL and C1, which a terminal may obey.
+  // JSON escapes all control characters but DEL and C1, and a terminal may obey these.
   const text = JSON.stringify(value).replace(/[\u007f-\u009f]/g, '?')
   return text.length <= MAX_SHOWN ? text : `${text.slice(0, MAX_SHOWN)}…`
 }

@@ -1,7 +1,7 @@
 /**
- * Compares the bytes of files in the order in which the packs store them: each frame is fetched
- * once, however many files share it. Bytes are compared with bytes, so that no digest of ours has
- * to be right for the proof to hold.
+ * Compares the bytes of files in the order in which the packs store them, so that each frame is
+ * fetched once, however many files share it. It compares bytes and not digests, so that the proof
+ * does not depend on our digests.
  */
 import { type Extent, pathsOf, type RandomAccess } from '../../../index-format/index.js'
 import type { ContentPlan, PackPlan, PlannedExtent, PlannedFile } from './content-plan.js'
@@ -12,11 +12,14 @@ import type { FailedPiece, ReadableTree, ReadPiece, TreePair } from './readable-
 
 export interface CompareContentOptions {
   readonly signal: AbortSignal
-  /** Called with the number of bytes of files just compared. */
+  /** Called with the number of file bytes that were just compared. */
   readonly onBytes: (bytes: number) => void
 }
 
-/** Files with differences that are kept, for their first offset, before they are reported. */
+/**
+ * Differing files that are kept before they are reported. An earlier differing byte of them may
+ * still be found.
+ */
 const MAX_PENDING_FILES = 10_000
 const COMPARE_BYTES = 1024 * 1024
 
@@ -24,7 +27,7 @@ export class ContentComparison {
   readonly #plan: ContentPlan
   readonly #options: CompareContentOptions
   readonly #buffer = new Uint8Array(COMPARE_BYTES)
-  /** By number of the file: the first byte that differs, as far as known. */
+  /** Offset of the first byte that is known to differ, by the number of the file. */
   readonly #differing = new Map<number, number>()
   readonly #reported = new InoMap()
   #unreadable: { file: number; message: string }[] = []
@@ -34,13 +37,19 @@ export class ContentComparison {
     this.#options = options
   }
 
-  /** A byte that is known to differ without reading a pack. */
+  /**
+   * Records that a file differs at `offset`. Callers may also add a byte that they compared without
+   * reading a pack.
+   */
   addDifference(file: number, offset: number): void {
     if (this.#reported.get(file + 1) !== undefined) return
     this.#differing.set(file, Math.min(offset, this.#differing.get(file) ?? offset))
   }
 
-  /** Reads every planned extent; `content` for each file that differs, `unreadable` for each failed piece. */
+  /**
+   * Reads every planned extent. Yields `content` for each file that differs, and `unreadable` for
+   * each failed piece.
+   */
   async *differences(): AsyncGenerator<Difference> {
     yield* this.#flush(MAX_PENDING_FILES)
     for (const pack of this.#plan.packs()) {
@@ -108,7 +117,7 @@ export class ContentComparison {
     }
   }
 
-  /** Reports what is known once there are more than `limit` files of it. */
+  /** Yields all pending differences if there are more than `limit`. */
   *#flush(limit: number): Generator<Difference> {
     if (this.#differing.size + this.#unreadable.length <= limit) return
     const differing = [...this.#differing].sort(([a], [b]) => a - b)
@@ -129,13 +138,13 @@ export class ContentComparison {
   }
 }
 
-/** Where a file is, as a difference has it. */
+/** The tree and the path of a file, as a difference names them. */
 interface Place {
   readonly tree: string
   readonly path: Uint8Array
 }
 
-/** Finds the paths of files, with one walk of each tree that has some. */
+/** Finds the paths of files. Walks each tree that has some of them once. */
 function placesOf(files: readonly PlannedFile[]): (file: PlannedFile) => Place {
   const inos = new Map<TreePair, Set<number>>()
   for (const { trees, expectedIno } of files) {
@@ -158,7 +167,7 @@ function byteWords({ trees, expectedIno }: PlannedFile, offset: number): string 
   return `0x${(byte[0] ?? 0).toString(16).padStart(2, '0')}`
 }
 
-/** A file of the original: its extents, and where they lie. */
+/** A file of the original: its extents, and the bytes in which they lie. */
 interface OriginalFile {
   readonly content: RandomAccess
   readonly extents: readonly Extent[]

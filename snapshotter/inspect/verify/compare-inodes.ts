@@ -1,4 +1,4 @@
-/** Compares what stat(2), readlink(2) and listxattr(2) say about two files. */
+/** Compares the results of stat(2), readlink(2) and listxattr(2) for two files. */
 import type { Inode, Tree, Xattr } from '../../../index-format/index.js'
 import { escapeName } from '../../trees/escape-name.js'
 import { deviceNumbers } from '../listed-file.js'
@@ -10,12 +10,12 @@ export interface FileInTree {
   readonly inode: Inode
 }
 
-/** At most this much of an attribute's value is printed. */
+/** Bytes of an attribute's value that are printed. */
 const SHOWN_VALUE_BYTES = 64
 
 /**
- * Every difference in attributes but content. Where the types differ nothing else is compared.
- * `storedBytes` is not: a hole equals zeros.
+ * Yields every difference in attributes; content is compared elsewhere. If the types differ,
+ * nothing else is compared. `storedBytes` is not compared, because a hole equals zeros.
  */
 export function* compareInodes(
   path: Uint8Array,
@@ -81,7 +81,7 @@ function* compareXattrs(
   }
 }
 
-/** What a file of this mode is called. */
+/** The name of the file type in `mode`. */
 export function typeName(mode: number): string {
   switch (typeOf(mode)) {
     case 0o010000:
@@ -131,7 +131,7 @@ function shown(bytes: Uint8Array | undefined): string {
   return bytes === undefined ? 'nothing' : `"${escapeName(bytes)}"`
 }
 
-/** Values are binary more often than text; hex is exact. */
+/** The value in hex, which is exact; values are more often binary than text. */
 function shownValue(value: Uint8Array): string {
   const digits = hex(value.subarray(0, SHOWN_VALUE_BYTES))
   return value.length <= SHOWN_VALUE_BYTES ? `0x${digits}` : `0x${digits}… (${value.length} bytes)`

@@ -1,6 +1,7 @@
 /**
- * Walks two trees at once and compares names, attributes and hard links. The walk goes down only
- * where both have a directory, and the original's tree is finite: a thin tree cannot make it endless.
+ * Walks two trees at once and compares names, attributes and hard links. The walk enters a
+ * directory only if both trees have it. The original's tree is finite, so a thin tree cannot make
+ * the walk endless.
  */
 import {
   DirectoryCursor,
@@ -18,7 +19,7 @@ import type { Difference } from './difference.js'
 import { InoMap } from './ino-map.js'
 import type { TreePair } from './readable-tree.js'
 
-/** Two inodes that the same name stands for. */
+/** The inodes that one name has in the two trees. */
 export interface InodePair {
   readonly expectedIno: number
   readonly actualIno: number
@@ -33,7 +34,7 @@ export interface CompareNamesHooks {
 
 /** Names compared between two pauses. */
 const NAMES_PER_PAUSE = 4096
-/** Unresolved hard links that are kept before their other names are looked for. */
+/** Hard-link differences that are kept before the other names of their inodes are looked up. */
 const MAX_PENDING_LINKS = 1000
 
 export class NameComparison {
@@ -50,7 +51,10 @@ export class NameComparison {
     this.#hooks = hooks
   }
 
-  /** Every difference but those of content; now and then `undefined`, for the caller to take a breath. */
+  /**
+   * Yields every difference except those of content. Yields `undefined` after every NAMES_PER_PAUSE
+   * names, so that the caller can let other work run.
+   */
   *differences(): Generator<Difference | undefined> {
     const root = { expectedIno: ROOT_INO, actualIno: ROOT_INO }
     const noPath = new Uint8Array(0)
@@ -81,7 +85,10 @@ export class NameComparison {
     }
   }
 
-  /** Returns the two directories to go down into, if both entries are one. */
+  /**
+   * Returns the pair of directories to walk next, if both entries are directories that are new to
+   * the walk.
+   */
   *#compareEntries(path: Uint8Array, step: NameStep): Generator<Difference, InodePair | undefined> {
     const { expected, actual } = step
     if (actual === undefined) {
@@ -117,8 +124,8 @@ export class NameComparison {
   }
 
   /**
-   * True when these two were compared under an earlier name. Remembers a contradiction: two names
-   * that are one file on one side only.
+   * Returns true if this pair was compared under an earlier name. Records a hard-link difference if
+   * two names are one file in one tree only.
    */
   #knownPair(path: Uint8Array, pair: InodePair): boolean {
     const knownActual = this.#actualOf.get(pair.expectedIno)
@@ -159,14 +166,17 @@ interface NameStep {
   readonly actual: DirEntry | undefined
 }
 
-/** A name whose inode was met before, on the side where the number is set. */
+/**
+ * A name whose inode has an earlier name. The inode number is set for each tree in which that is
+ * so.
+ */
 interface PendingLink {
   readonly path: Uint8Array
   readonly expectedIno: number | undefined
   readonly actualIno: number | undefined
 }
 
-/** Merges two directories, both in byte order of name. */
+/** Takes the next name of two directories that are both sorted by the bytes of their names. */
 function nextNames({ expected, actual }: OpenDirectories): NameStep | undefined {
   const [a, b] = [expected.peek(), actual.peek()]
   const first = a ?? b

@@ -1,4 +1,4 @@
-/** The proof itself: two trees are equal when this yields nothing. */
+/** Proves that two trees are equal: they are if `compareTrees` yields nothing. */
 import { setImmediate } from 'node:timers/promises'
 import { ContentComparison } from './compare-content.js'
 import { type InodePair, NameComparison } from './compare-names.js'
@@ -7,13 +7,13 @@ import type { Difference } from './difference.js'
 import { firstByteInHoles } from './file-bytes.js'
 import type { TreePair } from './readable-tree.js'
 
-/** How far a comparison is. */
+/** The progress of a comparison. */
 export interface CompareProgress {
   /** Names compared. */
   readonly names: number
   /** Bytes of regular files compared. */
   readonly contentBytes: number
-  /** Bytes of regular files there are; 0 while names are still compared. */
+  /** Bytes of regular files to compare; 0 while names are compared. */
   readonly contentTotalBytes: number
 }
 
@@ -24,11 +24,11 @@ export interface CompareTreesOptions {
 }
 
 /**
- * Every difference between two trees: names, types, permissions, owners, link counts, sizes, device
- * numbers, modification times, link targets, extended attributes, which names are one file, and the
- * bytes of every regular file (a hole equals zeros). Below a name that only one tree has, nothing
- * more is reported. Several pairs at once share the reading of what they have in common. Memory:
- * some 60 bytes for each file and extent. Throws what the trees throw.
+ * Yields every difference between two trees: names, types, permissions, owners, link counts, sizes,
+ * device numbers, modification times, link targets, extended attributes, hard links, and the bytes
+ * of every regular file (a hole equals zeros). Nothing is reported below a directory that only one
+ * tree has. If several pairs are given, content that they share is read once. Memory: some 60 bytes
+ * for each file and extent. Throws the errors of the trees.
  */
 export async function* compareTrees(
   pairs: readonly TreePair[],
@@ -64,7 +64,7 @@ export async function* compareTrees(
   signal.throwIfAborted()
 }
 
-/** Plans the comparison of two files' bytes; what lies in holes is compared at once. */
+/** Plans the comparison of two files' bytes. Bytes that lie in holes are compared at once. */
 function fileHook(
   { expected, actual }: TreePair,
   plan: ContentPlan,

@@ -1,6 +1,6 @@
 /**
- * Which bytes of which file lie where in the packs: collected while names are compared, then read in
- * the order of the packs. Thirty-two bytes for each extent, however long the paths are.
+ * Plans which bytes of the packs belong to which file. Extents are added while names are compared,
+ * and then read in the order of the packs. An extent takes 40 bytes, however long the paths are.
  */
 import type { Extent } from '../../../index-format/index.js'
 import type { InodePair } from './compare-names.js'
@@ -10,7 +10,7 @@ import type { RawRange, StreamedTree, TreePair } from './readable-tree.js'
 export interface PlannedExtent extends RawRange {
   /** Number of the pair of files, from 0. */
   readonly file: number
-  /** Where in the file, bytes. */
+  /** Offset in the file, in bytes. */
   readonly offset: number
 }
 
@@ -21,22 +21,22 @@ export interface PlannedFile extends InodePair {
 
 /** The extents that lie in one pack. */
 export interface PackPlan {
-  /** A tree that names the pack, and what it calls it. */
+  /** A tree that names the pack, and the pack's key in that tree. */
   readonly tree: StreamedTree
   readonly pack: number
   /** Extent number `at`, in order of `rawOffset`; undefined at the end. */
   readonly extent: (at: number) => PlannedExtent | undefined
-  /** What to read so that each extent is covered: ascending, not touching each other. */
+  /** The ranges to read so that every extent is covered: ascending, not touching each other. */
   readonly wanted: readonly RawRange[]
 }
 
 export class ContentPlan {
   readonly #trees: TreePair[] = []
   readonly #treesOfFile = new NumberColumn()
-  /** Every pack of every tree, by a number of our own. */
+  /** All different packs of all trees. The position of a pack is its number in this plan. */
   readonly #knownPacks: { readonly tree: StreamedTree; readonly pack: number }[] = []
   readonly #packNumbers = new Map<string, number>()
-  /** By what the tree added last calls its packs. */
+  /** Numbers of packs in this plan, by the pack's key in the tree that was added last. */
   #packsOfTree = new Map<number, number>()
   readonly #expectedInos = new NumberColumn()
   readonly #actualInos = new NumberColumn()
@@ -52,13 +52,15 @@ export class ContentPlan {
     return this.#sizeBytes
   }
 
-  /** The files added from now on are in these trees. */
+  /** Files that are added from now on are in these trees. */
   addTrees(trees: TreePair): void {
     this.#trees.push(trees)
     this.#packsOfTree = new Map()
   }
 
-  /** Returns the number of the file. */
+  /**
+   * Adds a pair of files, and the extents of the thin tree's file. Returns the number of the pair.
+   */
   addFile(pair: InodePair, extents: readonly Extent[]): number {
     const file = this.#expectedInos.length
     this.#expectedInos.push(pair.expectedIno)
@@ -82,7 +84,10 @@ export class ContentPlan {
     return { trees, expectedIno, actualIno }
   }
 
-  /** The packs, in the order in which they were first named, and within each the extents in order of place. */
+  /**
+   * The packs in the order in which they were first named. The extents of each pack are in order of
+   * `rawOffset`.
+   */
   *packs(): Generator<PackPlan> {
     const order = Uint32Array.from({ length: this.#files.length }, (_, row) => row)
     order.sort(
@@ -93,7 +98,7 @@ export class ContentPlan {
       const pack = this.#packs.at(order[from] ?? 0)
       let to = from
       while (to < order.length && this.#packs.at(order[to] ?? 0) === pack) to++
-      // Made when they are asked for: a pack of small files may hold a million.
+      // Extents are made on demand, because a pack of small files may hold a million.
       const rows = order.subarray(from, to)
       const extent = (at: number): PlannedExtent | undefined => {
         const row = rows[at]
@@ -131,7 +136,10 @@ export class ContentPlan {
   }
 }
 
-/** The ranges are in order of `rawOffset`; content that files share is in there more than once. */
+/**
+ * Joins ranges that touch or overlap. `rangeAt` gives them in order of `rawOffset`. Content that
+ * files share occurs in them more than once.
+ */
 function unionOf(rangeAt: (at: number) => RawRange | undefined): RawRange[] {
   const union: RawRange[] = []
   let at = 0
@@ -148,7 +156,9 @@ function unionOf(rangeAt: (at: number) => RawRange | undefined): RawRange[] {
   return union
 }
 
-/** A growing column of numbers: eight bytes each, where an array of objects takes a hundred. */
+/**
+ * A growing column of numbers. It takes eight bytes a number; an array of objects takes a hundred.
+ */
 class NumberColumn {
   #values = new Float64Array(1024)
   #length = 0

@@ -1,6 +1,6 @@
 /**
- * What can be different between a thin image and its original. The kinds are closed: a report is
- * read by programs, and a test plants each of them.
+ * The differences between a thin image and its original. The list of kinds is closed, because
+ * programs read the reports. A test plants each kind.
  */
 import { escapePath } from '../../trees/escape-name.js'
 
@@ -9,7 +9,10 @@ export const DIFFERENCE_KINDS = [
   'missing',
   /** A name of the thin tree is not in the original (for a directory: nor anything below it). */
   'extra',
-  /** A regular file here, a symbolic link there, and so on; nothing more is compared then. */
+  /**
+   * A name has different types, such as regular file and symbolic link. Nothing more is compared
+   * then.
+   */
   'type',
   /** Permission, setuid, setgid and sticky bits. */
   'mode',
@@ -31,7 +34,7 @@ export const DIFFERENCE_KINDS = [
   'implied',
   /** The bytes of a regular file. */
   'content',
-  /** The bytes of a regular file cannot be had from the store, or are not what their digest says. */
+  /** The bytes of a regular file cannot be read from the store, or do not have their digest. */
   'unreadable',
   /** An image configuration field. */
   'config',
@@ -41,7 +44,7 @@ export const DIFFERENCE_KINDS = [
   'platform',
   /** The recipe does not name the original's layers. */
   'recipe',
-  /** An index that is missing, damaged, or not the same wherever it is stored. */
+  /** An index that is missing or damaged in one of the places that should have it. */
   'index',
 ] as const
 
@@ -49,28 +52,31 @@ export type DifferenceKind = (typeof DIFFERENCE_KINDS)[number]
 
 export interface Difference {
   readonly kind: DifferenceKind
-  /** Of the image that differs; absent where trees are compared, not images. */
+  /** Platform of the image that differs; absent if trees are compared, not images. */
   readonly platform?: string
-  /** Which of the trees that were compared; absent where the difference is not in a tree. */
+  /** Name of the pair of trees; absent if the difference is not in a tree. */
   readonly tree?: string
-  /** Raw bytes, from the root of the tree, without a slash in front; empty for the root and where no path applies. */
+  /**
+   * Path in raw bytes from the root of the tree, without a slash in front. Empty for the root and
+   * for differences without a path.
+   */
   readonly path: Uint8Array
-  /** What the original has, in words safe to print. */
+  /** The original's side, in words safe to print. */
   readonly expected: string
-  /** What the thin image has, in words safe to print. */
+  /** The thin image's side, in words safe to print. */
   readonly actual: string
-  /** The name of the attribute, of the configuration field or of the annotation that differs. */
+  /** Name of the attribute, configuration field or annotation that differs. */
   readonly name?: string
-  /** Of `content`: the first byte that differs. */
+  /** For `content`: offset of the first byte that differs. */
   readonly offset?: number
 }
 
-/** A difference as JSON has it; the path is escaped, since JSON has no bytes. */
+/** A difference in JSON. The path is escaped, because JSON has no bytes. */
 export interface DifferenceJson {
   readonly kind: DifferenceKind
   readonly platform?: string
   readonly tree?: string
-  /** Absent where the difference is not in a tree. */
+  /** Absent if the difference is not in a tree. */
   readonly path?: string
   readonly name?: string
   readonly offset?: number

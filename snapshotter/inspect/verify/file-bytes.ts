@@ -1,4 +1,4 @@
-/** Bytes of the original's files, read anywhere; holes read as zeros. */
+/** Reads bytes of the original's files at any offset. Holes read as zeros. */
 import {
   type Extent,
   firstExtentEndingAfter,
@@ -7,7 +7,7 @@ import {
 
 const CHUNK_BYTES = 1024 * 1024
 
-/** Fills `target` with the bytes from `offset` on of the file that has these extents. */
+/** Fills `target` with the bytes from `offset` on of the file with these extents. */
 export function readFileBytes(
   content: RandomAccess,
   extents: readonly Extent[],
@@ -27,8 +27,8 @@ export function readFileBytes(
 }
 
 /**
- * Where the file with `extents` first has a byte other than zero in one of the holes of a file that
- * has `others`; undefined when it never does.
+ * The offset of the first nonzero byte of the file with `extents` that lies in a hole of the file
+ * with `others`; undefined if there is none.
  */
 export function firstByteInHoles(
   content: RandomAccess,

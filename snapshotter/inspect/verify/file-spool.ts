@@ -1,6 +1,6 @@
 /**
- * The content of an unpacked layer, in a temporary file that has no name: it is gone when the
- * process is, however it ends.
+ * Holds the content of an unpacked layer in a temporary file without a name. The kernel removes the
+ * file when the process ends, however it ends.
  */
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import {
@@ -9,7 +9,7 @@ import {
   type RandomAccess,
 } from '../../../index-format/index.js'
 
-/** Bytes gathered before they are written: most files are far smaller. */
+/** Bytes that are gathered before they are written. Most files are far smaller. */
 const BUFFER_BYTES = 1024 * 1024
 
 export class FileSpool implements ContentSink, RandomAccess {
@@ -23,7 +23,10 @@ export class FileSpool implements ContentSink, RandomAccess {
     this.#fd = fd
   }
 
-  /** `path` must not exist, and will not. Throws the system's error. */
+  /**
+   * Creates the file at `path`, which must not exist, and removes its name at once. Throws the
+   * system's error. The caller closes the spool.
+   */
   static create(path: string): FileSpool {
     const fd = openSync(path, 'wx+', 0o600)
     unlinkSync(path)

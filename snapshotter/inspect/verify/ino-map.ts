@@ -1,6 +1,6 @@
 /**
- * A map from inode numbers to inode numbers for trees of millions of files: eight bytes an entry
- * where numbers are dense, as every layer has them.
+ * A map from inode numbers to inode numbers for trees of millions of files. It takes eight bytes an
+ * entry if the numbers are dense, as they are in every layer.
  */
 const PAGE_BITS = 6
 const PAGE_ENTRIES = 1 << PAGE_BITS
@@ -25,7 +25,7 @@ export class InoMap {
   }
 }
 
-/** Inode numbers go beyond 2^32, where JavaScript's shifts would wrap. */
+/** Divides, because inode numbers exceed 2^32 and JavaScript's shifts would wrap. */
 function pageOf(ino: number): number {
   return Math.floor(ino / PAGE_ENTRIES)
 }

@@ -1,6 +1,6 @@
 /**
- * Pack files for `checkIndex`, wherever they are: in a folder they are opened in place, from any
- * other store they are fetched whole into one temporary file that the next one replaces.
+ * Opens pack files for `checkIndex`. Packs in a folder are opened in place. Packs in any other
+ * store are fetched whole into one temporary file, which the next pack replaces.
  */
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,14 +9,17 @@ import { type Digest, hexOf, type Index } from '../../../index-format/index.js'
 import { systemErrorCode } from '../../../index-format/system-error.js'
 import { FileAccess } from '../file-access.js'
 
-/** Opens packs by digest, one at a time: opening one closes the one before. */
+/**
+ * Opens packs by digest, one at a time: opening a pack closes the one before. A pack that the store
+ * does not have is `undefined`.
+ */
 export interface PackOpener {
   open(digest: Digest): Promise<FileAccess | undefined>
   /** Idempotent. */
   close(): Promise<void>
 }
 
-/** The packs of a folder `blobs/sha256`. */
+/** The packs in `blobs/sha256` below `folder`. */
 export function packsInFolder(folder: string): PackOpener {
   let current: FileAccess | undefined
   return {
@@ -57,13 +60,16 @@ export function packsFromStore(
   }
 }
 
-/** The folder that a store's URL stands for; undefined for any other store. */
+/** The folder of a `file:` URL of a store; undefined for any other store. */
 export function folderOfStore(text: string): string | undefined {
   const url = storeUrlFromString(text)
   return url.kind === 'file' ? url.directory : undefined
 }
 
-/** False when the store says that there is no such blob, or has less of it than it should. */
+/**
+ * Fetches a blob into a new file. Returns false if the store says that it has no such blob. A blob
+ * that ends too early is kept as far as it arrived.
+ */
 async function fetchInto(path: string, bytes: AsyncIterable<Uint8Array>): Promise<boolean> {
   const file = await open(path, 'wx', 0o600)
   try {
@@ -72,7 +78,7 @@ async function fetchInto(path: string, bytes: AsyncIterable<Uint8Array>): Promis
   } catch (error) {
     if (!(error instanceof FusefsError)) throw error
     if (error.code === 'blob-not-found') return false
-    // What did arrive is checked: its size and its digest are findings.
+    // Keep the bytes that arrived. Their size and digest are checked and become findings.
     if (error.code === 'truncated-answer') return true
     throw error
   } finally {

@@ -1,5 +1,5 @@
 /**
- * A published tree whose packs are read from a store for comparison: in order, each frame at most
+ * Reads the packs of a published tree from a store for comparison: in order, each frame at most
  * once and verified, neighbouring frames in one request.
  */
 import { createHash } from 'node:crypto'
@@ -23,7 +23,7 @@ export class StoredTree implements StreamedTree {
   readonly tree: Index
   readonly #source: BlobSource
 
-  /** Both stay the caller's to close. */
+  /** The caller closes both modules. */
   constructor(modules: { index: Index; source: BlobSource }) {
     this.tree = modules.index
     this.#source = modules.source
@@ -98,7 +98,7 @@ interface NumberedFrame {
   readonly frame: Frame
 }
 
-/** The frames that hold some of `wanted`, in the runs in which they are asked for. */
+/** The frames that hold some of `wanted`, one list for each request. */
 function* requestsFor(table: PackTable, wanted: readonly RawRange[]): Generator<NumberedFrame[]> {
   let run: NumberedFrame[] = []
   let next = 0
@@ -122,7 +122,10 @@ function* requestsFor(table: PackTable, wanted: readonly RawRange[]): Generator<
   if (run.length > 0) yield run
 }
 
-/** Cuts the bytes from the first frame on into the compressed frames; drops what is between them. */
+/**
+ * Cuts bytes that begin at the first frame into the compressed frames, and drops the bytes between
+ * them. Throws `truncated-answer` if the bytes end too early.
+ */
 async function* cutFrames(
   bytes: AsyncIterable<Uint8Array>,
   frames: readonly NumberedFrame[],
@@ -172,7 +175,10 @@ function failedPiece({ frame }: NumberedFrame, failure: string): FailedPiece {
   return { rawOffset: frame.rawOffset, length: frame.rawSizeBytes, failure }
 }
 
-/** Whether the store answered, and what it has is wrong; a store that does not answer may be right. */
+/**
+ * Whether an error shows that the store's content is wrong. A store that does not answer may still
+ * have the right content.
+ */
 function isDamage(error: unknown): error is FusefsError {
   if (!(error instanceof FusefsError)) return false
   return error.code === 'blob-not-found' || error.code === 'truncated-answer'

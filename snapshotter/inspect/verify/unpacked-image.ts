@@ -1,6 +1,7 @@
 /**
- * The original, unpacked: each layer as a tree with its content in a spool file, and all of them
- * merged as overlayfs would. Nothing here goes through what made the thin image but the unpacking.
+ * Unpacks the original: each layer as a tree with its content in a spool file, and all layers
+ * merged as overlayfs would merge them. Of the code that made the thin image, only the unpacking is
+ * used here.
  */
 import { join } from 'node:path'
 import {
@@ -19,16 +20,16 @@ export interface UnpackOptions {
   readonly source: ImageSource
   /** Bottom first. */
   readonly layers: readonly Descriptor[]
-  /** Where spools and working trees go; nothing is left there after `close`. */
+  /** Folder for spools and working trees. Nothing is left in it after `close`. */
   readonly folder: string
-  /** Told the bytes of the layers' content unpacked so far. */
+  /** Called with the bytes of content that were unpacked so far, over all layers. */
   readonly onProgress?: ((spooledBytes: number) => void) | undefined
 }
 
 interface UnpackedLayer {
-  /** As it was unpacked. */
+  /** The layer as it was unpacked. */
   readonly tree: LayerTree
-  /** Above the layers below it. */
+  /** The layer applied above the layers below it. */
   readonly resolved: ResolvedLayer
   readonly spool: FileSpool
 }
@@ -38,8 +39,8 @@ export class UnpackedImage {
   #merged: MergedTree | undefined
 
   /**
-   * Reads and unpacks every layer. Throws what the source and the layers throw; then nothing is
-   * left open. The caller closes it.
+   * Reads and unpacks every layer. If it throws the errors of the source or of a layer, nothing is
+   * left open. The caller closes the result.
    */
   static async unpack(options: UnpackOptions, signal: AbortSignal): Promise<UnpackedImage> {
     const image = new UnpackedImage()
@@ -56,7 +57,7 @@ export class UnpackedImage {
     }
   }
 
-  /** Each layer as containerd unpacks it above the ones below, bottom first. */
+  /** Each layer as containerd unpacks it above the layers below it, bottom first. */
   get layers(): ReadableTree[] {
     return this.#layers.map(({ resolved, spool }) => ({ tree: resolved, content: () => spool }))
   }

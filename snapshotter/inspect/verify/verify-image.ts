@@ -1,6 +1,6 @@
 /**
  * Proves that a thin image equals its original: configuration and annotations, the recipe, every
- * index wherever it is stored, each layer's tree and the merged one, each byte of content.
+ * index in each place that has it, each layer's tree and the merged tree, each byte of content.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,14 +23,17 @@ export interface VerifyOptions {
   readonly original: ImageSource
   /** Default: all platforms of the original. */
   readonly platform?: Platform | undefined
-  /** False: only the merged tree is compared, where there is one. Default true. */
+  /**
+   * Whether the layers' trees are compared. If false, only the merged tree is, if there is one.
+   * Default true.
+   */
   readonly layers?: boolean | undefined
-  /** Stores to ask instead of those that the recipe names. */
+  /** URLs of stores that replace those of the recipe. */
   readonly stores?: readonly string[] | undefined
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
-/** Where a verification is; told often. */
+/** The progress of a verification. It is reported often. */
 export type VerifyProgress =
   | { readonly stage: 'unpack'; readonly platform: string; readonly unpackedBytes: number }
   | ({
@@ -42,8 +45,8 @@ export type VerifyProgress =
 const NO_PATH = new Uint8Array(0)
 
 /**
- * Yields every difference, and returns when all has been looked at. Throws where nothing can be
- * said: an image that cannot be read, a store that cannot be reached.
+ * Yields every difference, and returns when everything has been compared. Throws if comparing is
+ * impossible, because an image cannot be read or a store cannot be reached.
  */
 export async function* verifyImage(
   options: VerifyOptions,
@@ -80,9 +83,9 @@ export async function* verifyImage(
 
 interface PlatformPair {
   readonly platform: string
-  /** Of the original. */
+  /** Image of the original. */
   readonly image: PlatformImage
-  /** Of the thin image. */
+  /** The thin image of the same platform. */
   readonly twin: PlatformImage
 }
 
@@ -152,7 +155,7 @@ async function* verifyTrees(
   }
 }
 
-/** Opens the indexes of the thin image wherever they are; each tree is compared once. */
+/** Opens the indexes of the thin image in each place that has them. Each tree is compared once. */
 async function openPairs(
   options: VerifyOptions,
   thin: ThinImage,

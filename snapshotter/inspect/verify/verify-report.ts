@@ -1,4 +1,4 @@
-/** A verification in figures: bounded, however much differs. */
+/** Sums up a verification. The report is bounded, however many differences there are. */
 import {
   type Difference,
   type DifferenceJson,
@@ -7,7 +7,7 @@ import {
 } from './difference.js'
 import type { VerifyProgress } from './verify-image.js'
 
-/** Differences that a report lists; beyond it they are only counted. */
+/** Differences that a report lists. Further ones are only counted. */
 const MAX_LISTED = 10_000
 
 export interface VerifyReportJson {
@@ -15,7 +15,7 @@ export interface VerifyReportJson {
   readonly original: string
   readonly equal: boolean
   readonly platforms: readonly VerifiedPlatform[]
-  /** Of all differences. */
+  /** Number of all differences. */
   readonly count: number
   readonly counts: Partial<Record<DifferenceKind, number>>
   readonly differences: readonly DifferenceJson[]
@@ -23,7 +23,7 @@ export interface VerifyReportJson {
   readonly truncated: boolean
 }
 
-/** How much was compared. */
+/** The amount that was compared for one platform. */
 export interface VerifiedPlatform {
   readonly platform: string
   readonly trees: number
@@ -37,7 +37,7 @@ export class VerifyReport {
   readonly #platforms = new Map<string, VerifiedPlatform>()
   #count = 0
 
-  /** Differences so far. */
+  /** Number of differences so far. */
   get count(): number {
     return this.#count
   }

@@ -1,7 +1,7 @@
 /**
- * Brings blobs into the store, each at most once, several at a time, and writes down what is there.
- * What the database claims about the store is checked with the store before it is believed; a row is
- * written only after the store has confirmed the blob.
+ * Puts blobs into the store, each at most once and several at a time, and records which blobs the
+ * store has. A claim of the database about the store is checked with the store before it is used. A
+ * row is written only after the store has confirmed the blob.
  */
 import { createReadStream } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -9,7 +9,10 @@ import type { Digest } from '../../../index-format/index.js'
 import type { PublishStore } from './publish-store.js'
 import type { PublishDatabase } from './publish-database.js'
 
-/** Each piece costs a turn of the thread pool, of the event loop and of the socket. */
+/**
+ * Size of one read. It is large because each read costs a turn of the thread pool, of the event
+ * loop and of the socket.
+ */
 const READ_BYTES = 512 * 1024
 
 export interface BlobFile {
@@ -23,7 +26,7 @@ export interface BlobPublisherModules {
   readonly store: PublishStore
   readonly database: PublishDatabase
   readonly signal: AbortSignal
-  /** Told the size of each blob that was sent. */
+  /** Called with the size of each blob that was sent. */
   readonly onSent?: (sizeBytes: number) => void
 }
 
@@ -31,20 +34,26 @@ export interface PublishStats {
   /** Blobs sent to the store by this run. */
   sentBlobs: number
   sentBytes: number
-  /** Blobs that were there already, or were taken over from another repository of the registry. */
+  /**
+   * Blobs that the store had already, or that were taken over from another repository of the
+   * registry.
+   */
   foundBlobs: number
   foundBytes: number
 }
 
-/** Blobs under way at a time; each is a file on disk, so this bounds connections, not memory. */
+/**
+ * Blobs that are sent at the same time. Each is a file on disk, so this bounds connections, not
+ * memory.
+ */
 const MAX_UNDER_WAY = 3
 
 export class BlobPublisher {
   readonly stats: PublishStats = { sentBlobs: 0, sentBytes: 0, foundBlobs: 0, foundBytes: 0 }
   readonly #modules: BlobPublisherModules
-  /** Blobs that are in the store for certain, since this run has looked. */
+  /** Blobs that this run has found in the store or has put there. */
   readonly #confirmed = new Set<Digest>()
-  /** Blobs whose bytes in the store turned out to be wrong: they are sent again. */
+  /** Blobs whose bytes in the store turned out to be wrong. They are sent again. */
   readonly #distrusted = new Set<Digest>()
   readonly #underWay = new Set<Promise<void>>()
   #failure: { readonly cause: unknown } | undefined
@@ -54,8 +63,9 @@ export class BlobPublisher {
   }
 
   /**
-   * Whether the blob is in the store, or could be taken over from another repository of the same
-   * registry. False: it is nowhere to be had, and forgotten.
+   * Whether the store has the blob. If it does not, tries to take the blob over from another
+   * repository of the same registry. False: no store that the database names for the blob could
+   * give it. The database then no longer names this store for the blob.
    */
   async find(digest: Digest, sizeBytes: number): Promise<boolean> {
     const { store, database, signal } = this.#modules
@@ -70,22 +80,29 @@ export class BlobPublisher {
     return this.#adopt(digest, sizeBytes)
   }
 
-  /** The store's bytes of this blob are wrong or gone, whatever size it claims. */
+  /**
+   * Declares the store's copy of a blob wrong or missing. It is then sent again, even if the store
+   * reports the right size.
+   */
   distrust(digest: Digest): void {
     this.#distrusted.add(digest)
     this.#confirmed.delete(digest)
     this.#modules.database.forgetBlob(digest, this.#modules.store.name)
   }
 
-  /** Whether a blob that was seen in the store `name` might be had from it. */
+  /**
+   * Whether the database has seen the blob in this store, or in one that this store can take it
+   * over from. Asks no store.
+   */
   mayFind(digest: Digest): boolean {
     const { store, database } = this.#modules
     return database.storesOf(digest).some((name) => name === store.name || store.canAdopt(name))
   }
 
   /**
-   * Sends a blob, or finds it there. Takes over the file and deletes it. Returns when fewer than
-   * MAX_UNDER_WAY blobs are under way, which may be before this one is there: `settle` says when.
+   * Starts to send a blob, unless the store has it. Takes over the file and deletes it afterwards.
+   * Waits while MAX_UNDER_WAY blobs are under way. It may resolve before the blob is in the store;
+   * `settle` waits for that. Throws the first failure of an earlier blob.
    */
   async send(file: BlobFile): Promise<void> {
     this.#throwFailure()
@@ -101,7 +118,7 @@ export class BlobPublisher {
     this.#underWay.add(sending)
   }
 
-  /** Every blob given to `send` is in the store when this returns. Throws what went wrong first. */
+  /** Resolves when every blob given to `send` is in the store. Throws the first failure. */
   async settle(): Promise<void> {
     await Promise.all(this.#underWay)
     this.#throwFailure()
@@ -130,7 +147,7 @@ export class BlobPublisher {
     }
   }
 
-  /** Tries to take a blob over from where it is known to be. */
+  /** Tries to take a blob over from the stores in which the database has seen it. */
   async #adopt(digest: Digest, sizeBytes: number): Promise<boolean> {
     const { store, database, signal } = this.#modules
     for (const other of database.storesOf(digest)) {

@@ -1,7 +1,7 @@
 /**
- * An ordinary image becomes a thin one: its layers' content goes into the store, its recipe into an
- * image at the destination. The order makes it safe to be killed at any moment: packs, indexes, the
- * manifest that keeps them, the thin image, its name.
+ * Converts an ordinary image into a thin one. The content of its layers goes into the store, its
+ * recipe into an image at the destination. The order of writes makes it safe to be killed at any
+ * moment: packs, indexes, the manifest that keeps them, the thin image, its name.
  */
 import { availableParallelism } from 'node:os'
 import { type Digest, type Profile, ThreadCompressor } from '../../../index-format/index.js'
@@ -42,13 +42,16 @@ import {
 import { Workspace } from './workspace.js'
 
 /**
- * zstd level of frames where none is asked for: the lowest with which what is stored stays under 85 %
- * of gzip layers. FORMAT.md, "Why these sizes", has the others; level 3 takes half the time of the
- * compressing threads, and 4 % more room.
+ * Default zstd level of frames: the lowest level that stores less than 85 % of the gzip layers'
+ * size. FORMAT.md, "Why these sizes", has the figures of other levels. Level 3 takes half the time
+ * of the compressing threads, but stores 4 % of the gzip layers' size more.
  */
 export const DEFAULT_LEVEL = 6
 
-/** One thread reads and hashes for all of them; more would only cost memory. */
+/**
+ * Default limit of compressing threads. One thread reads and hashes for all of them, so more
+ * threads would only cost memory.
+ */
 const MAX_THREADS = 4
 
 export interface ConvertOptions {
@@ -56,28 +59,31 @@ export interface ConvertOptions {
   readonly source: string
   /** See `openImageDestination`. */
   readonly destination: string
-  /** None: all the source has. */
+  /** Absent or empty: all platforms of the source. */
   readonly platforms?: readonly Platform[]
-  /** Where content goes; see `openContentStore`. Default: where the image goes. */
+  /** Place for the content; see `openContentStore`. Default: the place of the image. */
   readonly store?: string
-  /** Where nodes read it from, if not where it is written to. */
+  /** URL from which nodes read the content. Default: the URL to which it is written. */
   readonly storeUrl?: string
   /** zstd level of frames, 1 to 19. Default 6. */
   readonly level?: number
-  /** The publisher's database; `:memory:` remembers nothing. */
+  /** Path of the publisher's database. `:memory:` remembers nothing. */
   readonly database: string
   /** A folder with room for the uncompressed files of two layers. */
   readonly tempFolder: string
-  /** False: content that was published before is packed again. Default true. */
+  /**
+   * Whether content that was published before is used again. If false, it is packed again. Default
+   * true.
+   */
   readonly reuse?: boolean
   /**
-   * What starts of the image read: it gets startup packs for them. With several platforms, a profile
-   * is for the one whose merged index it names.
+   * Profiles of starts of the image. The image gets startup packs for them. With several platforms,
+   * a profile applies to the platform whose merged index it names.
    */
   readonly profiles?: readonly Profile[]
-  /** A platform without profile names what its start is guessed to read. Default true. */
+  /** Whether a platform without a profile gets a guessed profile. Default true. */
   readonly guess?: boolean
-  /** Threads that compress. Default: as many as there are processors, 4 at most. */
+  /** Compressing threads. Default: the number of processors, at most 4. */
   readonly threads?: number
 }
 
@@ -87,7 +93,11 @@ export interface ConvertModules {
   readonly connection: RegistryConnection
 }
 
-/** Converts an image. Aborting `signal` ends it soon, with nothing half-done behind. */
+/**
+ * Converts an image. If `signal` fires, soon throws `cancelled` and leaves nothing half-done; the
+ * next run uses what is stored. Throws `invalid-argument` if a profile fits no platform, and the
+ * errors of source, store and destination. Closes all that it opens.
+ */
 export async function convertImage(
   options: ConvertOptions,
   modules: ConvertModules,
@@ -215,7 +225,10 @@ function refuseUnused(profiles: readonly Profile[], used: ReadonlySet<Profile>):
   )
 }
 
-/** What the image's name will stand for: an index where the source had one. */
+/**
+ * The document that the image's name will stand for: an index if the source had one, else the only
+ * manifest.
+ */
 function rootOf(thin: readonly PublishedPlatform[], index: ImageIndex | undefined): NewManifest {
   if (index !== undefined) {
     const descriptors = thin.map((one) => one.descriptor)

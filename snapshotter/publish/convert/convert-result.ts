@@ -1,56 +1,56 @@
-/** What a conversion tells, in `--json` as it stands here. */
+/** The result of a conversion. `--json` prints it in this form. */
 import type { Digest, IndexRef } from '../../../index-format/index.js'
 import type { Platform } from '../../images/registry/index.js'
 import type { PublishStats } from './blob-publisher.js'
 import type { ConvertStage } from './stage-clock.js'
 
 interface LayerResult {
-  /** Of the original blob. */
+  /** Digest of the original blob. */
   readonly digest: Digest
   readonly diffId: Digest
-  /** Of the original blob. */
+  /** Size of the original blob. */
   readonly sizeBytes: number
-  /** Of the uncompressed tar; 0 for a reused layer. */
+  /** Size of the uncompressed tar; 0 for a reused layer. */
   readonly rawBytes: number
   readonly index: IndexRef
-  /** The layer's index and packs were in the store before. */
+  /** Whether the layer's index and packs were in the store before. */
   readonly reused: boolean
 }
 
 export interface PlatformResult {
   readonly platform: Platform
-  /** Of the thin manifest. */
+  /** Digest of the thin manifest. */
   readonly digest: Digest
-  /** Of the manifest that keeps the content; absent where the store needs none. */
+  /** Digest of the manifest that keeps the content; absent if the store needs none. */
   readonly content?: Digest
   /** Bottom first. */
   readonly layers: readonly LayerResult[]
   readonly merged: IndexRef
-  /** Startup packs and their size; absent without profiles. */
+  /** Number of startup packs and their size; absent without profiles. */
   readonly startup?: { readonly packs: number; readonly sizeBytes: number }
-  /** What a start is guessed to read, uncompressed; absent where nothing was guessed. */
+  /** Uncompressed size of the guessed profile's content; absent if there is no guess. */
   readonly guess?: { readonly rawBytes: number }
-  /** The original's layers, as they are compressed. */
+  /** Compressed size of the original's layers. */
   readonly originalBytes: number
-  /** Every pack and index the thin image refers to, once. */
+  /** Size of all packs and indexes that the thin image refers to, each counted once. */
   readonly contentBytes: number
   readonly packs: number
-  /** Manifest, configuration and layer of the thin image. */
+  /** Size of the thin image: manifest, configuration and layer. */
   readonly thinBytes: number
 }
 
 export interface ConvertResult {
   readonly source: string
   readonly destination: string
-  /** What recipes call the store. */
+  /** The URL of the store in recipes. */
   readonly store: string
-  /** Of what the destination's name stands for: an index, or the only manifest. */
+  /** Digest of the index, or of the only manifest, that the destination's name stands for. */
   readonly digest: Digest
   readonly platforms: readonly PlatformResult[]
   readonly published: PublishStats
-  /** Stages overlap. */
+  /** Time of each stage. Stages overlap. */
   readonly stageMs: Partial<Record<ConvertStage, number>>
   readonly elapsedMs: number
-  /** Of this process since it began. */
+  /** Peak of this process since it began. */
   readonly peakRssBytes: number
 }

@@ -1,6 +1,7 @@
 /**
- * Content in a folder: `blobs/sha256/<hex>`, as any static HTTP server can serve it and an OCI
- * layout has it. A blob appears under its name when it is whole and on the disk.
+ * Stores content in a folder as `blobs/sha256/<hex>`. Any static HTTP server can serve this form,
+ * and an OCI layout has it too. A blob appears under its name only when it is complete and on the
+ * disk.
  */
 import { createReadStream } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
@@ -24,7 +25,9 @@ export class FolderStore implements PublishStore {
     this.url = url ?? this.name
   }
 
-  /** Makes the folder where there is none. `url` is what recipes say; default: `file:///folder`. */
+  /**
+   * Creates the folder if there is none. `url` is the URL for recipes. Default: `file:///folder`.
+   */
   static async open(folder: string, url?: string): Promise<FolderStore> {
     const absolute = resolve(folder)
     await mkdir(join(absolute, 'blobs', 'sha256'), { recursive: true })
@@ -59,12 +62,12 @@ export class FolderStore implements PublishStore {
     return false
   }
 
-  /** A folder has nobody to take a blob from. */
+  /** Always false: a folder has no other store to take a blob from. */
   adopt(): Promise<boolean> {
     return Promise.resolve(false)
   }
 
-  /** Nobody collects garbage in a folder. */
+  /** Writes nothing: no garbage collection runs in a folder. */
   keep(): Promise<undefined> {
     return Promise.resolve(undefined)
   }

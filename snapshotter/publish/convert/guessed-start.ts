@@ -1,6 +1,7 @@
 /**
- * What a start of an image is guessed to read, as a profile that travels in the thin layer: nodes bring
- * it in from the ordinary packs, so that nothing is stored, and nothing compressed, a second time.
+ * Guesses what a start of an image reads. The guess is a profile that travels in the thin layer.
+ * Nodes prefetch its content from the ordinary packs, so that no content is compressed or stored a
+ * second time.
  */
 import { bytesFromProfile, readFileRun } from '../../../index-format/index.js'
 import { guessStart } from '../guess/guess-start.js'
@@ -8,7 +9,10 @@ import { JsonObject } from '../../images/registry/index.js'
 import type { GuessedStart, MergedIndex } from './merged-index.js'
 import { type StartupModules, withStoredFrames, withStoredIndex } from './stored-frames.js'
 
-/** See `guessStart`. `config` is the image's configuration. Undefined where nothing can be guessed. */
+/**
+ * Guesses with `guessStart`. `config` is the image's configuration. Undefined if nothing can be
+ * guessed.
+ */
 export async function guessedStart(
   merged: MergedIndex,
   config: Uint8Array,

@@ -1,6 +1,7 @@
 /**
- * The layers of one image, bottom first. While one is packed the next is fetched and unpacked, so
- * that network, decompression and compression work at the same time; never more than two at once.
+ * Converts the layers of one image, bottom first. While one layer is packed, the next is fetched
+ * and unpacked, so that network, decompression and compression work at the same time. At most two
+ * layers are under way.
  */
 import { type Digest, Index } from '../../../index-format/index.js'
 import type { ImageSource } from '../../images/index.js'
@@ -20,12 +21,14 @@ export interface ImageLayersModules extends LayerConverterModules {
   readonly source: ImageSource
 }
 
-/** Found in the store, or ready to be packed. */
+/** A layer that was found in the store, or one that is ready to be packed. */
 type PreparedLayer =
   | { readonly kind: 'found'; readonly layer: ConvertedLayer }
   | { readonly kind: 'unpacked'; readonly layer: UnpackedLayer }
 
-/** Converts all layers of an image. The caller closes the indexes. */
+/**
+ * Converts all layers of an image, and returns them bottom first. The caller closes the indexes.
+ */
 export async function convertLayers(
   image: SourceImage,
   modules: ImageLayersModules,
@@ -40,7 +43,7 @@ export async function convertLayers(
       const prepared = await (ahead ?? prepare(task, modules, signal))
       const next = tasks[at + 1]
       ahead = next && prepare(next, modules, signal)
-      // A failure is met when its turn comes; until then it must not count as unhandled.
+      // The next iteration throws a failure of `ahead`. Until then it must not count as unhandled.
       ahead?.catch(() => undefined)
       const layer = await finish(prepared, done, modules)
       done.push({ layer, index: Index.open(layer.indexPath) })

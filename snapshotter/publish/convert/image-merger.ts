@@ -1,4 +1,7 @@
-/** All layers of one image as one index in the store, or the finding that it is there already. */
+/**
+ * Merges the layers of one image into one index in the store, or finds that the store has it
+ * already.
+ */
 import { rm } from 'node:fs/promises'
 import {
   type Digest,
@@ -15,7 +18,9 @@ import { type ConvertedLayer, type LayerConverterModules, packsOf } from './laye
 import type { MergedIndex } from './merged-index.js'
 import type { KnownIndex } from './publish-database.js'
 
-/** Merges layers, bottom first. `indexes` are theirs, open; the caller closes them. */
+/**
+ * Merges layers, bottom first. `indexes` are the open indexes of `layers`; the caller closes them.
+ */
 export async function mergeLayers(
   layers: readonly ConvertedLayer[],
   indexes: readonly Index[],
@@ -75,10 +80,10 @@ async function writeMerged(
   }
 }
 
-/** The packs of several indexes in one list, each once. */
+/** The packs of several indexes in one list, each pack once. */
 class PackPositions {
   readonly tables: PackTable[] = []
-  /** For each layer: what its pack key is in the list. */
+  /** For each layer: the position in the list of each of its pack keys. */
   readonly #positions: ReadonlyMap<number, number>[]
 
   constructor(indexes: readonly Index[]) {

@@ -1,4 +1,4 @@
-/** An index as it travels: the SQLite file, zstd-compressed into a blob, and back. */
+/** Compresses an index (a SQLite file) into a zstd blob for the store, and fetches it back. */
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { open, rm, stat } from 'node:fs/promises'
@@ -10,14 +10,19 @@ import type { BlobFile } from './blob-publisher.js'
 import type { PublishStore } from './publish-store.js'
 import type { KnownIndex } from './publish-database.js'
 
-/** Indexes are read once by each node, and stored for good; level 9 costs a second per million files. */
+/**
+ * zstd level of index blobs. Each node reads an index once, but the store keeps it for good. Level
+ * 9 costs a second per million files.
+ */
 const INDEX_LEVEL = 9
 /**
- * Beside a recorded start an index is a good part of what a start receives. Level 19 takes 8 % off
- * it, and 0.8 s per MB.
+ * zstd level of an index that travels with a recorded start, because it is a good part of the bytes
+ * that a start receives. Level 19 makes it 8 % smaller and costs 0.8 s per MB.
  */
 const STARTUP_INDEX_LEVEL = 19
-/** 13 s of compression. A larger index is level 9's whatever is beside it. */
+/**
+ * Largest index that gets STARTUP_INDEX_LEVEL: 13 s of compression. Larger ones get INDEX_LEVEL.
+ */
 const MAX_STARTUP_INDEX_BYTES = 16 * 1024 ** 2
 const CHUNK_BYTES = 256 * 1024
 
@@ -68,8 +73,9 @@ async function compressAt(
 }
 
 /**
- * Fetches an index that was stored before into a new file at `path`. False, and there is no file:
- * what the store has is not the index any more.
+ * Fetches an index that was stored before into a new file at `path` and verifies it. Returns false,
+ * and leaves no file, if the store no longer has the index or has wrong bytes for it. Throws the
+ * store's other errors.
  */
 export async function fetchIndex(
   index: KnownIndex,

@@ -1,16 +1,20 @@
 /**
- * What determines an index, as one digest: the key under which the publisher's database remembers
- * it. The version of the format is part of it, so that a new format finds nothing old.
+ * The keys under which the publisher's database records indexes. A key is a digest of everything
+ * that determines the index. It includes the version of the format, so that a new format does not
+ * find old indexes.
  */
 import { type Digest, digestOf } from '../../../index-format/index.js'
 
-/** Of index and pack format together; raised whenever the same layer gives another index. */
+/**
+ * Version of index and pack format together. It is raised whenever the same layer would give
+ * another index.
+ */
 const FORMAT = 1
 
 /**
- * The index of one layer. `lower` is the chain ID of the layers below (OCI image-spec, config.md),
- * `bottom` where there is none; `undefined` for a layer whose index does not depend on them, because
- * its archive names every directory it writes into.
+ * The key of one layer's index. `lower` is the chain ID of the layers below (OCI image-spec,
+ * config.md), or `bottom` if there are none. Pass `undefined` if the index does not depend on the
+ * layers below, because the layer's archive names every directory that it writes into.
  */
 export function layerIndexKey(diffId: Digest, lower: Digest | 'bottom' | undefined): Digest {
   return keyOf(`layer ${diffId} above ${lower ?? 'anything'}`)
@@ -21,7 +25,7 @@ export function chainIdOf(lower: Digest | 'bottom', diffId: Digest): Digest {
   return lower === 'bottom' ? diffId : digestOf(Buffer.from(`${lower} ${diffId}`))
 }
 
-/** The merged index of the layers that have these indexes, bottom first. */
+/** The key of the merged index of layers with these indexes, bottom first. */
 export function mergedIndexKey(layerIndexes: readonly Digest[]): Digest {
   return keyOf(`merged ${layerIndexes.join(' ')}`)
 }

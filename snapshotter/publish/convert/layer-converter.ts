@@ -1,6 +1,6 @@
 /**
- * Turns layers into indexes and packs in the store, or finds that they are there already. A layer
- * counts as done only when the store has confirmed all its blobs.
+ * Turns layers into indexes and packs in the store, or finds that the store has them already. A
+ * layer counts as done only when the store has confirmed all its blobs.
  */
 import { rm } from 'node:fs/promises'
 import {
@@ -34,11 +34,11 @@ export interface ConvertedLayer {
   readonly index: KnownIndex
   /** The index as a local file, for merging. */
   readonly indexPath: string
-  /** The packs it refers to. */
+  /** The packs that the index refers to. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
-  /** Nothing had to be fetched from the source or compressed. */
+  /** Whether the store had the layer, so that nothing was fetched from the source or compressed. */
   readonly reused: boolean
-  /** Of the uncompressed tar; 0 for a reused layer, which was not looked at. */
+  /** Size of the uncompressed tar; 0 for a reused layer, whose tar is not read. */
   readonly rawBytes: number
 }
 
@@ -56,11 +56,17 @@ export interface LayerConverterModules {
 export interface LayerConverterOptions {
   /** zstd level of frames. */
   readonly level: number
-  /** False: the packs depend on the layer alone, not on what was published before. */
+  /**
+   * Whether content that was published before is used. If false, the packs depend on the layer
+   * alone.
+   */
   readonly reuse: boolean
 }
 
-/** Each repetition has lost at least one pack; more than a few mean that the store is being emptied. */
+/**
+ * Attempts to pack a layer. Before each repetition the store has lost at least one pack. More than
+ * a few mean that the store is being emptied.
+ */
 const MAX_REPACKS = 3
 
 export class LayerConverter {
@@ -73,9 +79,8 @@ export class LayerConverter {
   }
 
   /**
-   * The layer, if its index and all packs are in the store or can be taken over into it. Only a blob
-   * that was read before is found: an image may claim any diff ID for a blob of its own, and would
-   * be given the files of the layer that really has it.
+   * The layer, if its index and all its packs are in the store or can be taken over into it; else
+   * undefined.
    */
   async find(task: LayerTask): Promise<ConvertedLayer | undefined> {
     const { store, database, publisher, workspace, signal } = this.#modules
@@ -101,8 +106,8 @@ export class LayerConverter {
   }
 
   /**
-   * Packs an unpacked layer and stores packs and index. `below` are the indexes of the layers below,
-   * bottom first. The caller closes the layer.
+   * Packs an unpacked layer, and stores its packs and index. `below` are the indexes of the layers
+   * below, bottom first. The caller closes the layer.
    */
   async convert(layer: UnpackedLayer, below: readonly Tree[]): Promise<ConvertedLayer> {
     const { clock, database, publisher, workspace, signal } = this.#modules
@@ -185,7 +190,10 @@ export class LayerConverter {
     })
   }
 
-  /** Checks the packs that were relied on; true when one is gone, and the layer must be packed again. */
+  /**
+   * Checks the earlier packs that packing relied on. Returns true if one is gone; the layer must
+   * then be packed again.
+   */
   async #loseMissing(packed: PackedContent, known: PublishedContent): Promise<boolean> {
     let lost = false
     for (const [position, { digest, sizeBytes }] of packed.packs.entries()) {
@@ -198,7 +206,7 @@ export class LayerConverter {
   }
 }
 
-/** The packs an index refers to. */
+/** The packs that the index at `indexPath` refers to. */
 export function packsOf(indexPath: string): { digest: Digest; sizeBytes: number }[] {
   const index = Index.open(indexPath)
   try {

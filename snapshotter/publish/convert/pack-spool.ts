@@ -1,4 +1,7 @@
-/** A pack on its way: written to a temporary file while it grows, handed on when it is complete. */
+/**
+ * Writes a pack to a temporary file while it grows, and hands the file on when the pack is
+ * complete.
+ */
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import type { PackSink, PackTable } from '../../../index-format/index.js'
 import type { BlobFile } from './blob-publisher.js'
@@ -8,7 +11,7 @@ export class PackSpool implements PackSink {
   readonly #handOn: (file: BlobFile) => Promise<void>
   #file: FileHandle | undefined
 
-  /** `handOn` takes the complete file over. Nothing is opened before the first byte. */
+  /** `handOn` takes over the complete file. The file is created with the first byte. */
   constructor(path: string, handOn: (file: BlobFile) => Promise<void>) {
     this.#path = path
     this.#handOn = handOn

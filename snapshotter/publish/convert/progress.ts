@@ -1,18 +1,18 @@
-/** The seam to whoever shows how far a conversion is. */
+/** The interface through which a conversion reports its progress. */
 
 export interface ProgressTask {
-  /** More bytes, or whatever the task counts, are done. */
+  /** Reports that `amount` more bytes are done. */
   advance(amount: number): void
-  /** Idempotent. */
+  /** Ends the task. Idempotent. */
   end(): void
 }
 
 export interface ConvertProgress {
-  /** `total` is in bytes. Several tasks may be under way. */
+  /** Begins a task of `total` bytes. Several tasks may be under way. */
   begin(name: string, total: number): ProgressTask
 }
 
-/** Shows nothing. */
+/** Ignores all progress. */
 export const noProgress: ConvertProgress = {
   begin: () => ({ advance: () => undefined, end: () => undefined }),
 }

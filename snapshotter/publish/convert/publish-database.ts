@@ -1,7 +1,7 @@
 /**
- * What this publisher has stored before, and where: nothing known is compressed or sent twice. Rows
- * are written after a store has confirmed the blob, and what they say about a store is checked
- * before it is relied on, so losing or restoring the file costs time, never correctness.
+ * Records what this publisher has stored and where, so that known content is not compressed or sent
+ * twice. A row is written after a store has confirmed the blob. A claim about a store is checked
+ * before it is relied on. So losing or restoring the file costs time, never correctness.
  */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -15,7 +15,7 @@ import {
 } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 
-/** "THPB" in `application_id`: a file that is something else is refused, not overwritten. */
+/** "THPB" in `application_id`. A file that is something else is refused, not overwritten. */
 const APPLICATION_ID = 0x54485042
 const VERSION = 2
 const BUSY_TIMEOUT_MS = 30_000
@@ -47,9 +47,9 @@ const SCHEMA = `
   ${LAYER_BLOB_SCHEMA}
 `
 
-/** An index that was stored before, and the blob it travels in. */
+/** An index that was stored before, and its compressed blob. */
 export interface KnownIndex {
-  /** Of the SQLite file. */
+  /** Digest of the SQLite file. */
   readonly digest: Digest
   readonly sizeBytes: number
   readonly blob: { readonly digest: Digest; readonly sizeBytes: number }
@@ -63,7 +63,7 @@ export interface StoredPiece {
   readonly length: number
 }
 
-/** Copies of one content that are looked at: the newest, in several stores perhaps. */
+/** Copies of one content that are looked at, newest first. They may be in several stores. */
 const MAX_COPIES = 8
 
 export class PublishDatabase {
@@ -77,7 +77,11 @@ export class PublishDatabase {
     this.#statements = prepared(db)
   }
 
-  /** Opens or makes the file, and the folders above it. `:memory:` forgets everything at the end. */
+  /**
+   * Opens or creates the file and the folders above it. `:memory:` keeps nothing after `close`.
+   * Throws `failed-precondition` if the file is not a publisher's database of this version,
+   * `internal` if it cannot be opened. The caller closes it.
+   */
   static open(path: string): PublishDatabase {
     try {
       if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
@@ -95,7 +99,7 @@ export class PublishDatabase {
     }
   }
 
-  /** `key` is whatever determines the index: see `index-key.ts`. */
+  /** The index that was recorded under `key` (see `index-key.ts`), else undefined. */
   index(key: Digest): KnownIndex | undefined {
     const row = this.#db
       .prepare<unknown[], IndexRow>('SELECT * FROM known_index WHERE key = ?')
@@ -162,7 +166,10 @@ export class PublishDatabase {
       .run(bytesFromDigest(digest), store)
   }
 
-  /** Packs that are in a store, and the contents whose pieces stand in them or in older ones. */
+  /**
+   * Records packs that a store has, and contents whose pieces lie in these packs or in older ones.
+   * Leaves out contents with pieces in unknown packs.
+   */
   recordPacks(
     tables: readonly PackTable[],
     contents: Iterable<{ digest: Digest; pieces: readonly StoredPiece[] }>,
@@ -187,7 +194,7 @@ export class PublishDatabase {
       .immediate()
   }
 
-  /** Forgets a pack that is no longer in any store, and all that was known to stand in it. */
+  /** Forgets a pack that no store has any more, and every content with a piece in it. */
   forgetPack(digest: Digest): void {
     const id = this.#packId(digest)
     if (id === undefined) return
@@ -215,19 +222,22 @@ export class PublishDatabase {
     return { digest, sizeBytes: pack.size, rawSizeBytes: pack.raw_size, frames }
   }
 
-  /** Whether no pack is known, and so no content: then there is no need to ask for each. */
+  /** Whether no pack is recorded. Then no content is either, and callers need not ask for each. */
   get isEmpty(): boolean {
     return this.#statements.anyPack.get() === undefined
   }
 
-  /** The copies of a file content, each as its pieces in order; the newest first. */
+  /**
+   * The copies of a file content, newest first, at most MAX_COPIES. Each copy is a list of its
+   * pieces in order.
+   */
   contents(digest: Digest): StoredPiece[][] {
     return this.#statements.contents
       .all(bytesFromDigest(digest))
       .map(({ id }) => this.#statements.pieces.all(id).map(pieceFromRow))
   }
 
-  /** The copies of a frame. */
+  /** The copies of a frame, newest first, at most MAX_COPIES. */
   frames(digest: Digest): StoredPiece[] {
     return this.#statements.frames.all(bytesFromDigest(digest)).map(pieceFromRow)
   }

@@ -1,6 +1,6 @@
 /**
- * What packing may leave out, because the publisher has stored it before. The database is believed
- * while packing; which packs were relied on is known afterwards, and checked then.
+ * The content that packing may leave out, because the publisher has stored it before. Packing
+ * believes the database. The packs that it relied on are known afterwards, and are checked then.
  */
 import type { Digest, KnownContent, KnownPiece, PackTable } from '../../../index-format/index.js'
 import type { BlobPublisher } from './blob-publisher.js'
@@ -9,9 +9,9 @@ import type { PublishDatabase, StoredPiece } from './publish-database.js'
 export class PublishedContent implements KnownContent {
   readonly #database: PublishDatabase
   readonly #publisher: BlobPublisher
-  /** `undefined`: not to be used. */
+  /** Tables by the digest of their pack. `undefined`: the pack must not be used. */
   readonly #packs = new Map<Digest, PackTable | undefined>()
-  /** The first publication asks for a hundred thousand files in vain otherwise. */
+  /** Spares a first publication a hundred thousand queries that find nothing. */
   readonly #isEmpty: boolean
 
   constructor(modules: { database: PublishDatabase; publisher: BlobPublisher }) {
@@ -39,7 +39,7 @@ export class PublishedContent implements KnownContent {
     return undefined
   }
 
-  /** The pack is not where the database said: nothing in it counts as known any more. */
+  /** Call this if a pack is not where the database says. Its content no longer counts as known. */
   lose(digest: Digest): void {
     this.#packs.set(digest, undefined)
     if (this.#database.storesOf(digest).length === 0) this.#database.forgetPack(digest)

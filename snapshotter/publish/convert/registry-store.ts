@@ -1,6 +1,7 @@
 /**
- * Content in a registry's repository. An artifact manifest names every pack and index of one thin
- * image, so that the registry's own garbage collection keeps, and its replication copies, them.
+ * Stores content in a repository of a registry. An artifact manifest names every pack and index of
+ * one thin image. So the registry's own garbage collection keeps them, and its replication copies
+ * them.
  */
 import { type Digest, digestOf, hexOf } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -23,7 +24,7 @@ export class RegistryStore implements PublishStore {
   readonly url: string
   readonly #repository: Repository
 
-  /** `url` is what recipes say; default: where we write. */
+  /** `url` is the URL for recipes. Default: the URL to which this process writes. */
   constructor(repository: Repository, url?: string) {
     this.#repository = repository
     this.name = `oci+${repository.origin}/${repository.repository}`
@@ -100,8 +101,9 @@ export class RegistryStore implements PublishStore {
 }
 
 /**
- * The tag of the artifact that keeps the content of a thin image's manifest: found from the
- * manifest's digest alone, in registries that know nothing of referrers too.
+ * The tag of the artifact that keeps the content of a thin image's manifest. It depends on the
+ * manifest's digest alone, so that the artifact is found in registries without the referrers API
+ * too.
  */
 export function contentTag(manifest: Digest): string {
   return `sha256-${hexOf(manifest)}.thin`

@@ -1,4 +1,6 @@
-/** Which images a source holds: one for each platform, with manifest, configuration and diff IDs. */
+/**
+ * Reads the images of a source: one for each platform, with manifest, configuration and diff IDs.
+ */
 import { type Digest, digestFromString } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 import type { ImageSource } from '../../images/index.js'
@@ -20,28 +22,29 @@ import { diffIdsOf, isThin } from './thin-documents.js'
 
 export interface SourceImage {
   readonly platform: Platform
-  /** What the index says of it: annotations, digest of the original. */
+  /** The image's descriptor in the index, with its annotations and the digest of the original. */
   readonly descriptor: Descriptor
   readonly manifest: ImageManifest
   readonly config: Uint8Array
-  /** Of the layers, bottom first; as many as the manifest has layers. */
+  /** Diff IDs of the layers, bottom first; as many as the manifest has layers. */
   readonly diffIds: readonly Digest[]
 }
 
 export interface SourceImages {
   readonly images: readonly SourceImage[]
-  /** The index they are from; `undefined` where the source is a single manifest. */
+  /** The index that names the images; `undefined` if the source is a single manifest. */
   readonly index: ImageIndex | undefined
 }
 
-/** Platforms of an index are tens at most. */
+/** An index has some tens of platforms at most. */
 const MAX_PLATFORMS = 64
-/** Indexes within indexes: an OCI layout may hold one that names one. */
+/** Levels of indexes that are followed. The index of an OCI layout may name another index. */
 const MAX_NESTING = 3
 
 /**
- * Reads the images for the `wanted` platforms, or all of them where it is empty. Throws `not-found`
- * when a wanted platform is missing, `failed-precondition` when an image is thin already.
+ * Reads the images for the `wanted` platforms, or all images if `wanted` is empty. Throws
+ * `not-found` if a wanted platform or every image is missing, `failed-precondition` if an image is
+ * thin already or has no layers, and `invalid-content` if the source's documents are wrong.
  */
 export async function readSourceImages(
   source: ImageSource,
@@ -86,7 +89,10 @@ export async function readSourceImages(
   return { images, index: document }
 }
 
-/** Attestations and the like have the platform unknown/unknown; what they attest is not what we make. */
+/**
+ * Attestations have the platform unknown/unknown. They are left out, because they attest the
+ * original and not the thin image.
+ */
 function isWanted(descriptor: Descriptor, wanted: readonly Platform[]): boolean {
   const { platform } = descriptor
   if (platform === undefined) return wanted.length === 0

@@ -1,7 +1,7 @@
 /**
- * The contents of a layer's files, one after the other, in a temporary file: written while the layer
- * is unpacked, read at any place while it is packed. One write is under way at a time, so that the
- * next chunks are read meanwhile and memory stays bounded.
+ * Holds the contents of a layer's files, one after the other, in a temporary file. It is written
+ * while the layer is unpacked, and read at any offset while the layer is packed. One write is under
+ * way at a time. The next chunks are read meanwhile, and memory stays bounded.
  */
 import { closeSync, openSync, readSync, rmSync, writev } from 'node:fs'
 import { promisify } from 'node:util'
@@ -12,7 +12,10 @@ const writevAsync = promisify(writev)
 const BATCH_BYTES = 1024 * 1024
 /** IOV_MAX of Linux. */
 const MAX_VECTORS = 1024
-/** Small files are read in runs of this size: archives are mostly in the order in which files are packed. */
+/**
+ * Small reads are served from a window of this size, because most archives are in the order in
+ * which files are packed.
+ */
 const WINDOW_BYTES = 256 * 1024
 
 export class SpoolFile implements ContentSink, RandomAccess {
@@ -24,10 +27,10 @@ export class SpoolFile implements ContentSink, RandomAccess {
   #writing: Promise<void> = Promise.resolve()
   #closed = false
   #window: Buffer | undefined
-  /** What of the file is in the window. */
+  /** The window holds the file's bytes from `#windowStart` to `#windowEnd`. */
   #windowStart = 0
   #windowEnd = 0
-  /** Where the last read ended. */
+  /** Offset at which the last read ended. */
   #readEnd = 0
 
   private constructor(path: string, fd: number) {
@@ -35,6 +38,7 @@ export class SpoolFile implements ContentSink, RandomAccess {
     this.#fd = fd
   }
 
+  /** Creates the file at `path`, which must not exist. The caller closes it. */
   static create(path: string): SpoolFile {
     return new SpoolFile(path, openSync(path, 'wx+', 0o600))
   }
@@ -51,7 +55,7 @@ export class SpoolFile implements ContentSink, RandomAccess {
     return this.#startWrite()
   }
 
-  /** Everything appended can be read when this returns. */
+  /** When this resolves, everything appended can be read. Throws a failed write. */
   async flush(): Promise<void> {
     await this.#startWrite()
     await this.#writing
@@ -62,7 +66,7 @@ export class SpoolFile implements ContentSink, RandomAccess {
     const follows = offset >= this.#readEnd && offset - this.#readEnd < WINDOW_BYTES
     this.#readEnd = end
     const held = offset >= this.#windowStart && end <= this.#windowEnd
-    // A window for reads all over the file would be filled for nothing.
+    // Do not fill the window for random reads. The next read would miss it.
     if (!held && (!follows || 2 * target.length > WINDOW_BYTES || end > this.#sizeBytes)) {
       this.#readAt(target, offset)
       return
@@ -101,7 +105,7 @@ export class SpoolFile implements ContentSink, RandomAccess {
     rmSync(this.#path, { force: true })
   }
 
-  /** Waits for the write before, starts the next. */
+  /** Waits for the previous write, then starts the next one. */
   async #startWrite(): Promise<void> {
     await this.#writing
     const batch = this.#batch
@@ -109,7 +113,7 @@ export class SpoolFile implements ContentSink, RandomAccess {
     this.#batch = []
     this.#batchBytes = 0
     this.#writing = writeAll(this.#fd, batch)
-    // A failure is met by the next call; until then it must not count as unhandled.
+    // The next call throws a failure of this write. Until then it must not count as unhandled.
     this.#writing.catch(() => undefined)
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Gives an image its startup packs: what the profiles name is taken out of the packs in the store,
- * written anew in access order, and the merged index refers to it there from then on. Inode numbers
- * stay: the tree is the same, walked in the same order.
+ * Gives an image its startup packs. The content that the profiles name is read from the packs in
+ * the store and written into new packs in access order. A new merged index refers to the new packs.
+ * Inode numbers stay, because the tree is the same and is walked in the same order.
  */
 import { rm } from 'node:fs/promises'
 import {
@@ -37,16 +37,25 @@ export interface StartupIndex extends MergedIndex {
   readonly startup: PublishedStartup
 }
 
-/** zstd level of startup packs: they are small, written once, and every start waits for them. */
+/**
+ * zstd level of startup packs. They are small, are written once, and every start waits for them.
+ */
 const STARTUP_LEVEL = 19
-/** For less than this, an index travels whole: no request for the rest, and nothing that has to wait for it. */
+/**
+ * If the startup pages save fewer bytes than this, the whole index travels. Then the node has to
+ * fetch no rest, and nothing waits for one.
+ */
 const MIN_SAVED_BYTES = 64 * 1024
-/** Pages of a start that looks nearly everywhere are no help. */
+/**
+ * More startup pages than this are not published: such a start looks nearly everywhere in the
+ * index.
+ */
 const MAX_PAGES_BYTES = 16 * 1024 * 1024
 
 /**
- * The merged index with startup packs, and these in the store; `undefined` where the profiles name
- * nothing that is stored. Throws `invalid-argument` where they name what this tree does not have.
+ * Stores startup packs for the profiles, and a merged index that refers to them. Returns
+ * `undefined` if the profiles name no stored content. Throws `invalid-argument` if a profile names
+ * files that this tree does not have.
  */
 export async function addStartup(
   merged: MergedIndex,
@@ -145,7 +154,10 @@ async function publish(
   }
 }
 
-/** What a start looks at of the index at `path`; `undefined` where that is hardly less than its blob. */
+/**
+ * The serialized startup pages of the index at `path`. `undefined` if they are larger than
+ * MAX_PAGES_BYTES, or not smaller than the index's blob by more than MIN_SAVED_BYTES.
+ */
 function startupPages(
   path: string,
   start: Parameters<typeof startupPagesOf>[1],
@@ -157,7 +169,7 @@ function startupPages(
   return bytes.length + MIN_SAVED_BYTES < blob.sizeBytes ? bytes : undefined
 }
 
-/** What the store has of an index is sent again where its bytes are wrong. */
+/** If the store has a blob for the index already and its bytes are wrong, has it sent again. */
 async function distrustDamaged(
   index: Parameters<typeof fetchIndex>[0],
   { publisher, store, workspace, signal }: StartupModules,
@@ -168,7 +180,10 @@ async function distrustDamaged(
   await rm(path, { force: true })
 }
 
-/** Packs of which something is needed when the pieces are elsewhere: not the startup packs of before. */
+/**
+ * Keys of the packs that hold needed content even after the pieces have moved. Older startup packs
+ * are not among them.
+ */
 function packsLeft(index: Index, content: StartupContent): Set<number> {
   const movedOf = new Map<string, number>()
   for (const { ino, length, source } of content.pieces) {
@@ -190,7 +205,9 @@ function bytesByPack(extents: readonly Extent[]): Map<number, number> {
   return bytes
 }
 
-/** Packs and extents of the new index: those of the old one, with the pieces in their new places. */
+/**
+ * Packs and extents of the new index: those of the old index, with the pieces in their new packs.
+ */
 function startupExtents(
   index: Index,
   content: StartupContent,

@@ -1,4 +1,4 @@
-/** What people write for `--store`, and the store it stands for. */
+/** Opens the store that people name with `--store`. */
 import { fileURLToPath } from 'node:url'
 import { SnapshotterError } from '../../errors.js'
 import type { OpenedDestination } from '../../images/index.js'
@@ -8,15 +8,20 @@ import { FolderStore } from './folder-store.js'
 import { RegistryStore } from './registry-store.js'
 
 export interface OpenStoreOptions {
-  /** A folder, `file:///folder`, `oci+https://host/repository`; default: where the image goes. */
+  /**
+   * A folder, `file:///folder` or `oci+https://host/repository`. Default: the place of the image.
+   */
   readonly store: string | undefined
-  /** What recipes say instead of where we write. */
+  /** URL for recipes. Default: the URL to which this process writes. */
   readonly storeUrl: string | undefined
 }
 
 const URL_SCHEMES = /^(?:oci\+https?|https?|file):\/\//
 
-/** Opens the store for content. Throws `invalid-argument`; the caller closes it. */
+/**
+ * Opens the store for content. Throws `invalid-argument` for a store or URL that cannot be used.
+ * The caller closes the store.
+ */
 export async function openContentStore(
   options: OpenStoreOptions,
   destination: OpenedDestination,

@@ -1,4 +1,7 @@
-/** What has been published, read back: a start is packed, or guessed, after its content is in the store. */
+/**
+ * Reads published content back from the store. A start is packed or guessed after its content has
+ * been stored.
+ */
 import { mkdir, rm } from 'node:fs/promises'
 import {
   ContentStore as FrameStore,
@@ -18,7 +21,10 @@ export interface StartupModules extends LayerConverterModules {
   readonly connection: RegistryConnection
 }
 
-/** Reads out of the packs in the store, each frame verified; what is fetched stays for a while. */
+/**
+ * Calls `use` with a function that reads from the packs in the store. Each frame is verified.
+ * Fetched frames are cached in a folder of the workspace.
+ */
 export async function withStoredFrames<T>(
   { store, connection, workspace, signal }: StartupModules,
   use: (read: ReadPack) => Promise<T>,
@@ -28,7 +34,7 @@ export async function withStoredFrames<T>(
   const { authorizer } = connection
   const cacheDir = workspace.file('frames')
   await mkdir(cacheDir)
-  // Where this process writes to, which is not always where nodes read from.
+  // Read where this process writes (`store.name`). Nodes may read from another place (`store.url`).
   const source = sourceFromUrl({ url: store.name }, { authorizer, agent, log: SILENT, stats })
   const frames = await FrameStore.open({ cacheDir }, { log: SILENT, stats })
   try {
@@ -42,7 +48,10 @@ export async function withStoredFrames<T>(
   }
 }
 
-/** Reads an index out of the store, into a file that is gone afterwards. */
+/**
+ * Fetches an index from the store into a temporary file, and calls `use` with the open index.
+ * Closes the index and deletes the file afterwards.
+ */
 export async function withStoredIndex<T>(
   known: KnownIndex,
   { store, workspace, signal }: StartupModules,
@@ -59,7 +68,7 @@ export async function withStoredIndex<T>(
   }
 }
 
-/** What goes wrong is thrown to us. */
+/** Logs nothing, because failures are thrown to the caller. */
 const SILENT: Log = {
   debug: () => undefined,
   info: () => undefined,

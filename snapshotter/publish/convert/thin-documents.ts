@@ -1,6 +1,6 @@
 /**
- * The thin image's own documents: its one layer, its configuration, its manifest. Equal input gives
- * equal bytes. Everything of the original that does not speak of layers is kept as it was.
+ * Builds the thin image's own documents: its one layer, its configuration, its manifest. Equal
+ * input gives equal bytes. Parts of the original that do not concern layers are kept unchanged.
  */
 import { gzipSync } from 'node:zlib'
 import {
@@ -29,22 +29,22 @@ import {
   descriptorToJson,
 } from '../../images/registry/index.js'
 
-/** On a thin image's layer: the version of the recipe in it. */
+/** Annotation of a thin image's layer: the version of its recipe. */
 const RECIPE_ANNOTATION = 'thin-snapshotter.recipe.version'
-/** `History` entries are one or two for each layer; far more is an attack. */
+/** `history` has one or two entries for each layer. Far more entries are an attack. */
 const MAX_HISTORY = 10_000
 
 export interface ThinLayer {
   /** The gzip-compressed tar. */
   readonly bytes: Uint8Array
   readonly digest: Digest
-  /** Of the tar itself. */
+  /** Digest of the uncompressed tar. */
   readonly diffId: Digest
 }
 
-/** What stands beside the recipe. */
+/** Files beside the recipe in the thin layer. */
 export interface EmbeddedFiles {
-  /** The merged index's blob. */
+  /** The compressed merged index. */
   readonly index?: Uint8Array | undefined
   readonly startupPlan?: Uint8Array | undefined
   readonly startupPages?: Uint8Array | undefined
@@ -66,7 +66,10 @@ export function thinLayer(recipe: Recipe, embedded: EmbeddedFiles): ThinLayer {
   return { bytes, digest: digestOf(bytes), diffId: digestOf(tar) }
 }
 
-/** The original's configuration with the thin layer instead of its layers. */
+/**
+ * The original's configuration with the thin layer instead of the original's layers. `where` names
+ * the original's configuration in errors.
+ */
 export function thinConfig(original: Uint8Array, layer: ThinLayer, where: string): Uint8Array {
   const config = JsonObject.parse(original, where)
   const history = config.objects('history', MAX_HISTORY).map((entry) => ({
@@ -120,7 +123,7 @@ export function thinManifest(
   })
 }
 
-/** An index over the thin manifests, with the annotations of the original's. */
+/** An index of the thin manifests, with the annotations of the original's index. */
 export function thinIndex(
   manifests: readonly Descriptor[],
   annotations: Readonly<Record<string, string>> | undefined,
@@ -133,7 +136,7 @@ export function thinIndex(
   })
 }
 
-/** Whether this manifest is that of a thin image. */
+/** Whether `manifest` is the manifest of a thin image. */
 export function isThin(manifest: ImageManifest): boolean {
   return manifest.layers.some((layer) => layer.annotations?.[RECIPE_ANNOTATION] !== undefined)
 }

@@ -1,4 +1,4 @@
-/** The last steps for one platform: the recipe, the manifest that keeps the content, the thin image. */
+/** Publishes one platform: the recipe, the manifest that keeps the content, the thin image. */
 import {
   type Digest,
   EMBEDDED_INDEX_FILE_NAME,
@@ -30,7 +30,10 @@ import type { KnownIndex } from './publish-database.js'
 import type { SourceImage } from './source-images.js'
 import { thinConfig, thinLayer, thinManifest } from './thin-documents.js'
 
-/** A larger merged index does not travel in the thin layer: the pull would no longer be instant. */
+/**
+ * A larger merged index does not travel in the thin layer, because the pull would no longer be
+ * instant.
+ */
 const MAX_EMBEDDED_BYTES = 32 * 1024 * 1024
 
 export interface ThinPublisherModules {
@@ -42,14 +45,14 @@ export interface ThinPublisherModules {
 
 export interface PublishedPlatform {
   readonly manifest: NewManifest
-  /** What an index says of the thin image. */
+  /** The thin image's descriptor for an index. */
   readonly descriptor: Descriptor
   readonly result: PlatformResult
 }
 
 /**
- * Publishes one platform whose packs and indexes are in the store. The content is kept first, so
- * that the thin image never names what a garbage collection may take.
+ * Publishes one platform whose packs and indexes are in the store. `store.keep` comes first, so
+ * that the thin image never names content that a garbage collection may remove.
  */
 export async function publishPlatform(
   image: SourceImage,
@@ -101,7 +104,10 @@ export async function publishPlatform(
   return { manifest, descriptor, result }
 }
 
-/** The index's blob, where it is small enough to travel in the thin layer, and no startup pages do. */
+/**
+ * The index's blob for the thin layer. `undefined` if startup pages travel instead, or if the blob
+ * is larger than MAX_EMBEDDED_BYTES.
+ */
 export async function embeddedIndex(
   { index, startup }: Pick<MergedIndex, 'startup'> & { readonly index: KnownIndex },
   store: PublishStore,
@@ -134,7 +140,10 @@ function recipeOf(
   return recipeWith(recipe, { merged, isEmbedded: about.embedded })
 }
 
-/** `recipe`, which has a thin section, with this merged tree and the start that goes with it. */
+/**
+ * `recipe` with this merged tree and its start. Throws `internal` if the recipe has no thin
+ * section.
+ */
 export function recipeWith(
   recipe: Recipe,
   { merged, isEmbedded }: { merged: MergedIndex; isEmbedded: boolean },
@@ -149,7 +158,7 @@ export function recipeWith(
     ...(merged.guess !== undefined && { guess: fileRef(GUESS_FILE_NAME, merged.guess.bytes) }),
   }
   const changed = { ...recipe, thin: { version, stores, merged: mergedRef, layers, ...start } }
-  // What a node would refuse must not be published.
+  // Parse the result: a recipe that a node would refuse must not be published.
   recipeFromBytes(bytesFromRecipe(changed))
   return changed
 }
@@ -166,7 +175,7 @@ function fileRef(file: string, bytes: Uint8Array): LayerFileRef {
   return { file, digest: digestOf(bytes), sizeBytes: bytes.length }
 }
 
-/** Every blob of the thin image, once: packs in order of first use, then indexes. */
+/** Every pack and index of the thin image, once: packs in order of first use, then indexes. */
 export function contentDescriptors(
   layers: readonly Pick<ConvertedLayer, 'index' | 'packs'>[],
   merged: MergedIndex,

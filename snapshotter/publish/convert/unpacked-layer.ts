@@ -1,6 +1,6 @@
 /**
- * A layer between download and packing: its tree in a temporary database, its files' contents in a
- * spool. Both digests of the layer, compressed and not, have been checked by then.
+ * A layer after download and before packing: its tree in a temporary database, its files' contents
+ * in a spool. Both digests of the layer, compressed and uncompressed, have been checked.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -20,11 +20,11 @@ import type { Workspace } from './workspace.js'
 export interface LayerTask {
   /** The layer's blob in the source. */
   readonly blob: Descriptor
-  /** What the configuration says of the uncompressed tar. */
+  /** Digest of the uncompressed tar, as the configuration names it. */
   readonly diffId: Digest
-  /** The chain ID of the layers below. */
+  /** The chain ID of the layers below; `bottom` for the lowest layer. */
   readonly lower: Digest | 'bottom'
-  /** For messages: `layer 2 of 5`. */
+  /** Name for messages, for example `layer 2 of 5`. */
   readonly name: string
 }
 
@@ -39,7 +39,7 @@ export class UnpackedLayer {
   readonly task: LayerTask
   readonly tree: LayerTree
   readonly spool: SpoolFile
-  /** Bytes of the uncompressed tar. */
+  /** Size of the uncompressed tar. */
   readonly rawBytes: number
 
   private constructor(task: LayerTask, tree: LayerTree, spool: SpoolFile, rawBytes: number) {
@@ -49,7 +49,10 @@ export class UnpackedLayer {
     this.rawBytes = rawBytes
   }
 
-  /** Fetches and unpacks. The caller closes it. Throws `invalid-content`, naming layer and member. */
+  /**
+   * Fetches, verifies and unpacks a layer. Throws `invalid-content`, naming layer and member. The
+   * caller closes the unpacked layer.
+   */
   static async unpack(task: LayerTask, modules: UnpackModules): Promise<UnpackedLayer> {
     const { workspace, signal } = modules
     const spool = SpoolFile.create(workspace.file('spool'))
@@ -75,7 +78,10 @@ export class UnpackedLayer {
   }
 }
 
-/** What went wrong with a layer, with the layer's name in front; errors of ours only. */
+/**
+ * Puts the layer's name in front of the message of an `IndexFormatError` or `SnapshotterError`.
+ * Returns any other value unchanged.
+ */
 export function layerError(task: LayerTask, cause: unknown): unknown {
   const format = cause instanceof IndexFormatError
   if (!format && !(cause instanceof SnapshotterError)) return cause
@@ -117,7 +123,7 @@ class HashedBytes {
     }
   }
 
-  /** Of everything that went through `bytes`; once. */
+  /** Digest of everything that went through `bytes`. Call it once. */
   digest(): Digest {
     return `sha256:${this.#hash.digest('hex')}`
   }

@@ -1,4 +1,4 @@
-/** A folder for the temporary files of one conversion; everything in it goes when it is closed. */
+/** A folder for the temporary files of one conversion. `close` deletes everything in it. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotterError } from '../../errors.js'
@@ -11,7 +11,10 @@ export class Workspace {
     this.folder = folder
   }
 
-  /** Makes a folder in `parent`, which must exist. */
+  /**
+   * Creates a folder in `parent`, which must exist. Throws `internal` if that fails. The caller
+   * closes it.
+   */
   static async create(parent: string): Promise<Workspace> {
     try {
       return new Workspace(await mkdtemp(join(parent, 'thinctl-convert-')))
@@ -22,7 +25,7 @@ export class Workspace {
     }
   }
 
-  /** A path nobody has been given before. */
+  /** A path in the folder, different on each call. It ends in `.kind`. */
   file(kind: string): string {
     return join(this.folder, `${++this.#files}.${kind}`)
   }

@@ -1,7 +1,7 @@
 /**
- * A guess at what a start reads, where nobody has recorded one: the files that the kernel and the
- * dynamic loader are sure to read before the program's own code decides, in the order in
- * which they are opened; of large ones, only what loading reads.
+ * Guesses what a start reads, for images without a recorded profile. The guess names the files that
+ * the kernel and the dynamic loader are sure to read before the program's own code decides, in the
+ * order in which they are opened. Of a large ELF file, it names only the bytes that loading reads.
  */
 import {
   AccessOrder,
@@ -17,28 +17,33 @@ import { fileAt, findIn, type FoundFile, librariesOf } from '../../trees/library
 export interface GuessOptions {
   readonly index: Profile['index']
   readonly tree: Tree
-  /** Entrypoint and command together, as the image's configuration has them. */
+  /** Entrypoint and command in one list, as the image's configuration has them. */
   readonly argv: readonly string[]
   /** `NAME=VALUE`. */
   readonly env: readonly string[]
   readonly workingDirectory: string
-  /** Fills in bytes of a file of the tree, verified. */
+  /** Reads bytes of a file of the tree and verifies them. */
   readonly readFile: (ino: number, offset: number, length: number) => Promise<Uint8Array>
-  /** Larger files are not taken whole. Default 8 MiB. */
+  /** ELF files larger than this are not taken whole. Default 8 MiB. */
   readonly maxWholeBytes?: number
 }
 
 /**
- * Compressed it is a third. The loader reads most of it before there is a program, so that little of it competes for the
- * network with what that waits for; where a program and its libraries have more, the rest is read as needed.
+ * Uncompressed bytes of one guess; compressed they are a third. The loader reads most of them
+ * before the program runs, so few of them compete for the network with reads that the program waits
+ * for. If a program and its libraries are larger, the rest is read on demand.
  */
 const MAX_GUESSED_BYTES = 48 * 1024 * 1024
 /**
- * Smaller files are taken whole: the kernel reads so far ahead that nearly all of them is asked for
- * anyway. Taking only what loading reads of all files costs more bytes and requests, measured.
+ * ELF files of at most this size are taken whole: the kernel reads ahead so far that it asks for
+ * nearly all of such a file anyway. Measured: taking only the loaded runs of all files costs more
+ * bytes and requests.
  */
 const MAX_WHOLE_BYTES = 8 * 1024 * 1024
-/** Read for every container: users and groups by the runtime, how to look them up by most programs. */
+/**
+ * Files that are read in every container. The runtime reads users and groups, and most programs
+ * read how to look them up.
+ */
 const ALWAYS_READ = ['/etc/passwd', '/etc/group', '/etc/nsswitch.conf']
 const MAX_FILES = 256
 const MAX_SHEBANG_BYTES = 256
@@ -46,7 +51,10 @@ const MAX_ARGUMENT_WORDS = 64
 const MAX_PATH_FOLDERS = 64
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** A profile without ranges where the program cannot be found or is of no kind we know. */
+/**
+ * Guesses a profile. The profile has no ranges if `argv` is empty or none of its programs is in the
+ * tree.
+ */
 export async function guessStart(options: GuessOptions): Promise<Profile> {
   const guess = new Guess(options)
   await guess.run()
@@ -72,7 +80,7 @@ class Guess {
     if (name === undefined) return
     const programs = [name, ...args.flatMap((argument) => this.#programsIn(argument))]
     if (programs.every((program) => this.#findProgram(program) === undefined)) return
-    // First what is read first: the runtime waits for it before there is a program.
+    // These files come first: the runtime reads them before it starts the program.
     for (const path of ALWAYS_READ) this.#addPath(path)
     for (const program of programs) await this.#program(program)
   }
@@ -94,7 +102,7 @@ class Guess {
     await this.#libraries(needs, found.path)
   }
 
-  /** The dynamic loader: an ELF file that needs nothing. */
+  /** Adds the dynamic loader, an ELF file that needs no other. */
   async #interpreter(path: string): Promise<void> {
     const inode = fileAt(this.#options.tree, path)
     if (inode === undefined || this.#seen.has(inode.ino)) return
@@ -114,9 +122,9 @@ class Guess {
   }
 
   /**
-   * What an argument may run: it is the script of an interpreter, or the program in which an entrypoint
-   * ends (`docker-entrypoint.sh postgres`), or the text of a shell that names some, as the shell form of
-   * CMD is stored (`sh -c "exec postgres"`).
+   * The programs that an argument may run. An argument may be the script of an interpreter, the
+   * program that an entrypoint runs at its end (`docker-entrypoint.sh postgres`), or a shell's text
+   * that names programs, as the shell form of CMD is stored (`sh -c "exec postgres"`).
    */
   #programsIn(argument: string): string[] {
     if (argument.startsWith('/') && fileAt(this.#options.tree, argument) !== undefined)
@@ -125,7 +133,10 @@ class Guess {
     return words.filter((word) => this.#isExecutable(word))
   }
 
-  /** By its path or by a name on the PATH. What other paths begin from is a matter of the script. */
+  /**
+   * Whether a word is the absolute path of an executable or its name on the PATH. Relative paths
+   * are left out, because the script decides where they begin.
+   */
   #isExecutable(word: string): boolean {
     if (word.startsWith('-') || (word.includes('/') && !word.startsWith('/'))) return false
     return ((this.#findProgram(word)?.inode.mode ?? 0) & 0o111) !== 0
@@ -144,7 +155,10 @@ class Guess {
     if (inode !== undefined) this.#add(inode, undefined)
   }
 
-  /** `loaded`: what is read of a large file; undefined: all of it. */
+  /**
+   * Adds a file to the guess. `loaded`: the runs to take of a large file; undefined: take all of
+   * it.
+   */
   #add({ ino, sizeBytes }: Inode, loaded: readonly FileRun[] | undefined): void {
     if (this.#seen.has(ino) || this.#seen.size >= MAX_FILES) return
     this.#seen.add(ino)
@@ -169,12 +183,12 @@ class Guess {
   }
 }
 
-/** What a shell would take for words. */
+/** The words of a shell text, cut at white space, operators and quotes. */
 function wordsOf(text: string): string[] {
   return text.split(/[\s;&|()<>"'`]+/).filter((word) => word !== '')
 }
 
-/** The interpreter of a script and, after env(1), the program it looks for. */
+/** The interpreter of a script. If it is env(1), also the program that env looks for. */
 function shebangOf(head: Uint8Array): string[] {
   const line = Buffer.from(head).toString('latin1').split('\n', 1)[0] ?? ''
   const words = /^#! *(.*)$/.exec(line)?.[1]?.trim().split(/\s+/) ?? []

@@ -1,10 +1,12 @@
-/** Stock `ctr`, as far as a recording needs it: pull an image, run one container, end it. */
+/**
+ * Runs stock `ctr`, as far as a recording needs it: pulls an image, runs one container, ends it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { SnapshotterError } from '../../errors.js'
 
 export interface CtrOptions {
-  /** containerd's socket; default: that of `ctr`. */
+  /** Path of containerd's socket. Undefined: the default of `ctr`. */
   readonly address: string | undefined
   readonly namespace: string
   readonly snapshotter: string
@@ -13,20 +15,20 @@ export interface CtrOptions {
 export interface ContainerOptions {
   readonly id: string
   readonly image: string
-  /** None: what the image runs. */
+  /** Empty: the command of the image. */
   readonly command: readonly string[]
   readonly hostNetwork: boolean
-  /** As `ctr run --mount` takes them. */
+  /** In the form of `ctr run --mount`. */
   readonly mounts: readonly string[]
   /** `NAME=VALUE`. */
   readonly env: readonly string[]
-  /** The container has our terminal, and with it our standard input. */
+  /** Whether the container gets our terminal, and with it our standard input. */
   readonly terminal: boolean
-  /** The container reads our standard input. */
+  /** Whether the container reads our standard input. */
   readonly stdin: boolean
 }
 
-/** What `ctr` may say before it is cut, in an error. */
+/** The end of ctr's output that is kept for an error message. */
 const MAX_SAID_BYTES = 4096
 
 export class Ctr {
@@ -42,7 +44,7 @@ export class Ctr {
     await this.#run(['images', 'pull', '--snapshotter', snapshotter, ...plain, image], signal)
   }
 
-  /** Starts a container in the foreground: the process ends when it does, with its status. */
+  /** Starts a container in the foreground. The process ends with the container, with its status. */
   start(container: ContainerOptions): ChildProcess {
     const { id, image, command, hostNetwork, mounts, env, terminal, stdin } = container
     const flags = [
@@ -55,7 +57,7 @@ export class Ctr {
     const args = ['run', '--rm', '--snapshotter', snapshotter, ...flags, image, id, ...command]
     return spawn('ctr', [...this.#global(), ...args], {
       stdio: [terminal || stdin ? 'inherit' : 'ignore', terminal ? 'inherit' : 'pipe', 'pipe'],
-      // A signal from the terminal is for us; the container gets its own.
+      // A signal from our terminal must reach only us, unless the container has the terminal.
       detached: !terminal,
     })
   }
@@ -64,7 +66,7 @@ export class Ctr {
     await this.#run(['task', 'kill', '--signal', killSignal, id], signal).catch(() => undefined)
   }
 
-  /** Whatever is left of a container. Never throws. */
+  /** Removes all that is left of a container. Never throws. */
   async remove(id: string, signal: AbortSignal): Promise<void> {
     await this.#run(['task', 'rm', '--force', id], signal).catch(() => undefined)
     await this.#run(['containers', 'rm', id], signal).catch(() => undefined)
@@ -96,7 +98,9 @@ export class Ctr {
   }
 }
 
-/** Why `ctr` could not be run to its end. */
+/**
+ * The error for a `ctr` that could not run to its end: `cancelled` after `signal`, else `internal`.
+ */
 export function ctrError(cause: unknown, what: string, signal: AbortSignal): SnapshotterError {
   if (signal.aborted) return new SnapshotterError('cancelled', `${what}: given up`, { cause })
   const why = cause instanceof Error ? cause.message : String(cause)

@@ -1,7 +1,6 @@
 /**
- * Publishes a thin image anew with startup packs. Everything comes from the thin image itself and the
- * store its recipe names; the original is not needed. Platforms that were not recorded are
- * carried over as they are.
+ * Publishes a thin image again, with startup packs. It needs the thin image and the store that its
+ * recipe names, but not the original. Platforms without a profile are carried over unchanged.
  */
 import { availableParallelism } from 'node:os'
 import {
@@ -54,11 +53,12 @@ export interface OptimizeOptions {
   /** See `openImageDestination`. */
   readonly destination: string
   /**
-   * At least one. Each is for the platforms whose merged index it names, else for that of this machine.
-   * A profile of the same command as one that the image has takes its place.
+   * At least one. A profile applies to the platforms whose merged index it names. If there is none,
+   * it applies to the platform of this machine. A profile replaces the image's profile of the same
+   * command.
    */
   readonly profiles: readonly Profile[]
-  /** Leaves out the profiles that the image has. Default false. */
+  /** Whether the profiles that the image has are left out. Default false. */
   readonly replace?: boolean
   /** The publisher's database. */
   readonly database: string
@@ -71,11 +71,11 @@ export interface OptimizeModules {
   readonly connection: RegistryConnection
 }
 
-/** A platform that has startup packs now. */
+/** A platform that got startup packs. */
 export interface OptimizedPlatform {
   readonly platform: Platform
   readonly merged: IndexRef
-  /** Startup packs and their size. */
+  /** Number of startup packs and their size. */
   readonly startup: { readonly packs: number; readonly sizeBytes: number }
   /** The commands of each of its profiles. */
   readonly starts: readonly (readonly string[])[]
@@ -83,7 +83,7 @@ export interface OptimizedPlatform {
 
 export interface OptimizeResult {
   readonly destination: string
-  /** Of what the destination's name stands for. */
+  /** Digest of the index or manifest that the destination's name stands for. */
   readonly digest: Digest
   readonly store: string
   readonly platforms: readonly OptimizedPlatform[]
@@ -91,10 +91,13 @@ export interface OptimizeResult {
   readonly carriedOver: number
 }
 
-/** Larger is no thin layer of ours; see `MAX_EMBEDDED_BYTES`. */
+/** A larger blob cannot be part of a thin image of ours; see `MAX_EMBEDDED_BYTES`. */
 const MAX_THIN_BLOB_BYTES = 256 * 1024 * 1024
 
-/** The index of this machine's merged tree in a thin image. Throws `invalid-argument` where it has none. */
+/**
+ * The digest of the merged index in a thin image, for this machine's platform. Throws
+ * `invalid-argument` if the image has none.
+ */
 export async function mergedIndexOf(
   image: string,
   options: { tempFolder: string },
@@ -114,6 +117,10 @@ export async function mergedIndexOf(
   }
 }
 
+/**
+ * Publishes the image again with startup packs. Throws `invalid-argument` if the image is not thin,
+ * or if its profiles name no stored content. Closes all that it opens; `connection` stays open.
+ */
 export async function optimizeImage(
   options: OptimizeOptions,
   modules: OptimizeModules,
@@ -135,7 +142,8 @@ export async function optimizeImage(
     const defaultImageName = source.imageName
     const target = await openImageDestination(options.destination, { defaultImageName }, modules)
     const destination: ImageDestination = opened(target.destination)
-    // Content stays together: a node that has to ask two stores is slower and fails twice as often.
+    // Keep content in one store. A node that has to ask two stores is slower and fails twice as
+    // often.
     const url = platforms.find(({ profiles }) => profiles.length > 0)?.recipe.thin.stores[0]
     const store = opened(await openContentStore({ store: url, storeUrl: url }, target, modules))
     const database = opened(PublishDatabase.open(options.database))
@@ -162,13 +170,13 @@ export async function optimizeImage(
   }
 }
 
-/** What is there of one platform, and what goes into its startup packs. */
+/** One platform of the thin image, and the profiles for its startup packs. */
 interface PlatformStart {
   readonly image: PlatformImage
   readonly recipe: ThinRecipe
-  /** That the image has. */
+  /** Profiles that the image has already. */
   readonly published: readonly Profile[]
-  /** None: it is carried over. */
+  /** Profiles for the new startup packs. Empty: the platform is carried over. */
   profiles: readonly Profile[]
 }
 
@@ -214,7 +222,7 @@ function platformOfThisMachine(platforms: readonly PlatformStart[], name: string
 interface DonePlatform {
   readonly descriptor: Descriptor
   readonly manifest: NewManifest
-  /** Absent where it was carried over. */
+  /** Absent if the platform was carried over. */
   readonly result?: OptimizedPlatform
 }
 
@@ -332,7 +340,7 @@ async function publishOptimized(
   return { manifest, descriptor }
 }
 
-/** Manifest, configuration and thin layer; what the recipe names stays in its store. */
+/** Copies manifest, configuration and thin layer. Packs and indexes stay in the store. */
 async function carryOver(image: PlatformImage, parts: Parts): Promise<NewManifest> {
   const { source, destination, signal } = parts
   const { manifest, descriptor, platform } = image

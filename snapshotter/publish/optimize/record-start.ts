@@ -1,6 +1,7 @@
 /**
- * Runs a container of a thin image and records what it reads until it is ready: it ends, prints a
- * line, or somebody says so. The container is gone when this returns, whatever happened.
+ * Runs a container of a thin image and records its reads until it is ready. It is ready when it
+ * ends, when it prints a given line, when `ready` fires or when the period is over. The container
+ * is removed before this returns or throws.
  */
 import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -14,11 +15,11 @@ export interface RecordStartOptions {
   readonly ctr: CtrOptions
   readonly container: Omit<ContainerOptions, 'id'>
   readonly plainHttp: boolean
-  /** Of the merged tree that the image names for this machine. */
+  /** Digest of the merged index that the image names for this machine. */
   readonly index: Digest
-  /** The recording ends after this at the latest; the container is then ended, too. */
+  /** Longest recording. The container is ended afterwards. */
   readonly periodMs: number
-  /** The recording ends when a line with this in it is printed. */
+  /** The recording ends when the container prints a line that contains this text. */
   readonly waitForLine: string | undefined
 }
 
@@ -26,16 +27,16 @@ export interface RecordedStart {
   readonly profile: Profile
   /** Why the recording ended. */
   readonly end: 'exit' | 'line' | 'period' | 'signal'
-  /** From `ctr run` to the end of the recording. */
+  /** Time from `ctr run` to the end of the recording. */
   readonly elapsedMs: number
 }
 
 export interface RecordStartModules {
   /** Posts to `path` on the daemon's admin socket and returns the body of the answer. */
   readonly postToDaemon: (path: string, signal: AbortSignal) => Promise<string>
-  /** What the container prints. */
+  /** Receives the container's output. */
   readonly onOutput: (bytes: Uint8Array) => void
-  /** Ends the recording as a line would. */
+  /** When it fires, the recording ends as if the line had been printed. */
   readonly ready: AbortSignal
 }
 
@@ -44,7 +45,10 @@ type End = RecordedStart['end']
 const GRACE_MS = 10_000
 const MAX_LINE_BYTES = 64 * 1024
 
-/** Throws `internal` with what ctr says where the container fails, and what the daemon refuses. */
+/**
+ * Records one start. Throws `internal` with the container's output if the container fails,
+ * `cancelled` when `signal` fires, and the errors of `postToDaemon`.
+ */
 export async function recordStart(
   options: RecordStartOptions,
   modules: RecordStartModules,
@@ -67,7 +71,7 @@ export async function recordStart(
     const child = ctr.start({ ...container, id })
     const end = await endOf(child, options, modules, signal)
     const elapsedMs = Math.round(performance.now() - startedMs)
-    // What it reads to stop is no part of its start.
+    // Stop recording first: the reads of the container's shutdown are not part of its start.
     const profile = profileFromBytes(Buffer.from(await stop()))
     if (end !== 'exit') await endContainer(ctr, child, id)
     return { profile, end, elapsedMs }
@@ -135,7 +139,7 @@ async function givenUp(signal: AbortSignal): Promise<never> {
   throw new SnapshotterError('cancelled', 'the recording was given up')
 }
 
-/** Cleaning up goes on when everything else was given up, but not for ever. */
+/** A deadline of 30 s for clean-up, which goes on after `signal` has fired. */
 function cleanUpSignal(): AbortSignal {
   return AbortSignal.timeout(3 * GRACE_MS)
 }
