@@ -57,7 +57,7 @@ interface Pull {
   readonly signal: AbortSignal
   /** Slots of the trees that the pull has registered up to now. */
   readonly slots: number[]
-  /** Layers of host directories that it has registered up to now. */
+  /** Layers of host directories that the pull has registered up to now. */
   readonly hostLayers: ThinLayer[]
 }
 
@@ -66,7 +66,9 @@ export class ThinTrees implements ThinLayers {
   readonly #modules: ThinTreesModules
   /** How many snapshots use the tree in a slot. */
   readonly #uses = new Map<number, number>()
-  /** By index digest: a tree must not be forgotten while another snapshot is about to use it. */
+  /**
+   * Locks index digests: a tree must not be forgotten while another snapshot is about to use it.
+   */
   readonly #lock = new KeyedLock()
 
   constructor(options: ThinTreesOptions, modules: ThinTreesModules) {
@@ -169,13 +171,15 @@ export class ThinTrees implements ThinLayers {
     return { kind: 'layers', layers }
   }
 
-  /** Releases all that a failed pull has registered. Other pulls of the same trees wait meanwhile. */
+  /**
+   * Releases the trees and layers of a failed pull. Other pulls of the same trees wait meanwhile.
+   */
   async #undo({ slots, hostLayers }: Pull): Promise<void> {
     await this.#forget(slots.filter((slot) => !this.#uses.has(slot)))
     for (const layer of hostLayers) await this.#modules.hostDirectories.release(layer)
   }
 
-  /** Stores the index `ref`, or the startup pages of it, and registers its tree. */
+  /** Stores the index `ref`, or only its startup pages, and registers its tree. */
   async #tree(ref: IndexRef, pull: Pull, pages?: LayerFileRef): Promise<TreeRecord> {
     const { changes, indexes, partialIndexes, prepareMount, registry, sources } = this.#modules
     const { place, signal } = pull
@@ -192,8 +196,9 @@ export class ThinTrees implements ThinLayers {
     const isKnown = registry.byIndex(ref.digest).some((tree) => tree.class === treeClass)
     const tree = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
     pull.slots.push(tree.slot)
-    // The kernel keeps the list of trees. Announced in a later turn of the event loop, because
-    // containerd waits for the answer to its Commit.
+    // The kernel keeps the list of trees, so a new tree must be announced to it. The announcement
+    // is made in a later turn of the event loop, because containerd waits for the answer to its
+    // Commit.
     if (!isKnown) setImmediate(() => void changes.announce({ removedSlots: [] }))
     return tree
   }
@@ -224,7 +229,7 @@ export class ThinTrees implements ThinLayers {
     return join(this.#options.mountpoints[record.class], record.name)
   }
 
-  /** The index, and what is cached of the packs it uses. */
+  /** Bytes on the local disk: the index file, and the cached part of the packs that it uses. */
   #localBytes(slot: number): number {
     const { registry, content } = this.#modules
     const record = registry.bySlot(slot)
@@ -245,7 +250,7 @@ export class ThinTrees implements ThinLayers {
     }
   }
 
-  /** The index file goes with the last tree that is served from it. */
+  /** Removes trees. An index file is deleted with the last tree that is served from it. */
   async #forget(slots: readonly number[]): Promise<void> {
     const { changes, partialIndexes, registry, starts } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
