@@ -1,14 +1,14 @@
 /**
- * Layers that are directories of the host: unpacked by CVMFS (`cvmfs://`) or by hand (`file:`).
- * overlayfs gets them through short symbolic links below the store's root, because a CVMFS path has
- * 90 bytes, and all lower directories of a mount must fit in one page.
+ * Layers that are directories of the host, unpacked by CVMFS (`cvmfs://`) or by hand (`file:`).
+ * overlayfs gets short symbolic links to them, below the store's root. The reason: a CVMFS path has
+ * 90 bytes, and the paths of all lower directories of a mount must fit in one page.
  */
 import { mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotterError } from '../../errors.js'
 import { cancellable } from '../../waiting/cancellable.js'
 
-/** The links to the directories that layers use. One link per directory, however many use it. */
+/** The links to the directories that layers use. Layers share the link to a directory. */
 export class HostDirectories {
   readonly #linksDir: string
   readonly #links: Map<string, string>
@@ -20,7 +20,10 @@ export class HostDirectories {
     this.#next = 1 + Math.max(0, ...[...links.values()].map((name) => Number.parseInt(name, 36)))
   }
 
-  /** Reads the links in `linksDir`, which is created where it is missing and is ours alone. */
+  /**
+   * Reads the links in `linksDir`. Creates the folder where it is missing. It must hold nothing but
+   * these links.
+   */
   static async open(linksDir: string): Promise<HostDirectories> {
     await mkdir(linksDir, { recursive: true, mode: 0o700 })
     const links = new Map<string, string>()
@@ -30,8 +33,9 @@ export class HostDirectories {
   }
 
   /**
-   * A path for overlayfs's lowerdir that stands for `directory`. Throws `failed-precondition`,
-   * naming `layer`, when it is not there or is not a directory, `cancelled` by `signal`.
+   * The path of a link to `directory`, for overlayfs's lowerdir. Throws `failed-precondition`,
+   * which names `layer`, when `directory` cannot be used or is not a directory; `cancelled` when
+   * `signal` fires; `internal` when the link cannot be made.
    */
   async lowerdirOf(directory: string, layer: string, signal: AbortSignal): Promise<string> {
     await requireDirectory(directory, layer, signal)
@@ -48,7 +52,7 @@ export class HostDirectories {
     return join(this.#linksDir, name)
   }
 
-  /** Removes the links to all directories but these. Mounts that went through one stay as they are. */
+  /** Removes the links to all other directories. Existing mounts are not affected. */
   async keepOnly(directories: Pick<ReadonlyMap<string, unknown>, 'has'>): Promise<void> {
     for (const [directory, name] of this.#links) {
       if (directories.has(directory)) continue
@@ -61,7 +65,7 @@ export class HostDirectories {
 async function requireDirectory(path: string, layer: string, signal: AbortSignal): Promise<void> {
   let isDirectory: boolean
   try {
-    // A network filesystem may not answer for long.
+    // A network filesystem may take long to answer, so the wait can be cancelled.
     isDirectory = (
       await cancellable(stat(path), signal, `look for ${layer} at ${path}`)
     ).isDirectory()
