@@ -26,7 +26,7 @@ export interface ThinLayerPlace {
   readonly fsDir: string
   /**
    * Whether the snapshot has a parent. If so, the layer's whiteouts must hide names of the parent.
-   * A merged tree keeps no whiteouts and cannot be used then.
+   * A merged tree keeps no whiteouts, so the trees of the single layers are used then.
    */
   readonly hasParent: boolean
 }
