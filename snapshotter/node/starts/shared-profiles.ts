@@ -1,6 +1,7 @@
 /**
- * Asks the registry that has an image's content for shared profiles of its tree. Small profiles come
- * with the answer to the first request. A profile is only a hint of the bytes to fetch. The tree's index verifies the bytes as always.
+ * Asks the registry that has an image's content for shared profiles of its tree. Small profiles
+ * come with the answer to the first request. A profile is only a hint of the bytes to fetch. The
+ * tree's index verifies the bytes as always.
  */
 import { mergedProfile, type Profile, type ThinSection } from '../../../index-format/index.js'
 import { type Log, storeUrlFromString } from '../../../fusefs/index.js'
