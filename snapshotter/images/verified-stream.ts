@@ -1,12 +1,13 @@
-/** Bytes that are known to be the right ones when they end without an error. */
+/** Verifies a stream of bytes against a descriptor while it is read. */
 import { createHash } from 'node:crypto'
 import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 import type { Descriptor } from './registry/index.js'
 
 /**
- * Passes `bytes` on. Throws `invalid-content` where size or digest are not the descriptor's,
- * `not-found` or `internal` where they cannot be read.
+ * Passes `bytes` on. They are verified only when the stream has ended without an error. Throws
+ * `invalid-content` at the end where size or digest are not the descriptor's, `not-found` where the
+ * file is missing, `internal` where it cannot be read.
  */
 export async function* verifiedStream(
   bytes: AsyncIterable<Uint8Array>,
