@@ -13,7 +13,7 @@ export interface OuterMember {
 }
 
 const BLOCK = 512
-/** Far more than an image archive has, which is a few members a layer. */
+/** Limit of the members of an archive. An image archive has a few members a layer. */
 const MAX_MEMBERS = 100_000
 /** Limit of a long name or a pax header. */
 const MAX_EXTENSION_BYTES = 64 * 1024

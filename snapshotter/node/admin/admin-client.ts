@@ -1,4 +1,4 @@
-/** Asks a running daemon over its admin socket. */
+/** A client of a running daemon's admin socket. */
 import { Client } from 'undici'
 import { SnapshotterError } from '../../errors.js'
 

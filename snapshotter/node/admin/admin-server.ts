@@ -23,7 +23,7 @@ export type AdminRoute = (signal: AbortSignal, query: URLSearchParams) => Promis
 /** Routes by method and path, such as `GET /v1/status`. */
 export type AdminRoutes = Readonly<Record<string, AdminRoute>>
 
-/** Where to listen: a unix socket's path, or a host and a port. */
+/** The address to listen on: the path of a unix socket, or a host and a port. */
 export type AdminAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }

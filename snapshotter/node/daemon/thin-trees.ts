@@ -31,7 +31,7 @@ import type { Starts } from '../starts/starts.js'
 import type { TreeChanges } from '../tree-changes.js'
 
 export interface ThinTreesOptions {
-  /** Where the superblock of each class is mounted. */
+  /** The mountpoint of the superblock of each class. */
   readonly mountpoints: Readonly<Record<TreeClass, string>>
 }
 
@@ -142,7 +142,7 @@ export class ThinTrees implements ThinLayers {
     const { recipe, thin, place, signal } = pull
     const { merged } = thin
     // A merged tree begins at an empty root and keeps no whiteouts. Above other layers, the trees
-    // of its layers have to be stacked: their whiteouts hide what is below.
+    // of its layers have to be stacked: their whiteouts hide names of the layers below.
     if (merged !== undefined && (!place.hasParent || thin.layers.length === 0)) {
       const { slot } = await this.#modules.starts.openTree({
         thin: { ...thin, merged },
@@ -186,8 +186,8 @@ export class ThinTrees implements ThinLayers {
     const { stores } = pull.thin
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
-    // The threads start while the index is stored. Callers that need them wait for them again, and
-    // get the error then.
+    // The threads start while the index is stored. Callers that need them call this again, wait,
+    // and get the error.
     prepareMount(treeClass).catch(() => undefined)
     const origin = pages && { ref, pages, stores, folder: place.fsDir }
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {

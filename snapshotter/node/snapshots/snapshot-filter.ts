@@ -3,7 +3,7 @@ import { SnapshotterError } from '../../errors.js'
 import type { Snapshot } from './snapshot.js'
 import { type Selector, parseFilter } from './filter/parse-filter.js'
 
-/** Far more than the handful of filters that a list request has. */
+/** Limit of the filters of one request. A usual request has a handful. */
 const MAX_FILTERS = 1000
 const MAX_FILTER_LENGTH = 64 * 1024
 
