@@ -186,8 +186,8 @@ export class ThinTrees implements ThinLayers {
     const { stores } = pull.thin
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
-    // The threads start while the index is stored. Callers that need them call this again, wait,
-    // and get the error.
+    // The threads start while the index is stored. Callers that need them call `prepareMount`
+    // again and get the error.
     prepareMount(treeClass).catch(() => undefined)
     const origin = pages && { ref, pages, stores, folder: place.fsDir }
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
