@@ -1,9 +1,9 @@
-/** What every command is given: the log, and the signal that a person's Ctrl-C aborts. */
+/** The log and the abort signal, which every command is given. */
 import type { Log } from '../../fusefs/index.js'
 
 export interface CommandContext {
-  /** Warnings and errors to standard error; more with `--verbose`. */
+  /** Writes warnings and errors to standard error, and more with `--verbose`. */
   readonly log: Log
-  /** Aborted by SIGINT and SIGTERM. A second signal ends the process at once. */
+  /** Aborted by SIGINT (Ctrl-C) and SIGTERM. A second signal ends the process at once. */
   readonly signal: AbortSignal
 }

@@ -1,8 +1,8 @@
-/** How an error is told to a person: its message, then what it came from, each once. */
+/** Errors as text for people: the message, then the messages of the causes, each once. */
 
 const MAX_CAUSES = 5
 
-/** One line for the error and one for each cause that says something new. */
+/** One line for the error, and one for each cause whose message is not contained in a line yet. */
 export function errorReport(error: unknown): string {
   const lines: string[] = []
   let at: unknown = error

@@ -1,4 +1,4 @@
-/** Which exit status an error becomes; the same for all commands. */
+/** Maps errors to exit statuses, in the same way for all commands. */
 import { FusefsError, type FusefsErrorCode } from '../../fusefs/index.js'
 import { IndexFormatError } from '../../index-format/index.js'
 import { SnapshotterError, type SnapshotterErrorCode } from '../errors.js'

@@ -1,4 +1,4 @@
-/** Ctrl-C as an answer, one after the other: where a command asks a person to say when. */
+/** Ctrl-C as input: a person presses it to say when the command shall go on. */
 
 const NAMES = ['SIGINT', 'SIGTERM'] as const
 
@@ -12,12 +12,12 @@ export class Interrupts {
     for (const name of NAMES) process.on(name, this.#receive)
   }
 
-  /** From now on, until `close`, these signals do not end the process. The caller closes it. */
+  /** Until `close`, SIGINT and SIGTERM do not end the process. The caller closes it. */
   static listen(): Interrupts {
     return new Interrupts()
   }
 
-  /** Aborted by the next one; those before do not count. */
+  /** A signal that aborts at the next interrupt. It replaces the one of the call before. */
   next(): AbortSignal {
     this.#next = new AbortController()
     return this.#next.signal

@@ -1,7 +1,10 @@
-/** Values of options, as Commander parses them. */
+/** Parsers of option values for Commander. */
 import { InvalidArgumentError } from 'commander'
 
-/** Parses one from `min` to `max`; Commander adds which option it was. */
+/**
+ * A parser of a whole number from `min` to `max`. It throws `InvalidArgumentError`; Commander adds
+ * the name of the option.
+ */
 export function wholeNumberBetween(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = Number(text)
@@ -10,7 +13,7 @@ export function wholeNumberBetween(min: number, max: number): (text: string) => 
   }
 }
 
-/** For an option that may be given several times: its values in order. */
+/** For an option that may be given several times: adds a value to the ones before it. */
 export function collected(value: string, before: readonly string[]): string[] {
   return [...before, value]
 }

@@ -1,12 +1,12 @@
-/** Profiles as files. */
+/** Reads profiles from files. */
 import { readFile, stat } from 'node:fs/promises'
 import { type Profile, profileFromBytes } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 
-/** Far above what `profileFromBytes` takes: nothing larger is even read. */
+/** Larger files are not read. `profileFromBytes` accepts far less. */
 const MAX_FILE_BYTES = 256 * 1024 * 1024
 
-/** Throws `invalid-argument` for a file that is not there, is too large or holds no profile. */
+/** Throws `invalid-argument` for a file that cannot be read, is too large or holds no profile. */
 export async function readProfile(path: string): Promise<Profile> {
   try {
     const { size } = await stat(path)

@@ -1,10 +1,10 @@
-/** A profile as people and scripts read it: files in the order of first access. */
+/** A profile as text for people and JSON for scripts: its files in the order of first access. */
 import { escapeBytes, type Index, pathsOf, type Profile } from '../../index-format/index.js'
 
 /** One file of a profile. */
 interface ProfileFile {
   readonly ino: number
-  /** Absent without an image, and for what the image does not have. */
+  /** Absent without an index, and for an inode that the index does not have. */
   readonly path?: string
   readonly readBytes: number
   readonly sizeBytes?: number
@@ -15,11 +15,13 @@ export interface ShownProfile {
   readonly index: string
   readonly commands: readonly string[]
   readonly files: readonly ProfileFile[]
-  /** Inodes of the directories in which something was looked for; absent where that was not recorded. */
+  /**
+   * Inodes of the directories in which names were looked up. Absent where they were not recorded.
+   */
   readonly directories?: readonly number[]
 }
 
-/** `index`: of the tree, for paths and sizes. */
+/** `index`: the tree's index, for paths and sizes. It stays open. */
 export function shownProfile(profile: Profile, index: Index | undefined): ShownProfile {
   const byIno = new Map<number, [number, number][]>()
   for (const { ino, offset, length } of profile.ranges) {
@@ -43,7 +45,7 @@ export function shownProfile(profile: Profile, index: Index | undefined): ShownP
   return { index: profile.index, commands, files, ...(directories && { directories }) }
 }
 
-/** Lines for people; with `withRanges` every range of every file. */
+/** The profile as text for people. `withRanges` adds every range of every file. */
 export function textOfProfile(
   { index, commands, files, directories = [] }: ShownProfile,
   withRanges: boolean,

@@ -1,4 +1,6 @@
-/** How commands reach registries: Docker's credentials, and the option for registries without TLS. */
+/**
+ * Access to registries for commands: with Docker's credentials, and without TLS where asked for.
+ */
 import {
   DockerConfigCredentials,
   RegistryConnection,
@@ -6,7 +8,7 @@ import {
 } from '../images/registry/index.js'
 
 export interface RegistryAccessOptions {
-  /** All registries speak plain HTTP, not only those of this machine. */
+  /** True: HTTP without TLS to all registries. False: only to those on a loopback address. */
   readonly plainHttp: boolean
 }
 

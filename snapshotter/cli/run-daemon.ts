@@ -1,4 +1,4 @@
-/** The daemon as a process: its log, its signals, and its channel to the keeper. */
+/** Runs the daemon as a process, with its log, its signals, and its channel to the keeper. */
 import type { Logger } from 'pino'
 import { type NegotiatedInit, negotiatedInitFromJson, type TreeClass } from '../../fusefs/index.js'
 import type { Config } from '../config/index.js'
@@ -15,7 +15,10 @@ export interface DaemonProcessOptions {
   readonly trace: boolean
 }
 
-/** Runs the daemon until a signal ends it. Throws when it does not start. */
+/**
+ * Starts the daemon and resolves when it runs. It ends, with the process, on SIGTERM or SIGINT,
+ * when the keeper is gone, or when a mount is lost. Rejects when the daemon does not start.
+ */
 export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   const { config, trace } = options
   const log = createLog(trace ? { ...config.log, level: 'debug' } : config.log)
@@ -26,7 +29,7 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => void end(daemon, log, 0))
   }
-  // Without its keeper the daemon could be neither stopped nor replaced.
+  // Without a keeper, nothing could stop or replace the daemon.
   process.on('disconnect', () => void end(daemon, log, 1))
   void daemon.failed().then((treeClass) => {
     log.error({ class: treeClass }, 'the FUSE mount is gone; was it unmounted by hand?')
@@ -37,12 +40,12 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
 async function end(daemon: Daemon, log: Logger, status: number): Promise<void> {
   const threadsEnded = await daemon.close()
   log.flush()
-  // A thread that is stuck in read(2) would keep the process for ever; everything is saved by now.
+  // A thread that is stuck in read(2) would keep the process alive. Everything is saved by now.
   if (!threadsEnded) process.kill(process.pid, 'SIGKILL')
   process.exit(status)
 }
 
-/** The keeper has to have it before the kernel gets its answer. */
+/** Sends the outcome of INIT to the keeper. It must have it before the kernel gets the answer. */
 async function tellKeeper(name: TreeClass, negotiated: NegotiatedInit): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     if (process.send === undefined) {

@@ -1,10 +1,10 @@
-/** A command line in one text, split into words as a shell does it; nothing in them is expanded. */
+/** Splits a command line into words as a shell does, without expanding anything. */
 import { InvalidArgumentError } from 'commander'
 
-/** A word's parts: in single quotes, in double quotes, after a backslash, or as they stand. */
+/** One part of a word: in single quotes, in double quotes, after a backslash, or plain. */
 const PART = /'([^']*)'|"((?:[^"\\]|\\[^])*)"|\\([^])|([^\s'"\\]+)/y
 
-/** Throws `InvalidArgumentError` for a quote without its end, and for a text without words. */
+/** Throws `InvalidArgumentError` for an open quote, a final backslash, or text without words. */
 export function splitWords(text: string): string[] {
   const words: string[] = []
   let word: string | undefined

@@ -1,8 +1,11 @@
-/** Standard output as a sink that waits for a slow reader and does not mind one that leaves. */
+/** Writes to standard output. Waits for a slow reader, and stops when the reader goes away. */
 import { pipeline } from 'node:stream/promises'
 import { systemErrorCode } from '../../index-format/system-error.js'
 
-/** Writes everything. A reader that went away (`| head`) ends it without an error. */
+/**
+ * Writes all chunks. Resolves early, without an error, when the reader goes away (`| head`).
+ * Rejects with an AbortError when `signal` aborts.
+ */
 export async function writeOut(
   chunks: AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>,
   signal: AbortSignal,

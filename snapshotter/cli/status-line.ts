@@ -1,11 +1,11 @@
-/** One line of a terminal that says how far a command is; nothing where there is no terminal. */
+/** One line on a terminal that shows a command's progress. Without a terminal, nothing is shown. */
 import type { WriteStream } from 'node:tty'
 
-/** Often enough to look alive, seldom enough to cost nothing. */
+/** Shortest time between two updates of the line. */
 const MIN_INTERVAL_MS = 100
 /** A terminal that does not know its width says 0. */
 const UNKNOWN_COLUMNS = 80
-/** Return to the first column, erase to the end of the line (ECMA-48: CR, EL). */
+/** Returns to the first column and erases to the end of the line (ECMA-48: CR, EL). */
 const ERASE = '\r\x1b[K'
 
 export class StatusLine {
@@ -17,12 +17,12 @@ export class StatusLine {
     this.#out = out
   }
 
-  /** Writes to `out` if it is a terminal. Holds nothing that must be closed; clear it at the end. */
+  /** Writes to `out` if it is a terminal. Needs no close. The caller calls `clear` at the end. */
   static open(out: WriteStream): StatusLine {
     return new StatusLine(out.isTTY ? out : undefined)
   }
 
-  /** Shows what `text` returns, unless something was shown a moment ago. */
+  /** Shows the result of `text`, unless the line was updated less than 100 ms ago. */
   show(text: () => string): void {
     const nowMs = performance.now()
     if (this.#out === undefined || nowMs - this.#shownAtMs < MIN_INTERVAL_MS) return
@@ -32,7 +32,7 @@ export class StatusLine {
     this.#out.write(ERASE + text().slice(0, columns - 1))
   }
 
-  /** Makes room for other output. */
+  /** Erases the line, so that other output can be written. */
   clear(): void {
     if (this.#isShown) this.#out?.write(ERASE)
     this.#isShown = false

@@ -1,7 +1,7 @@
-/** A command's log: one line on standard error for each entry, fields as `key=value`. */
+/** The log of a command: one line on standard error for each entry, with fields as `key=value`. */
 import type { Log } from '../../fusefs/index.js'
 
-/** Warnings and errors always; life cycle and requests only where `verbose` says so. */
+/** Warnings and errors are always written, levels info and debug only while `verbose` is true. */
 export function stderrLog(verbose: () => boolean): Log {
   const line = (level: string, fields: object, message: string): void => {
     const pairs = Object.entries(fields).map(([key, value]) => `${key}=${shown(value)}`)

@@ -1,11 +1,11 @@
-/** Progress bars on a terminal; nothing at all where standard error is a pipe. */
+/** Progress bars on standard error. Where it is no terminal, nothing is shown. */
 import cliProgress from 'cli-progress'
 import { type ConvertProgress, type ProgressTask, noProgress } from '../publish/convert/index.js'
 
 const MIB = 1024 * 1024
 
 export interface TerminalProgress extends ConvertProgress {
-  /** Takes the bars away; text may be written after this. Idempotent. */
+  /** Removes the bars. Other text may be written after this. Idempotent. */
   stop(): void
 }
 

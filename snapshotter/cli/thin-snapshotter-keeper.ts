@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The keeper's process; see keeper/keeper.ts. Started by thin-snapshotterd, never by hand. */
+/** The program of the keeper; see keeper/keeper.ts. thin-snapshotterd starts it. */
 import { Keeper } from '../node/keeper/keeper.js'
 
 const [socketPath] = process.argv.slice(2)
@@ -8,7 +8,7 @@ if (socketPath === undefined) {
   process.exitCode = 2
 } else {
   process.title = 'thin-snapshotter-keeper'
-  // The keeper ends by a shutdown request only: a stray signal would take every mount with it.
+  // Only a shutdown request ends the keeper. Every mount ends with it, so signals are ignored.
   for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined)
   await Keeper.listen({ socketPath }, () => {
     process.exit(0)

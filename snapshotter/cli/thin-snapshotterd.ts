@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The snapshotter's program. Started by a person or by systemd it is the front: it has the keeper
- * start this same program once more, with `--fuse`, as the daemon.
+ * The snapshotter's program. A person or systemd starts it as the supervisor, which asks the keeper
+ * to start the same program again, with `--fuse`, as the daemon.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -44,16 +44,17 @@ const program = new Command('thin-snapshotterd')
     }
   })
 
-/** The front lives as long as the daemon and does little: it never loads what only the daemon runs. */
+/** Runs the daemon. Its code is imported here, so that the supervisor does not load it. */
 async function runBack(config: Config, fuse: readonly string[], trace: boolean): Promise<void> {
   const { runDaemon } = await import('./run-daemon.js')
   await runDaemon({ config, fuse, trace })
 }
 
 /**
- * The daemon's. What a call leaves behind dies young: V8's usual nursery of 48 MiB would only be
- * memory. And a start is over before code that ran some hundred times pays for being optimized: with V8's
- * usual budget of 132 KiB of bytecode, compiling took a third of the processors while containers wait.
+ * V8 flags of the daemon. A small young generation: objects of a call die soon, so V8's default of
+ * 48 MiB would only take memory. A large interrupt budget: V8 then optimizes code later. With its
+ * default of 132 KiB of bytecode, compiling took a third of the processors while containers waited,
+ * and a start ends before optimized code pays off.
  */
 const V8_FLAGS = ['--max-semi-space-size=2', '--interrupt-budget=600000']
 

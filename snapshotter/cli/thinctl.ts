@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * thinctl: everything about thin images that is not the daemon. Each command is one file that adds
- * itself to the program; what they have in common is here: signals, the log, errors, exit status.
+ * thinctl, the command line tool for thin images. Each command is one file, which adds itself to
+ * the program. This file holds the parts that all commands share: signals, log, errors, exit
+ * status.
  */
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.js'
@@ -13,7 +14,7 @@ import { stderrLog } from './stderr-log.js'
 
 type AddCommand = (program: Command, context: CommandContext) => void
 
-/** In the order in which the help lists them. */
+/** The commands, in the order in which the help lists them. */
 const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ['convert', async () => (await import('./commands/convert-command.js')).addConvertCommand],
   ['optimize', async () => (await import('./commands/optimize-command.js')).addOptimizeCommand],
@@ -50,13 +51,19 @@ try {
   process.exitCode = report(error)
 }
 
-/** The command that is named, since loading all of them takes as long as a small one runs; or all. */
+/**
+ * The command that the arguments name; all commands where they name none. Loading all takes as long
+ * as a small command runs.
+ */
 function chosenCommands(args: readonly string[]): (() => Promise<AddCommand>)[] {
   const named = COMMANDS.get(args.find((word) => !word.startsWith('-')) ?? '')
   return named === undefined ? [...COMMANDS.values()] : [named]
 }
 
-/** The first SIGINT or SIGTERM aborts, so that a command can clean up; the second one kills. */
+/**
+ * A signal that the first SIGINT or SIGTERM aborts, so that a command can clean up. The second one
+ * ends the process.
+ */
 function interruptSignal(): AbortSignal {
   const controller = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -69,7 +76,7 @@ function interruptSignal(): AbortSignal {
 
 function report(error: unknown): number {
   if (error instanceof CommanderError) {
-    // Commander has said it already; help and --version are not errors.
+    // Commander has printed the message already. --help and --version are not errors.
     return error.exitCode === 0 ? EXIT_OK : EXIT_BAD_INPUT
   }
   process.stderr.write(`thinctl: ${errorReport(error)}\n`)

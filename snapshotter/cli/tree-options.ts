@@ -1,4 +1,4 @@
-/** The options of every command that looks into one tree, and what they open. */
+/** The options of commands that read one tree, and functions that open the tree. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -34,7 +34,7 @@ export function addAccessOptions(command: Command): Command {
   return command.option('--plain-http', 'speak HTTP without TLS to every registry')
 }
 
-/** Gives `use` what it needs to reach images and stores, and takes it away afterwards. */
+/** Opens access to images and stores for `use`, and closes it when `use` has ended. */
 export async function withAccess<Result>(
   options: AccessOptions,
   context: CommandContext,
@@ -49,7 +49,7 @@ export async function withAccess<Result>(
   }
 }
 
-/** Opens the tree of `what` for `use`, and closes it afterwards. */
+/** Opens the tree of `what` for `use`, and closes it when `use` has ended. */
 export function withTree<Result>(
   what: string,
   options: TreeOptions,
@@ -67,13 +67,16 @@ export function withTree<Result>(
   })
 }
 
-/** Parses a whole number from 0; Commander adds which option it was. */
+/**
+ * Parses a whole number from 0. Throws `InvalidArgumentError`; Commander adds the name of the
+ * option.
+ */
 export function wholeNumber(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('expected a whole number from 0.')
 }
 
-/** Gathers the values of `--store`, which may be given more than once; a path becomes a URL. */
+/** Collects the values of `--store`, which may be given more than once. A path becomes a URL. */
 export function storeUrls(text: string, before: string[] | undefined): string[] {
   const url = /^[a-z+]+:\/\//.test(text) ? text : pathToFileURL(resolve(text)).href
   return [...(before ?? []), url]

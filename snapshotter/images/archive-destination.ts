@@ -1,7 +1,7 @@
 /**
  * An image that is written to one file, for `ctr images import`: an OCI layout as a tar archive.
- * Blobs wait in memory, which bounds what such an image may hold: a thin image is small, its content
- * is elsewhere.
+ * Blobs are held in memory until `close`, so the image's size is limited. A thin image is small,
+ * because its content is in a store.
  */
 import { type Digest, digestOf, hexOf } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -11,7 +11,7 @@ import type { ImageDestination, NewManifest } from './image-destination.js'
 import { CONTAINERD_IMAGE_NAME, REF_NAME } from './oci-layout.js'
 import { ustarEnd, ustarHeader, ustarPadding } from './ustar.js'
 
-/** All platforms of a thin image with their merged indexes. */
+/** Enough for all platforms of a thin image with their embedded indexes. */
 const MAX_HELD_BYTES = 256 * 1024 * 1024
 
 export class ArchiveDestination implements ImageDestination {
@@ -21,7 +21,7 @@ export class ArchiveDestination implements ImageDestination {
   readonly #blobs = new Map<Digest, Uint8Array>()
   #heldBytes = 0
 
-  /** `imageName` is the full name under which the image is imported. Nothing is written yet. */
+  /** `imageName` is the full name that the imported image gets. `publish` writes the file. */
   constructor(path: string, imageName: string) {
     this.#path = path
     this.#imageName = imageName

@@ -1,8 +1,8 @@
 /**
- * The members of an image archive (the tar that `docker save` or `skopeo` writes), by name, with
- * random access: headers are read once, contents when they are asked for. A compressed archive is
- * unpacked into a temporary file first. These are archives of images; the tar reader that layers
- * need is index-format's.
+ * The members of an image archive (the tar file that `docker save` or `skopeo` writes), by name,
+ * with random access. Headers are read once, contents on request. An archive compressed with gzip
+ * is unpacked into a temporary file first. Layers are read by the tar reader of index-format, not
+ * by this one.
  */
 import { createReadStream, createWriteStream } from 'node:fs'
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
@@ -34,7 +34,11 @@ export class ArchiveFiles implements FileSet {
     this.#spoolFolder = spoolFolder
   }
 
-  /** `tempFolder` is where a compressed archive is unpacked to. Throws `invalid-content`, `not-found`. */
+  /**
+   * Opens the archive `path`. A compressed archive is unpacked into a folder below `tempFolder`,
+   * which `close` removes. Throws `not-found` where the file cannot be opened, `invalid-content`
+   * where it is no tar archive. The caller closes it.
+   */
   static async open(path: string, tempFolder: string, signal: AbortSignal): Promise<ArchiveFiles> {
     let spoolFolder: string | undefined
     let file = await openFile(path)
@@ -59,7 +63,7 @@ export class ArchiveFiles implements FileSet {
     return this.#resolve(path) !== undefined
   }
 
-  /** Bytes of a member; `undefined` where there is none. */
+  /** Size of a member in bytes; `undefined` where there is no such member. */
   sizeOf(path: string): number | undefined {
     return this.#resolve(path)?.sizeBytes
   }
@@ -76,7 +80,7 @@ export class ArchiveFiles implements FileSet {
     }
   }
 
-  /** `docker save` replaces equal layers by links to the first of them. */
+  /** Follows links, because `docker save` replaces equal layers by links to the first one. */
   #resolve(path: string): OuterMember | undefined {
     let at = posix.normalize(path)
     for (let depth = 0; depth < MAX_LINK_DEPTH; depth++) {

@@ -1,6 +1,7 @@
 /**
- * What `docker save` writes: `manifest.json` names a configuration and plain layer tars. There is no
- * OCI manifest in it, so one is made up; a plain layer's blob digest is its diff ID.
+ * An image in an archive that `docker save` has written. Its `manifest.json` names a configuration
+ * and layer tars. The archive has no OCI manifest, so this class makes one. The blob digest of an
+ * uncompressed layer is its diff ID.
  */
 import { createHash } from 'node:crypto'
 import { type Digest, digestOf, isDigest } from '../../index-format/index.js'
@@ -36,7 +37,7 @@ export class DockerArchiveSource implements ImageSource {
   readonly imageName: string | undefined
   readonly #files: ArchiveFiles
   readonly #manifest: Uint8Array
-  /** Which member holds the bytes of a digest. */
+  /** The member that holds the bytes of each digest. */
   readonly #paths: ReadonlyMap<Digest, string>
 
   private constructor(
@@ -53,7 +54,11 @@ export class DockerArchiveSource implements ImageSource {
     this.imageName = imageName
   }
 
-  /** `tag` chooses one of several images by its full name. Takes over `files`. */
+  /**
+   * Opens the image in `files`. `tag`, a full image name, chooses one of several images. Takes over
+   * `files` and closes them on error. Throws `not-found` or `invalid-argument` where not exactly
+   * one image matches, `invalid-content` for a broken archive. The caller closes the source.
+   */
   static async open(files: ArchiveFiles, tag: string | undefined): Promise<DockerArchiveSource> {
     try {
       const saved = chooseSaved(await savedImages(files), tag, files.name)
@@ -130,7 +135,7 @@ export class DockerArchiveSource implements ImageSource {
 async function savedImages(files: ArchiveFiles): Promise<SavedImage[]> {
   const where = `manifest.json of ${files.name}`
   const text = await readMember(files, 'manifest.json', MAX_MANIFEST_BYTES)
-  // The document is an array; wrapping it lets one parser serve.
+  // The document is an array. It is wrapped into an object, because the parser takes objects only.
   const wrapped = Buffer.concat([Buffer.from('{"images":'), text, Buffer.from('}')])
   return JsonObject.parse(wrapped, where)
     .objects('images', 1000)
@@ -155,7 +160,7 @@ function chooseSaved(all: SavedImage[], tag: string | undefined, name: string): 
   )
 }
 
-/** A plain layer is named by its diff ID; a compressed one has to be read for its digest. */
+/** The digest of a plain layer is its diff ID. A compressed layer is read to compute its digest. */
 async function layerDescriptor(
   files: ArchiveFiles,
   path: string,

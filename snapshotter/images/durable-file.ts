@@ -1,13 +1,17 @@
 /**
- * Files that are whole or not there: written beside their place, synced, renamed. A power cut or a
- * kill leaves at most a temporary file, whose name begins with a dot.
+ * Writes files that are either whole or absent. A file is written under a temporary name in the
+ * same folder, synced, and renamed. A power cut or a kill leaves at most the temporary file, whose
+ * name begins with a dot.
  */
 import { randomBytes } from 'node:crypto'
 import { type FileHandle, chmod, open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { systemErrorCode } from '../../index-format/system-error.js'
 
-/** Writes `path` with what `fill` puts into the file. An existing file is replaced. */
+/**
+ * Writes `path`, which is on disk when this resolves. `fill` writes the content. An existing file
+ * is replaced. Rejects with the errors of `fill` and the filesystem.
+ */
 export async function writeDurably(
   path: string,
   fill: (file: FileHandle) => Promise<void>,
@@ -30,7 +34,10 @@ export async function writeDurably(
   await syncFolder(folder)
 }
 
-/** Moves a finished file to `path`. False, and nothing has happened: they are on different disks. */
+/**
+ * Moves the finished file `from` to `path` and replaces an existing file. Returns false, and moves
+ * nothing, where the two are on different filesystems.
+ */
 export async function moveDurably(from: string, path: string): Promise<boolean> {
   const file = await open(from, 'r+')
   try {

@@ -1,4 +1,4 @@
-/** The files of a folder on disk. Paths come from our own code, never from a manifest. */
+/** The files of a folder on disk. Paths are not checked: they must never come from a manifest. */
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import type { FileSet } from './oci-layout.js'
@@ -14,7 +14,7 @@ export class FolderFiles implements FileSet {
     this.#folder = folder
   }
 
-  /** Never `undefined`: a file that is not there fails with ENOENT when it is read. */
+  /** Never returns `undefined`. A missing file fails with ENOENT when the stream is read. */
   read(path: string): AsyncIterable<Uint8Array> {
     return createReadStream(join(this.#folder, path), { highWaterMark: READ_BYTES })
   }

@@ -1,17 +1,20 @@
-/** The forms in which SOURCE and DESTINATION are written, told apart without looking at the disk. */
+/** Parses SOURCE and DESTINATION arguments without looking at the disk. */
 import { SnapshotterError } from '../errors.js'
 
 export type ImageLocation =
   | { readonly kind: 'registry'; readonly reference: string }
   | {
-      /** `path`: a folder or an archive, as the disk has it or as its name says. */
+      /** `path`: a folder or an archive. The disk or the name's suffix decides which. */
       readonly kind: 'oci' | 'oci-archive' | 'docker-archive' | 'path'
       readonly path: string
       /** A tag, or a full image name. */
       readonly tag: string | undefined
     }
 
-/** Throws `invalid-argument`. Whether the path exists or the reference is valid is not checked. */
+/**
+ * Splits `text` into its kind, path and tag. Throws `invalid-argument` for an empty path or tag.
+ * Does not check whether the path exists or the reference is valid.
+ */
 export function splitImageLocation(text: string): ImageLocation {
   for (const kind of ['oci', 'oci-archive', 'docker-archive'] as const) {
     if (text.startsWith(`${kind}:`))
@@ -26,7 +29,7 @@ export function splitImageLocation(text: string): ImageLocation {
   return { kind: 'registry', reference: text }
 }
 
-/** The path ends at the first colon: image names have colons of their own. */
+/** The path ends at the first colon. Later colons belong to the image name. */
 function splitPath(rest: string, text: string): { path: string; tag: string | undefined } {
   const colon = rest.indexOf(':')
   const path = colon < 0 ? rest : rest.slice(0, colon)

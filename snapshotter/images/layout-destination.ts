@@ -1,6 +1,6 @@
 /**
- * An image that is written into an OCI layout folder. What else the folder holds stays: other
- * images keep their names, and one with the same name is replaced.
+ * An image that is written into an OCI layout folder. Other images in the folder stay. An image
+ * with the same tag loses its name to the new one.
  */
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,7 +30,10 @@ export class LayoutDestination implements ImageDestination {
     this.#tag = tag
   }
 
-  /** Makes the folder where there is none. `tag` is what `index.json` calls the image. */
+  /**
+   * Makes the folder where it is missing. `tag` is the image's name in `index.json`. Needs no
+   * close.
+   */
   static async open(folder: string, tag: string): Promise<LayoutDestination> {
     await mkdir(join(folder, 'blobs', 'sha256'), { recursive: true })
     await writeIfAbsent(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}')
@@ -48,7 +51,9 @@ export class LayoutDestination implements ImageDestination {
     return this.putBlob(manifest.bytes, signal)
   }
 
-  /** Two processes that publish into one folder at the same time may lose one name, never blobs. */
+  /**
+   * If two processes publish into one folder at the same time, one name may be lost, but no blob.
+   */
   async publish(root: NewManifest, signal: AbortSignal): Promise<Digest> {
     const digest = await this.putBlob(root.bytes, signal)
     await this.addName(
@@ -63,7 +68,7 @@ export class LayoutDestination implements ImageDestination {
     return digest
   }
 
-  /** Adds a manifest that is in the folder already to its `index.json`, under `tag`. */
+  /** Names a manifest that is in the folder already: adds it to `index.json` with `tag`. */
   async addName(descriptor: Descriptor, tag: string): Promise<void> {
     const path = join(this.folder, 'index.json')
     const old = await readIndex(path)

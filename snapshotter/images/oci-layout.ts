@@ -1,5 +1,5 @@
 /**
- * An OCI image layout (image-spec, image-layout.md) as files one can read: a folder or an archive.
+ * An image in an OCI image layout (image-spec, image-layout.md), which is a folder or an archive.
  * Both have `oci-layout`, `index.json` and `blobs/sha256/<hex>`.
  */
 import { hexOf } from '../../index-format/index.js'
@@ -19,13 +19,13 @@ import { localBlob } from './local-blob.js'
 import { checkedDocument, tooLarge } from './registry-source.js'
 
 export const REF_NAME = 'org.opencontainers.image.ref.name'
-/** What containerd's importer takes an image's full name from. */
+/** containerd's importer takes the image's full name from this annotation. */
 export const CONTAINERD_IMAGE_NAME = 'io.containerd.image.name'
 
-/** Files by their path, read only. */
+/** A read-only set of files by path. */
 export interface FileSet {
   readonly name: string
-  /** `undefined`: no such file. */
+  /** The bytes of a file. `undefined`, or ENOENT from the stream, where there is no such file. */
   read(path: string): AsyncIterable<Uint8Array> | undefined
   close(): Promise<void>
 }
@@ -46,8 +46,10 @@ export class OciLayoutSource implements ImageSource {
   }
 
   /**
-   * `tag` chooses one of several images, by its `org.opencontainers.image.ref.name`. Takes over
-   * `files`. Throws `not-found` or `invalid-argument` where that is not exactly one.
+   * Opens the image in `files`. `tag` chooses one of several images by its annotation
+   * `org.opencontainers.image.ref.name` or `io.containerd.image.name`. Takes over `files` and
+   * closes them on error. Throws `not-found` where no image matches, `invalid-argument` where
+   * several match, `invalid-content` for another layout version. The caller closes the source.
    */
   static async open(files: FileSet, tag: string | undefined): Promise<OciLayoutSource> {
     try {

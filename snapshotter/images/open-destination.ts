@@ -1,4 +1,4 @@
-/** What people write for DESTINATION, and the destination it stands for. */
+/** Opens the destination that a DESTINATION argument names. */
 import { stat } from 'node:fs/promises'
 import { SnapshotterError } from '../errors.js'
 import { type RegistryConnection, parseReference } from './registry/index.js'
@@ -13,14 +13,15 @@ export type OpenedDestination =
   | { readonly kind: 'archive'; readonly destination: ArchiveDestination }
 
 export interface OpenDestinationOptions {
-  /** The name of the image for an archive that is given none. */
+  /** The name of the image in an archive, where DESTINATION has none. */
   readonly defaultImageName: string | undefined
 }
 
 /**
- * Opens `oci:DIR[:TAG]`, `oci-archive:FILE[:NAME]`, `[docker://]REFERENCE`, or a path (which begins
- * with `/` or `.`): one that ends in `.tar` is an archive, any other a folder. The caller closes the
- * destination; the connection stays the caller's.
+ * Opens `oci:DIR[:TAG]`, `oci-archive:FILE[:NAME]`, `[docker://]REFERENCE`, or a path, which begins
+ * with `/` or `.`. A path of an existing file is an archive. A path that does not exist is an
+ * archive if it ends in `.tar`. Any other path is a folder. Throws `invalid-argument` for a
+ * destination that cannot be written. The caller closes the destination and the connection.
  */
 export async function openImageDestination(
   text: string,

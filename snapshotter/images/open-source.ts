@@ -1,4 +1,4 @@
-/** What people write for SOURCE, and the source it stands for. */
+/** Opens the source that a SOURCE argument names. */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotterError } from '../errors.js'
@@ -12,14 +12,15 @@ import { OciLayoutSource } from './oci-layout.js'
 import { RegistrySource } from './registry-source.js'
 
 export interface OpenSourceOptions {
-  /** Where a compressed archive is unpacked to. */
+  /** A compressed archive is unpacked into this folder. */
   readonly tempFolder: string
 }
 
 /**
  * Opens `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME]`,
- * `[docker://]REFERENCE`, or a path (which begins with `/` or `.`) of a folder or an archive. The
- * caller closes the source; the connection stays the caller's.
+ * `[docker://]REFERENCE`, or a path of a folder or an archive, which begins with `/` or `.`. Throws
+ * `not-found`, `invalid-argument` or `invalid-content`. The caller closes the source and the
+ * connection.
  */
 export async function openImageSource(
   text: string,
@@ -51,7 +52,8 @@ export async function openImageSource(
       })
       if (found.isDirectory()) return openLayout(location.path, location.tag)
       const files = await ArchiveFiles.open(location.path, options.tempFolder, signal)
-      // Docker 25 and later write both forms into one archive; the OCI one says more.
+      // Docker 25 and later write both forms into one archive. The OCI layout holds more
+      // information.
       if (files.has('oci-layout')) return OciLayoutSource.open(files, location.tag)
       return DockerArchiveSource.open(files, location.tag)
     }

@@ -1,11 +1,11 @@
-/** The headers of an image archive: which members there are, and where their bytes stand. */
+/** Reads the headers of an image archive: its members and the places of their bytes. */
 import type { FileHandle } from 'node:fs/promises'
 import { posix } from 'node:path'
 import { SnapshotterError } from '../errors.js'
 import { MAX_BLOB_BYTES } from './registry/index.js'
 
 export interface OuterMember {
-  /** Where its bytes begin in the archive. */
+  /** Position of the member's bytes in the archive. */
   readonly offset: number
   readonly sizeBytes: number
   readonly linkKind: 'symbolic' | 'hard' | undefined
@@ -13,9 +13,9 @@ export interface OuterMember {
 }
 
 const BLOCK = 512
-/** An image archive has a few members a layer. */
+/** Limit of the members of an archive. An image archive has a few members a layer. */
 const MAX_MEMBERS = 100_000
-/** Long names and pax headers. */
+/** Limit of a long name or a pax header. */
 const MAX_EXTENSION_BYTES = 64 * 1024
 
 interface Overrides {
@@ -24,7 +24,10 @@ interface Overrides {
   size?: number
 }
 
-/** Every regular file and link by its normalised name; the last of several with one name counts. */
+/**
+ * All regular files and links by normalised name. Of several members with one name, the last
+ * counts. Throws `invalid-content` for a file that is no tar archive.
+ */
 export async function readOuterMembers(
   file: FileHandle,
   archive: string,
@@ -90,7 +93,7 @@ function overridesFrom(type: string, bytes: Buffer): Overrides {
   return found
 }
 
-/** Octal text, or GNU's base-256 for sizes of 8 GiB and more. NaN where it is neither. */
+/** The size field: octal text, or GNU's base-256 for sizes from 8 GiB. NaN for anything else. */
 function sizeOf(block: Buffer): number {
   if (((block[124] ?? 0) & 0x80) !== 0) {
     let value = 0

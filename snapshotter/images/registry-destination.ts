@@ -11,7 +11,7 @@ import type { ImageDestination, NewManifest } from './image-destination.js'
 
 export class RegistryDestination implements ImageDestination {
   readonly name: string
-  /** For what else has to be written beside the image. */
+  /** The repository, for blobs and manifests that are written beside the image. */
   readonly repository: Repository
   readonly #tag: string
 
@@ -21,7 +21,10 @@ export class RegistryDestination implements ImageDestination {
     this.#tag = tag
   }
 
-  /** The connection stays the caller's. Throws `invalid-argument` for a reference with a digest. */
+  /**
+   * Throws `invalid-argument` for a reference with a digest or without a tag. The caller closes the
+   * connection.
+   */
   static open(
     reference: ImageReference,
     modules: { connection: RegistryConnection },

@@ -19,7 +19,7 @@ export class RegistrySource implements ImageSource {
   readonly #reference: ImageReference
   readonly #repository: Repository
 
-  /** The connection stays the caller's. */
+  /** The caller closes the connection. */
   constructor(reference: ImageReference, modules: { connection: RegistryConnection }) {
     const { connection } = modules
     this.#reference = reference
@@ -64,7 +64,7 @@ export function tooLarge(what: string, sizeBytes: number, maxBytes: number): Sna
   )
 }
 
-/** `bytes` themselves. Throws `invalid-content` unless they have the descriptor's digest. */
+/** Returns `bytes`. Throws `invalid-content` unless they have the descriptor's digest. */
 export function checkedDocument(
   bytes: Uint8Array,
   descriptor: Descriptor,

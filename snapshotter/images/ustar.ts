@@ -1,6 +1,7 @@
 /**
- * Tar headers for the few regular files we write: thin layers and image archives. Owner 0, mode
- * 0644 and time 0, so that equal contents give equal bytes. (POSIX.1-1988 ustar; sizes below 8 GiB.)
+ * Writes tar archives of regular files, for thin layers and image archives (POSIX.1-1988 ustar,
+ * sizes below 8 GiB). Owner and time are 0 and the mode is 0644, so that equal contents give equal
+ * bytes.
  */
 import { SnapshotterError } from '../errors.js'
 
@@ -8,7 +9,10 @@ const BLOCK = 512
 const MAX_NAME_BYTES = 100
 const MAX_SIZE_BYTES = 8 ** 11 - 1
 
-/** The header of a regular file. Throws `invalid-argument` for what ustar cannot say. */
+/**
+ * The header of a regular file. Throws `invalid-argument` for a name over 100 bytes or a size from
+ * 8 GiB.
+ */
 export function ustarHeader(name: string, sizeBytes: number): Buffer {
   if (Buffer.byteLength(name) > MAX_NAME_BYTES || sizeBytes > MAX_SIZE_BYTES) {
     throw new SnapshotterError(
@@ -33,12 +37,12 @@ export function ustarHeader(name: string, sizeBytes: number): Buffer {
   return block
 }
 
-/** Zeros that fill the last block of a member. */
+/** The zeros that fill the last block of a member. */
 export function ustarPadding(sizeBytes: number): Buffer {
   return Buffer.alloc((BLOCK - (sizeBytes % BLOCK)) % BLOCK)
 }
 
-/** What ends an archive: two blocks of zeros. */
+/** The end of an archive: two blocks of zeros. */
 export function ustarEnd(): Buffer {
   return Buffer.alloc(2 * BLOCK)
 }

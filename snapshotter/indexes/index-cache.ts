@@ -1,7 +1,7 @@
 /**
- * Brings the index of a tree to the local disk: from the file beside the recipe where the image
- * carries it, else from a store. What bears a digest's name in the cache has that digest: files
- * are verified while they are written and appear under their name only when they are whole.
+ * Fetches the index of a tree to the local disk: from the file beside the recipe where the image
+ * embeds it, else from a store. A file in the cache is named by its digest. It is verified while it
+ * is written under a temporary name, and renamed when it is whole.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -13,9 +13,9 @@ import { SnapshotterError } from '../errors.js'
 import { verifiedStream } from '../images/registry/verified-stream.js'
 import { cancellable } from '../waiting/cancellable.js'
 
-/** Where the compressed index may come from, in the order in which it is tried. */
+/** The origins of a compressed index. `embeddedPath` is used where it is defined, else `source`. */
 export interface IndexOrigins {
-  /** The file beside the recipe, where the image carries the index. */
+  /** The file beside the recipe; undefined where the image does not embed the index. */
   readonly embeddedPath: string | undefined
   readonly source: BlobSource
 }
@@ -24,15 +24,16 @@ export class IndexCache {
   readonly #pathOf: (digest: Digest) => string
   readonly #running = new Map<Digest, Promise<string>>()
 
-  /** `pathOf` says where an index of that digest lives; the folder is made when needed. */
+  /** `pathOf` returns the path of an index by its digest. Its folder is made when needed. */
   constructor(pathOf: (digest: Digest) => string) {
     this.#pathOf = pathOf
   }
 
   /**
-   * The path of the index `ref` names, fetched and verified if it was not there yet. Waiters for
-   * one index share a fetch. Throws `unavailable` where the origin cannot be read,
-   * `invalid-content` where what it has is not what the recipe names, `cancelled` by `signal`.
+   * The path of the index that `ref` names. Fetches and verifies the index where it is missing.
+   * Concurrent calls for one index share a fetch. Throws `unavailable` where the store cannot be
+   * read, `invalid-content` where it has other bytes than the recipe names, `cancelled` when
+   * `signal` fires, `internal` where the local disk fails.
    */
   async ensure(ref: IndexRef, origins: IndexOrigins, signal: AbortSignal): Promise<string> {
     const path = this.#pathOf(ref.digest)
@@ -42,7 +43,7 @@ export class IndexCache {
       try {
         await cancellable(running, signal, `wait for index ${ref.digest}`)
       } catch (error) {
-        // Whoever began it gave up; that is no reason for us to.
+        // The call that began the fetch was cancelled. This call tries again.
         const isCancelled = error instanceof SnapshotterError && error.code === 'cancelled'
         if (!isCancelled || signal.aborted) throw error
       }
@@ -84,10 +85,12 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** Most embedded indexes are read with one call. */
+/** With this size, one call reads most embedded indexes. */
 const READ_BYTES = 1024 * 1024
 
-/** The name comes out of an image: a symbolic link there must not lead out of the layer. */
+/**
+ * Follows no symbolic link: the file comes from an image, and a link could lead out of the layer.
+ */
 async function* fileChunks(path: string): AsyncIterable<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
@@ -150,11 +153,11 @@ async function writeVerified(
       await writing
       // A thread writes this chunk while the next one is decompressed here.
       writing = file.writeFile(chunk)
-      // It is waited for below, unless something else fails first.
+      // Its error is thrown below. This handler covers an earlier error in the loop.
       writing.catch(() => undefined)
     }
   } finally {
-    // Whoever called closes the file next.
+    // The caller closes the file next, so no write may be under way.
     await Promise.allSettled([writing])
   }
   await writing
@@ -166,7 +169,10 @@ async function writeVerified(
   )
 }
 
-/** What failed decides what a caller can do: a store may come back, wrong content will not. */
+/**
+ * The error code tells the caller what to do. `unavailable`: the store may be reached later.
+ * `invalid-content`: another try does not help. `internal`: the local disk failed.
+ */
 function storeError(ref: IndexRef, target: Target, cause: unknown): SnapshotterError {
   if (cause instanceof SnapshotterError) return cause
   const what = `fetch index ${ref.digest} from ${target.origin}`
@@ -181,7 +187,7 @@ function storeError(ref: IndexRef, target: Target, cause: unknown): SnapshotterE
   return new SnapshotterError(code, `${what}: ${why}`, { cause })
 }
 
-/** An error of the operating system has a number; one of the decompressor has none. */
+/** Errors of the operating system have an `errno`. Errors of the decompressor have none. */
 function isSystemError(cause: unknown): boolean {
   return cause instanceof Error && 'errno' in cause
 }

@@ -1,4 +1,4 @@
-/** The file of a partial index: of the whole one's size, zeroes where a page is missing. */
+/** The file of a partial index. It has the size of the whole index, and zeros for missing pages. */
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { INDEX_PAGE_BYTES as PAGE_BYTES, type StartupPages } from '../../index-format/index.js'
@@ -6,7 +6,10 @@ import { INDEX_PAGE_BYTES as PAGE_BYTES, type StartupPages } from '../../index-f
 const CHUNK_BYTES = 1024 * 1024
 const NOTHING = Buffer.alloc(PAGE_BYTES)
 
-/** Writes a new file at `path`. Synchronous: containerd waits for it, and it is a millisecond. */
+/**
+ * Writes a new file at `path`. Throws the filesystem's errors. Synchronous, because containerd
+ * waits for it, and it takes a millisecond.
+ */
 export function writePartialIndex(path: string, sizeBytes: number, pages: StartupPages): void {
   const file = openSync(path, 'wx', 0o600)
   try {
@@ -17,7 +20,7 @@ export function writePartialIndex(path: string, sizeBytes: number, pages: Startu
   }
 }
 
-/** Neighbouring pages are written with one call. */
+/** Joins neighbouring pages, so that one call writes them. */
 function* runsOf({
   numbers,
   bytes,
@@ -38,7 +41,7 @@ function writeWhole(file: number, bytes: Uint8Array, offset: number): void {
   }
 }
 
-/** Whether every page of a partial index that is there is the whole one's. */
+/** Whether every page of the partial index equals the whole index's page or is zero. */
 export async function isPartOf(partialPath: string, path: string): Promise<boolean> {
   const [partial, whole] = [await open(partialPath, 'r'), await open(path, 'r')]
   try {

@@ -1,8 +1,9 @@
 /**
- * Trees that are served before their whole index is here. The pages that a start looks at come with the
- * image and are written into a file of the index's size; the rest is fetched when the start is over, or
- * as soon as somebody asks for what is missing. The whole index takes the place of the partial one, once
- * it is verified and every page that was served has turned out to be its own.
+ * Partial indexes let trees be served before their whole index is on this node. The index pages
+ * that a start reads travel in the thin layer. They are written into a file of the index's size.
+ * The whole index is fetched when the start is over, or as soon as a missing page is needed. It
+ * replaces the partial index once it is verified and every page of the partial index was found
+ * equal to its own.
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
@@ -31,15 +32,18 @@ export interface PartialIndexesModules {
   readonly registry: TreeRegistry
   readonly indexes: IndexCache
   readonly sources: StoreSources
-  /** Called when a whole index has taken the place of a partial one, with the slots that were removed. */
+  /**
+   * Called when a whole index has replaced a partial one. `removedSlots` are the slots of its trees
+   * where the startup pages were not its own; otherwise there are none.
+   */
   readonly onChanged: (removedSlots: readonly number[]) => Promise<void>
   readonly log: Log
 }
 
-/** What the image says of an index. */
+/** A partial index as the image describes it. */
 export interface PartialIndexOrigin {
   readonly ref: IndexRef
-  /** The startup pages in `folder`. */
+  /** The file of startup pages in `folder`. */
   readonly pages: LayerFileRef
   readonly folder: string
   readonly stores: readonly string[]
@@ -47,18 +51,20 @@ export interface PartialIndexOrigin {
 
 interface PartialIndex {
   readonly ref: IndexRef
-  /** Of the startup pages that it was made of. */
+  /** Digest of the startup pages that it was made from. */
   readonly pages: Digest
   readonly stores: readonly string[]
   readonly abort: AbortController
-  /** The fetch of the whole, while it is under way. */
+  /** The fetch of the whole index, while it is under way. */
   completing: Promise<void> | undefined
 }
 
-/** After the start is here, the program is left alone with network and processors for a while. */
+/**
+ * After the start is prefetched, the program has network and processors to itself for this long.
+ */
 const QUIET_MS = 5_000
 const RETRY_MS = 60_000
-/** Beside each partial index, what is needed to fetch the whole. */
+/** Suffix of the file beside each partial index that tells how to fetch the whole index. */
 const ORIGIN_SUFFIX = '.json'
 
 export class PartialIndexes {
@@ -76,8 +82,8 @@ export class PartialIndexes {
   }
 
   /**
-   * Takes up what an earlier daemon left: partial indexes of registered trees are completed, others are
-   * deleted. Never throws. Whoever waits for an index waits for this first.
+   * Takes over the partial indexes of an earlier daemon. Those of registered trees are completed,
+   * others are deleted. Never throws. Until it has ended, `complete` waits. Called once.
    */
   async restore(): Promise<void> {
     const { registry, log } = this.#modules
@@ -88,8 +94,8 @@ export class PartialIndexes {
         if (known === undefined) await this.#delete(digest)
         else this.#complete(await this.#restored(digest, known), Promise.resolve())
       } catch (error) {
-        // A power failure took what was written beside it: the image has to be pulled again, and who
-        // wants to use it is told so where the index is missing.
+        // A power failure has damaged the file beside the partial index. The image must be pulled
+        // again. An error says so where the missing index is needed.
         log.error({ err: error, index: digest }, 'a partial index cannot be completed')
         await this.#delete(digest).catch(() => undefined)
       }
@@ -98,9 +104,11 @@ export class PartialIndexes {
   }
 
   /**
-   * Makes the partial index of an image that brings startup pages. False where the whole is here
-   * already, or where the pages are no pages of such an index: then the whole is to be had as always.
-   * Where another image has brought other pages for the same index, the whole is waited for.
+   * Writes the partial index of an image that has startup pages. Returns true where the tree can be
+   * served from it. Returns false where the caller must get the whole index as usual: it is on this
+   * node already, or the startup pages cannot be used. Where another image has brought other pages
+   * for the same index, waits for the whole index and returns false; then throws what `complete`
+   * throws.
    */
   async begin(origin: PartialIndexOrigin, signal: AbortSignal): Promise<boolean> {
     const { registry, log } = this.#modules
@@ -125,15 +133,19 @@ export class PartialIndexes {
     return true
   }
 
-  /** Has the whole index fetched some time after `start` has settled, until it is here. */
+  /**
+   * Fetches the whole index, beginning 5 s after `start` has settled. Tries again every minute
+   * until it succeeds. Returns at once. Does nothing where the index is not partial.
+   */
   completeAfter(digest: Digest, start: Promise<unknown>): void {
     const partial = this.#partials.get(digest)
     if (partial !== undefined) this.#complete(partial, start)
   }
 
   /**
-   * Resolves when the whole index is here, fetched at once if need be. Throws what `IndexCache.ensure`
-   * throws, and `invalid-content` where what was served is not part of it: its trees are then gone.
+   * Fetches the whole index at once where it is partial. Resolves when it is on this node. Throws
+   * what `IndexCache.ensure` throws, and `invalid-content` where the startup pages are not part of
+   * the index: its trees are then removed.
    */
   async complete(digest: Digest, signal: AbortSignal): Promise<void> {
     const whole = this.#isRestored.then(() => {
@@ -143,7 +155,7 @@ export class PartialIndexes {
     await cancellable(whole, signal, `wait for index ${digest}`)
   }
 
-  /** Its trees are gone. */
+  /** Deletes a partial index whose trees are removed, and aborts its fetch. */
   async forget(digest: Digest): Promise<void> {
     const partial = this.#partials.get(digest)
     if (partial === undefined) return
@@ -152,7 +164,7 @@ export class PartialIndexes {
     await this.#delete(digest)
   }
 
-  /** Gives up what is under way; the next daemon goes on. Idempotent. */
+  /** Aborts all fetches. The next daemon continues. Idempotent. */
   async close(): Promise<void> {
     const partials = [...this.#partials.values()]
     for (const { abort } of partials) abort.abort()
@@ -194,7 +206,7 @@ export class PartialIndexes {
     const { registry, indexes, sources, onChanged, log } = this.#modules
     const { ref, abort } = partial
     const { digest } = ref
-    // Another image with the same tree may have brought further stores since.
+    // An image with the same tree that was pulled later may name further stores.
     const further = registry.byIndex(digest).flatMap((tree) => tree.stores)
     const stores = [...new Set([...partial.stores, ...further])]
     const origins = { embeddedPath: undefined, source: sources.for(stores) }
@@ -217,7 +229,7 @@ export class PartialIndexes {
     throw new SnapshotterError('invalid-content', message)
   }
 
-  /** Synchronous, as `readLayerFile` is: containerd waits, and this is a millisecond. */
+  /** Synchronous, because containerd waits for it, and it takes a millisecond. */
   #write(ref: IndexRef, pages: StartupPages, digest: Digest): void {
     const path = this.#modules.registry.partialIndexPath(ref.digest)
     const temporary = `${path}.${randomUUID()}.new`
@@ -229,7 +241,7 @@ export class PartialIndexes {
     renameSync(temporary, path)
   }
 
-  /** What was written beside a partial index. */
+  /** Reads the file beside a partial index and takes the index over. */
   async #restored(digest: Digest, stores: readonly string[]): Promise<PartialIndex> {
     const path = `${this.#modules.registry.partialIndexPath(digest)}${ORIGIN_SUFFIX}`
     const json = JsonObject.parse(await readFile(path), path)

@@ -15,32 +15,32 @@ import {
   type TreeClass,
 } from '../../fusefs/index.js'
 
-/** A superblock as the keeper hands it over. */
+/** A superblock that the keeper hands over to this daemon. */
 export interface InheritedFuse {
   readonly class: TreeClass
   readonly fd: number
-  /** What an earlier daemon negotiated; absent for a mount that was just made. */
+  /** The outcome of the INIT that an earlier daemon answered; undefined for a new mount. */
   readonly negotiated: NegotiatedInit | undefined
 }
 
 export interface FuseServersOptions {
   readonly inherited: readonly InheritedFuse[]
   readonly mountpoints: Readonly<Record<TreeClass, string>>
-  /** Folder of `trees.db` and the indexes. */
+  /** The folder that holds `trees.db` and the indexes. */
   readonly treesDir: string
   readonly dispatchers: number
   readonly readAheadKib: number
-  /** Logs every request at level debug. */
+  /** True: every request is logged at level debug. */
   readonly trace: boolean
 }
 
 export interface FuseServersModules {
   readonly content: ContentReader
-  /** Brings the rest of a partial index; see `FuseServerModules`. */
+  /** Fetches the rest of a partial index; see `FuseServerModules`. */
   readonly completeIndex: CompleteIndex
   readonly onHead: HeadListener
   readonly log: Log
-  /** Keeps the outcome of an INIT with the descriptor. */
+  /** Sends the outcome of an INIT to the keeper, which keeps it with the descriptor. */
   readonly onInit: (treeClass: TreeClass, negotiated: NegotiatedInit) => Promise<void>
 }
 
@@ -57,7 +57,10 @@ export class FuseServers {
     this.#mountpoints = mountpoints
   }
 
-  /** Starts a server on each descriptor. Throws what the first that fails throws; the others are stopped. */
+  /**
+   * Starts a server on each descriptor. Where one fails, stops the others and throws its error. The
+   * caller stops the servers.
+   */
   static async start(
     options: FuseServersOptions,
     modules: FuseServersModules,
@@ -79,14 +82,14 @@ export class FuseServers {
     return { plain: this.#countsOf('plain'), xattr: this.#countsOf('xattr') }
   }
 
-  /** The server of a class's superblock. Throws `tree-unavailable` where the keeper has none. */
+  /** The server of a class. Throws `tree-unavailable` where the keeper has no superblock for it. */
   server(treeClass: TreeClass): FuseServer {
     const server = this.#servers.get(treeClass)
     if (server !== undefined) return server
     throw new FusefsError('tree-unavailable', `no superblock of class ${treeClass} is served`)
   }
 
-  /** Makes ready for a tree of a class. Nobody here may use its mount before this resolves. */
+  /** Starts the threads of a class. This process must not use the mount before this resolves. */
   async prepare(treeClass: TreeClass): Promise<void> {
     await this.server(treeClass).startThreads()
   }
@@ -95,7 +98,7 @@ export class FuseServers {
     return this.#mountpoints[treeClass]
   }
 
-  /** Lets threads and kernel forget trees that were removed. */
+  /** Tells threads and kernel that the list of trees has changed, and which slots were removed. */
   async treesChanged(removedSlots: readonly number[]): Promise<void> {
     await Promise.all(
       [...this.#servers.values()].map((server) => server.treesChanged(removedSlots)),
@@ -103,8 +106,8 @@ export class FuseServers {
   }
 
   /**
-   * Resolves with the class whose mount went away, which nobody but an operator does. Never, if all
-   * stay.
+   * Resolves with the class of the first mount that goes away. Only an operator unmounts one. Does
+   * not resolve while all mounts stay.
    */
   async lost(): Promise<TreeClass> {
     return Promise.race(
@@ -118,7 +121,7 @@ export class FuseServers {
     this.#threadsEnded = ended.every((one) => one)
   }
 
-  /** False when a thread did not end in `stop`: the process must be killed. */
+  /** False when a thread did not end in `stop`. The process must then be killed. */
   get threadsEnded(): boolean {
     return this.#threadsEnded
   }
@@ -151,7 +154,7 @@ async function startOne(
   try {
     await setReadAhead(mountpoint, options.readAheadKib)
   } catch (error) {
-    // Reads get shorter, nothing else: a read-only sysfs is no reason not to serve.
+    // sysfs may be read-only. Reads are then shorter; serving goes on.
     log.warn({ err: error, mountpoint }, 'read-ahead stays at the default of the kernel')
   }
   return server

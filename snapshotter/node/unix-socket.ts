@@ -1,6 +1,6 @@
 /**
- * A unix socket at a known path: put there by rename, so that nobody ever connects to one with the
- * wrong mode, and never in the place of one that somebody listens on.
+ * A unix socket at a known path. The socket is made under a temporary name and renamed, so that no
+ * client can connect before its mode is set. It never replaces a socket that a process listens on.
  */
 import type { BigIntStats } from 'node:fs'
 import { chmod, lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
@@ -9,19 +9,19 @@ import { dirname, join } from 'node:path'
 import { systemErrorCode } from '../../index-format/system-error.js'
 import { SnapshotterError } from '../errors.js'
 
-/** `sun_path` of unix(7) has 108 bytes, the last one zero. */
+/** `sun_path` of unix(7) has 108 bytes. The last one is zero. */
 const MAX_PATH_BYTES = 107
-/** Listening is a matter of the local kernel: it answers at once. */
+/** The local kernel answers a connection attempt at once, so this is ample. */
 const PROBE_TIMEOUT_MS = 2000
 
 export interface UnixSocketOptions {
-  /** Absolute path of the socket. Its directory is created where it is missing. */
+  /** Absolute path of the socket. Its directory is created where it is missing (mode 0711). */
   readonly path: string
-  /** Permission bits; the socket never has others. */
+  /** Permission bits. The socket never has others at `path`. */
   readonly mode: number
 }
 
-/** A socket file that is ours. */
+/** A socket file that this process has made. */
 export class UnixSocket {
   readonly #path: string
   readonly #inode: bigint
@@ -32,9 +32,10 @@ export class UnixSocket {
   }
 
   /**
-   * Has `listen` bind a temporary path and moves the socket to its own. A socket nobody listens on
-   * is replaced. Throws `failed-precondition` when somebody does, or the path is not a socket's;
-   * `invalid-argument` when it is too long.
+   * Has `listen` bind a temporary path, then moves the socket to `options.path`. A socket on which
+   * no process listens is replaced. Throws `failed-precondition` when a process listens on it or
+   * the path is no socket, `invalid-argument` when the path has over 107 bytes. The caller closes
+   * it.
    */
   static async create(
     options: UnixSocketOptions,
@@ -63,7 +64,7 @@ export class UnixSocket {
     }
   }
 
-  /** Removes the file, unless another one has taken its place. Idempotent. */
+  /** Removes the socket file, unless another file has taken its place. Idempotent. */
   async close(): Promise<void> {
     const found = await lstatIfThere(this.#path)
     if (found?.ino === this.#inode) await rm(this.#path, { force: true })
@@ -98,7 +99,7 @@ async function lstatIfThere(path: string): Promise<BigIntStats | undefined> {
   }
 }
 
-/** Whether a connection is accepted; one that is neither accepted nor refused counts as accepted. */
+/** Whether a connection is accepted. No answer within 2 s counts as accepted. */
 async function isListenedOn(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path)

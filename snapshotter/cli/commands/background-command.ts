@@ -1,4 +1,4 @@
-/** `thinctl pause` and `thinctl resume`: whether the daemon completes images in the background. */
+/** `thinctl pause` and `thinctl resume`: stop and continue completing images in the background. */
 import type { Command } from 'commander'
 import { askDaemon } from '../../node/admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'

@@ -1,4 +1,4 @@
-/** `thinctl cat`: the bytes of one file of a tree, fetched and verified, to standard output. */
+/** `thinctl cat`: fetches one file of a tree, verifies it, and writes it to standard output. */
 import type { Command } from 'commander'
 import { ContentStore } from '../../../fusefs/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -31,7 +31,7 @@ async function writeFile(tree: OpenedTree, path: string, context: CommandContext
   if (store === undefined) {
     throw new SnapshotterError('invalid-argument', `${name}: say with --store where its packs are`)
   }
-  // No disk tier: what is read once need not be kept.
+  // The store has no disk cache, because the file is read once only.
   const content = await ContentStore.open({}, { log: context.log })
   try {
     const bytes = readFileOf(inode.ino, { index, store, content }, context.signal)

@@ -1,4 +1,6 @@
-/** `thinctl check`: verification without an original. Every finding is named; status 1 if there is one. */
+/**
+ * `thinctl check`: verifies without an original. Prints every finding. Status 1 if there is one.
+ */
 import type { Command } from 'commander'
 import { checkIndex } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -20,14 +22,14 @@ interface CheckCommandOptions extends AccessOptions {
   readonly json?: true
 }
 
-/** What all checks have in common. */
+/** The fields that the findings of all checks have. */
 interface NamedFinding {
   readonly code: string
   readonly where: string
   readonly detail: string
 }
 
-/** Findings that `--json` lists; beyond it they are only counted. */
+/** Findings that `--json` lists. Further ones are only counted. */
 const MAX_LISTED = 10_000
 
 const DETAILS = `
@@ -118,7 +120,7 @@ async function* checkIndexFile(
   }
 }
 
-/** Prints findings as they come; returns how many. */
+/** Prints findings as they come. Returns their number. */
 async function tellText(
   findings: AsyncIterable<NamedFinding>,
   checked: CheckedStore | undefined,

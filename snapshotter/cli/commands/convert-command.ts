@@ -1,4 +1,4 @@
-/** `thinctl convert`: makes a thin image of an ordinary one. */
+/** `thinctl convert`: makes a thin image from an ordinary one. */
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { type ConvertResult, DEFAULT_LEVEL, convertImage } from '../../publish/convert/index.js'

@@ -1,4 +1,4 @@
-/** `thinctl inspect`: what a thin image is made of. */
+/** `thinctl inspect`: shows the parts of a thin image. */
 import { stat } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { Index } from '../../../index-format/index.js'

@@ -1,4 +1,4 @@
-/** `thinctl ls`: names and attributes of a tree, without fetching any content. */
+/** `thinctl ls`: lists names and attributes of a tree. Fetches no file content. */
 import type { Command } from 'commander'
 import {
   DirectoryCursor,
@@ -88,7 +88,10 @@ function* listJson(tree: Tree, path: Uint8Array, options: LsOptions): Generator<
   yield separator === '[\n' ? '[]\n' : '\n]\n'
 }
 
-/** The last one first; a damaged index may lead back to where one has been. */
+/**
+ * The directories among `children` that were not seen yet, in reverse order: the caller takes the
+ * last one first. A damaged index may lead back to a directory.
+ */
 function newDirectories(children: readonly Listed[], seen: Set<number>): Listed[] {
   const found = children.filter(({ inode }) => isDirectory(inode.mode) && !seen.has(inode.ino))
   for (const { inode } of found) seen.add(inode.ino)
@@ -117,7 +120,7 @@ function linesOf(tree: Tree, files: readonly Listed[], options: LsOptions): stri
   return lines.map((line) => `${line}\n`).join('')
 }
 
-/** Without slashes around it, as paths of a tree are. */
+/** The path without leading and trailing slashes, as paths of a tree are. */
 function trimmed(path: Uint8Array): Uint8Array {
   let [from, to] = [0, path.length]
   while (from < to && path[from] === 0x2f) from++

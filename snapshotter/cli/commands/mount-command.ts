@@ -1,4 +1,4 @@
-/** `thinctl mount`: shows a tree as a directory, without containerd, until it is unmounted. */
+/** `thinctl mount`: mounts a tree as a directory without containerd, until it is unmounted. */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -24,7 +24,7 @@ interface MountCommandOptions extends TreeOptions {
   readonly trace?: true
 }
 
-/** How often the list of mounts is looked at. */
+/** Time between two looks at the list of mounts. */
 const POLL_INTERVAL_MS = 1000
 
 export function addMountCommand(program: Command, context: CommandContext): void {
@@ -52,7 +52,10 @@ export function addMountCommand(program: Command, context: CommandContext): void
   )
 }
 
-/** True when libfuse, which did not unmount by itself, holds the process back. */
+/**
+ * Mounts the tree until `signal` or an unmount ends it. Returns true when another process has
+ * unmounted it: libfuse then keeps this process alive, and the caller must exit.
+ */
 async function mount(
   { mountpoint, what }: { readonly what: string; readonly mountpoint: string },
   options: MountCommandOptions,
@@ -93,7 +96,7 @@ async function mount(
       } finally {
         watching.abort()
         await mounted.unmount().catch(async (error: unknown) => {
-          // Somebody else was faster: what was to be done is done.
+          // Another process has unmounted it meanwhile. That is no error.
           if (await isMounted(mounted.mountpoint)) throw error
           isHeld = true
         })
@@ -123,7 +126,7 @@ function contentOf(store: ContentStore, source: BlobSource): ContentReader {
       try {
         return store.mirror(pack)
       } catch (error) {
-        // Without a mirror every read of this pack comes to us, which the store has logged.
+        // The store has logged this. Without a mirror, every read of the pack is sent to `read`.
         if (error instanceof FusefsError && error.code === 'cache-io') return undefined
         throw error
       }
@@ -133,19 +136,27 @@ function contentOf(store: ContentStore, source: BlobSource): ContentReader {
   }
 }
 
-/** Commas would end the option it is given in. */
+/**
+ * The name of the mount's source. It holds no comma, because a comma would end the mount option.
+ */
 function fsNameOf(name: string): string {
   return `thin:${name}`.replaceAll(/[^A-Za-z0-9._:/@+-]/g, '_').slice(0, 200)
 }
 
-/** libfuse does not say when somebody else unmounts; the kernel's list of mounts does. */
+/**
+ * Resolves when the mount is gone, or when `signal` aborts. Watches the kernel's list of mounts,
+ * because libfuse does not report an unmount by another process.
+ */
 async function unmounted(mountpoint: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted && (await isMounted(mountpoint))) {
     await setTimeout(POLL_INTERVAL_MS, undefined, { signal }).catch(() => undefined)
   }
 }
 
-/** Looks into the list of mounts (proc(5), /proc/pid/mountinfo: the fifth field, with escapes). */
+/**
+ * Whether the kernel's list of mounts has `mountpoint`: the fifth field of /proc/self/mountinfo,
+ * with escapes (proc(5)).
+ */
 async function isMounted(mountpoint: string): Promise<boolean> {
   const escaped = mountpoint.replaceAll(/[ \t\n\\]/g, (character) => {
     return `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`

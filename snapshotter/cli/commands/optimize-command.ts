@@ -1,4 +1,6 @@
-/** `thinctl optimize`: runs a thin image, records its start, publishes it with a startup pack. */
+/**
+ * `thinctl optimize`: runs a thin image, records its start, and publishes it with a startup pack.
+ */
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -53,7 +55,7 @@ interface Options {
   readonly json: boolean
 }
 
-/** More differ less and less. */
+/** Beyond this, further runs add almost no new pages. */
 const MAX_RUNS = 16
 
 const DETAILS = `
@@ -138,7 +140,8 @@ async function optimize(what: What, options: Options, context: CommandContext): 
   try {
     const recorded = options.run ? await recordProfiles(what, options, connection, context) : []
     const profiles = [...recorded, ...given]
-    // A signal that has ended a recording does not end what comes after it; the next one kills.
+    // A signal that has ended a recording must not abort the publication. The next one ends the
+    // process.
     const wasAnswer = options.waitOnSignal && context.signal.aborted
     const signal = wasAnswer ? new AbortController().signal : context.signal
     const result = await optimizeImage(
@@ -169,7 +172,10 @@ function refuseContradictions({ profile, run, runs, stdin }: Options): void {
   throw new SnapshotterError('invalid-argument', `--runs ${runs}: --stdin is there for one run`)
 }
 
-/** With --wait-on-signal signals are what is waited for; else one gives up. */
+/**
+ * Records the profiles. With --wait-on-signal, each SIGINT or SIGTERM ends one recording. Otherwise
+ * the first one aborts the command.
+ */
 async function recordProfiles(
   what: What,
   options: Options,
@@ -191,11 +197,14 @@ async function recordProfiles(
 interface RecordModules {
   readonly connection: RegistryConnection
   readonly signal: AbortSignal
-  /** Where each recording ends with one. */
+  /** Defined with --wait-on-signal: each recording ends with the next interrupt. */
   readonly interrupts: Interrupts | undefined
 }
 
-/** The command after the image, and those of `--command`; the image's own where there is none. */
+/**
+ * One profile for each command: the one after the image, then those of `--command`. Where there is
+ * none, the image's own command is recorded.
+ */
 async function recordAll(what: What, options: Options, use: RecordModules): Promise<Profile[]> {
   const isOwn = what.command.length === 0 && options.command.length > 0
   const profiles: Profile[] = []
@@ -270,7 +279,7 @@ function summaryOf(result: OptimizeResult): string {
   return `${destination}: ${digest}\n${lines.join('')}${others}`
 }
 
-/** Registries of this machine speak plain HTTP unless told otherwise, to us and so to ctr. */
+/** Whether the registry is on a loopback address. We use plain HTTP for it, so ctr must, too. */
 function isLoopback(image: string): boolean {
   return /^(?:docker:\/\/)?(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?\//.test(image)
 }

@@ -1,4 +1,4 @@
-/** `thinctl profile`: looks into profiles, makes one of several, shares them. */
+/** `thinctl profile`: shows, merges, shares, lists and forgets profiles. */
 import { stat, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import {
@@ -36,7 +36,7 @@ interface PushOptions extends ImageOptions {
   readonly json?: true
 }
 
-/** Where profiles of an image were found. */
+/** The place where a profile of an image was found. */
 type Origin = 'image' | 'guess' | 'shared'
 
 const PLATFORM = 'which of the image; default: that of this machine'
@@ -181,7 +181,10 @@ async function pushProfiles(
   process.stdout.write(options.json === true ? `${JSON.stringify(pushed, null, 2)}\n` : text)
 }
 
-/** A node reads what was guessed out of its page cache, and learns the rest. */
+/**
+ * The daemon's learned profile, merged with the image's guess. The guessed pages were in the page
+ * cache when the start was learned, so the learned profile lacks them.
+ */
 async function learned(
   profiles: ThinProfiles,
   options: PushOptions,
@@ -248,7 +251,7 @@ function withImage<Result>(
   })
 }
 
-/** Of the daemon's answer, which is ours: one line each. */
+/** The daemon's answer as text, one line per profile. It needs no checks, because it is our own. */
 function listed(text: string): string {
   const list = JSON.parse(text) as { index: string; sizeBytes: number; path: string }[]
   return list.map(({ index, path }) => `${index}  ${path}\n`).join('')

@@ -1,4 +1,4 @@
-/** `thinctl serve`: a folder as a store and pull-only registry, until it is interrupted. */
+/** `thinctl serve`: serves a folder as a store and a pull-only registry, until interrupted. */
 import { once } from 'node:events'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { StoreServer } from '../../serve/index.js'

@@ -1,4 +1,4 @@
-/** `thinctl shutdown`: the end of daemon, mounts and keeper. */
+/** `thinctl shutdown`: ends the daemon, its mounts and the keeper. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
@@ -25,7 +25,7 @@ async function shutdown(socketPath: string, force: boolean): Promise<void> {
     client.close()
   })
   client.shutdown({ force })
-  // The keeper's end closes the connection: only then is nothing left.
+  // The connection closes when the keeper ends, after the mounts are gone.
   await client.closed()
   if (refusal !== undefined) throw new SnapshotterError('failed-precondition', refusal)
 }

@@ -1,4 +1,4 @@
-/** `thinctl status`: what a running daemon serves, caches and has fetched. */
+/** `thinctl status`: shows the trees, the cache and the fetches of a running daemon. */
 import type { Command } from 'commander'
 import { askDaemon } from '../../node/admin/admin-client.js'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'

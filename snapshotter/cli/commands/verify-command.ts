@@ -1,4 +1,4 @@
-/** `thinctl verify`: the proof that a thin image equals its original; status 1 where it does not. */
+/** `thinctl verify`: proves that a thin image equals its original. Status 1 where it does not. */
 import type { Command } from 'commander'
 import type { ImageAccess } from '../../inspect/image-access.js'
 import { formatBytes } from '../../inspect/text-table.js'

@@ -1,12 +1,13 @@
-/** Asks a running daemon over its admin socket. */
+/** A client of a running daemon's admin socket. */
 import { Client } from 'undici'
 import { SnapshotterError } from '../../errors.js'
 
 const ANSWER_TIMEOUT_MS = 30_000
 
 /**
- * The body that the daemon behind `socketPath` answers to `method path`. Throws `unavailable` where
- * no daemon listens, `internal` with the daemon's words where it refuses.
+ * Sends `method path` to the daemon on `socketPath` and returns the body of its answer. Throws
+ * `unavailable` where no daemon answers within 30 s, or where `signal` fires. Throws `internal`,
+ * with the daemon's message, for any status but 200.
  */
 export async function askDaemon(
   socketPath: string,

@@ -1,6 +1,6 @@
 /**
- * The daemon's side door: HTTP over a unix socket that only root can open. What it answers is for
- * people and scripts on this machine; Prometheus gets a listener of its own where configured.
+ * The daemon's admin server: HTTP over a unix socket that only root can open. It is for people and
+ * scripts on this machine. The same class serves metrics to Prometheus over TCP where configured.
  */
 import { once } from 'node:events'
 import type { ListenOptions } from 'node:net'
@@ -8,19 +8,22 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { SnapshotterError } from '../../errors.js'
 import { UnixSocket } from '../unix-socket.js'
 
-/** What a route answers: a status of 200, this type, this body. */
+/** The answer of a route. Its status is 200. */
 export interface AdminAnswer {
   readonly contentType: string
   readonly body: string
 }
 
-/** Answers a request. The signal aborts when the client goes; `query` is what stands behind the `?`. */
+/**
+ * Answers a request. `signal` aborts when the client disconnects. `query` is the query of the URL.
+ * A rejection is answered with status 500 and its message.
+ */
 export type AdminRoute = (signal: AbortSignal, query: URLSearchParams) => Promise<AdminAnswer>
 
-/** By `GET /v1/status` and the like. */
+/** Routes by method and path, such as `GET /v1/status`. */
 export type AdminRoutes = Readonly<Record<string, AdminRoute>>
 
-/** Where to listen: a unix socket's path, or a host and a port. */
+/** The address to listen on: the path of a unix socket, or a host and a port. */
 export type AdminAddress =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
@@ -38,8 +41,9 @@ export class AdminServer {
   }
 
   /**
-   * Listens. Throws `failed-precondition` where somebody listens already, `unavailable` where the
-   * address cannot be had. The caller closes.
+   * Listens. For a unix socket, throws what `UnixSocket.create` throws: `failed-precondition` where
+   * another process listens on it. For TCP, throws `unavailable` where the address cannot be bound.
+   * The caller closes the server.
    */
   static async listen(address: AdminAddress, routes: AdminRoutes): Promise<AdminServer> {
     const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
@@ -61,13 +65,13 @@ export class AdminServer {
     return new AdminServer(server, undefined)
   }
 
-  /** The port that was bound; `undefined` for a unix socket. */
+  /** The port that the server listens on; `undefined` for a unix socket. */
   get port(): number | undefined {
     const bound = this.#server.address()
     return typeof bound === 'object' && bound !== null ? bound.port : undefined
   }
 
-  /** Ends open connections. Idempotent. */
+  /** Stops listening and ends open connections. Idempotent. */
   async close(): Promise<void> {
     if (!this.#server.listening) return
     await this.#socket?.close()

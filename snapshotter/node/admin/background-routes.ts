@@ -1,8 +1,11 @@
-/** Completion over the admin socket: `POST /v1/background/pause` and `…/resume`. */
+/**
+ * Pauses and resumes background completion over the admin socket: `POST /v1/background/pause` and
+ * `…/resume`. Both answer with the `BackgroundStatus`.
+ */
 import type { AdminRoutes } from './admin-server.js'
 import type { BackgroundStatus } from './daemon-status.js'
 
-/** Completes images in the background. */
+/** The part of the background completer that the routes use. */
 export interface PausableCompleter {
   pause(): void
   resume(): void

@@ -13,20 +13,23 @@ import { JsonObject } from '../../images/registry/index.js'
 export interface TreeStatus {
   readonly slot: number
   readonly class: TreeClass
-  /** Its directory: a lowerdir of containers. */
+  /** The tree's directory, which is a lowerdir of containers. */
   readonly path: string
   readonly indexDigest: string
-  /** Whether only a part of the index is here yet: that which a start looks at. */
+  /** True while only the index pages that a start reads are on the local disk. */
   readonly isIndexPartial: boolean
   readonly stores: readonly string[]
-  /** How many snapshots use it. */
+  /** How many snapshots use the tree. */
   readonly snapshots: number
-  /** Regular files, and their bytes; 0 and an `error` when the index cannot be read. */
+  /** Number of regular files. 0, with an `error`, when the index cannot be read. */
   readonly files: number
+  /** Bytes of the regular files. 0, with an `error`, when the index cannot be read. */
   readonly sizeBytes: number
-  /** Uncompressed bytes of its packs that are in the local cache; shared ones count for every tree. */
+  /**
+   * Uncompressed bytes of the tree's packs in the local cache. A shared pack counts for each tree.
+   */
   readonly cachedBytes: number
-  /** Uncompressed bytes of all its packs. */
+  /** Uncompressed bytes of all packs of the tree. */
   readonly packBytes: number
   readonly error?: string
 }
@@ -39,14 +42,17 @@ export interface CacheStatus {
   readonly packs: number
 }
 
-/** How far completing images in the background is. */
+/** Progress of completing images in the background. */
 export interface BackgroundStatus {
-  /** `waiting`: for a while without reads that miss. `done`: for now, there is nothing to do. */
+  /**
+   * `waiting`: completion begins when no read has missed for a while. `done`: nothing to do now,
+   * because each tree is complete, has no room, or failed too recently to be tried again.
+   */
   readonly state: 'off' | 'paused' | 'waiting' | 'running' | 'done'
   readonly completeTrees: number
   /** Trees that the cache has no room for. */
   readonly treesWithoutRoom: number
-  /** Trees whose store failed; they are tried again. */
+  /** Trees whose store failed. They are tried again. */
   readonly failedTrees: number
 }
 
@@ -54,7 +60,7 @@ export interface DaemonStatus {
   readonly version: string
   readonly pid: number
   readonly uptimeSec: number
-  /** The socket that containerd is to be configured with. */
+  /** Path of the snapshots service's socket, for containerd's configuration. */
   readonly address: string
   readonly root: string
   readonly snapshots: {

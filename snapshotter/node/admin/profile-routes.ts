@@ -1,5 +1,5 @@
 /**
- * The profiles that this node has learned, over the admin socket: `GET /v1/profiles`,
+ * Serves the profiles that this node has learned over the admin socket: `GET /v1/profiles`,
  * `GET /v1/profile?index=sha256:…` and `POST /v1/profile/forget?index=sha256:…`.
  */
 import { bytesFromProfile, type Digest, isDigest } from '../../../index-format/index.js'

@@ -1,13 +1,14 @@
 /**
- * Recording over the admin socket: `POST /v1/record/start?tree=…` and `…/stop?tree=…&command=…`,
- * where `tree` is a tree's name or its index's digest. The second answers with the profile.
+ * Starts and stops recordings over the admin socket: `POST /v1/record/start?tree=…` and `POST
+ * /v1/record/stop?tree=…&command=…`. `tree` is a tree's name or the digest of its index. `stop`
+ * answers with the profile.
  */
 import { bytesFromProfile } from '../../../index-format/index.js'
 import type { AdminRoutes } from './admin-server.js'
 import { SnapshotterError } from '../../errors.js'
 import type { Recorder } from '../starts/recorder.js'
 
-/** Commands of one profile, and bytes of each: what profiles hold. */
+/** Limits of the profile format: commands of one profile, and bytes of one command. */
 const MAX_COMMANDS = 64
 const MAX_COMMAND_BYTES = 4096
 
@@ -31,7 +32,10 @@ function treeOf(query: URLSearchParams): string {
   throw new SnapshotterError('invalid-argument', 'say which tree: ?tree=NAME or ?tree=sha256:…')
 }
 
-/** Informative: control characters become spaces, and what is too long is cut. */
+/**
+ * The commands that the profile names, for information only. Control characters become spaces. Text
+ * beyond the limits is cut off.
+ */
 function commandsOf(query: URLSearchParams): string[] {
   const commands = query.getAll('command').slice(0, MAX_COMMANDS)
   const printable = commands.map((text) => text.replace(/[\u0000-\u001f\u007f]+/g, ' '))

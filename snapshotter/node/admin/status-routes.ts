@@ -7,7 +7,7 @@ export interface StatusRoutesModules {
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
 }
 
-/** The two routes apart: the metrics may have a listener of their own. */
+/** The two routes are returned separately, because metrics may have a listener of their own. */
 export function statusRoutes(modules: StatusRoutesModules): {
   status: AdminRoutes
   metrics: AdminRoutes

@@ -1,8 +1,9 @@
 /**
- * Completes images: when nobody has waited for a store for a while, what the trees of this node still
- * lack is fetched, pack by pack in large ranges, so that they need their stores no longer. What the
- * cache holds is the only record of progress, so a restarted daemon goes on where the last one was.
- * Nothing is evicted for it: an image that does not fit is left as it is, with a line in the log.
+ * Completes images, so that they no longer need their stores. When no read has waited for a store
+ * for a while, the missing content of this node's trees is fetched, pack by pack in large ranges.
+ * The content of the cache is the only record of progress: a restarted daemon continues from there.
+ * Completion evicts nothing. An image that does not fit into the cache stays incomplete, and the
+ * log says so.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ContentStore, Log, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
@@ -13,7 +14,7 @@ import type { StoreSources } from '../../stores/store-sources.js'
 
 export interface BackgroundCompleterOptions {
   readonly complete: 'none' | 'all'
-  /** No read must have waited for a store for so long. */
+  /** Completion runs only when no read has waited for a store for this long. */
   readonly quietMs: number
   /** Uncompressed bytes that the cache may hold. */
   readonly maxBytes: number
@@ -24,12 +25,12 @@ export interface BackgroundCompleterModules {
   readonly sources: StoreSources
   readonly registry: TreeRegistry
   readonly partialIndexes: PartialIndexes
-  /** Whether starts are being brought in. */
+  /** Whether a start is being prefetched. Its prefetch counts as a read that waits. */
   readonly isStarting: () => boolean
   readonly log: Log
 }
 
-/** How often it is looked whether there is something to do. */
+/** The longest pause between two looks for a tree to complete. */
 const MAX_POLL_MS = 1_000
 /** A tree whose store fails is tried again after this long. */
 const RETRY_MS = 5 * 60_000
@@ -53,7 +54,7 @@ export class BackgroundCompleter {
     this.#running = options.complete === 'all' ? this.#run() : Promise.resolve()
   }
 
-  /** Begins when it has been quiet. The caller closes it. */
+  /** Begins after the first `quietMs` without misses. The caller closes it. */
   static start(
     options: BackgroundCompleterOptions,
     modules: BackgroundCompleterModules,
@@ -73,7 +74,7 @@ export class BackgroundCompleter {
     }
   }
 
-  /** Stops what is under way; the daemon's end forgets it. */
+  /** Aborts the current fetch. A restarted daemon is not paused. */
   pause(): void {
     this.#isPaused = true
     this.#current?.abort.abort()
@@ -83,13 +84,13 @@ export class BackgroundCompleter {
     this.#isPaused = false
   }
 
-  /** These trees are gone. */
+  /** Forgets trees that were removed, and aborts their fetches. */
   cancel(slots: readonly number[]): void {
     for (const slot of slots) {
       this.#outcomes.delete(slot)
       if (this.#current?.slot === slot) this.#current.abort.abort()
     }
-    // There may be room now for what did not fit.
+    // The cache may now have room for trees that did not fit before.
     for (const [slot, { outcome }] of this.#outcomes) {
       if (outcome === 'no-room') this.#outcomes.delete(slot)
     }
@@ -122,7 +123,7 @@ export class BackgroundCompleter {
     }
   }
 
-  /** A tree that is not complete as far as is known. */
+  /** A tree without an outcome, or one that failed more than RETRY_MS ago. */
   #next(): TreeRecord | undefined {
     const nowMs = performance.now()
     return this.#modules.registry.list().find(({ slot }) => {
@@ -173,7 +174,7 @@ export class BackgroundCompleter {
         const frames = { first: 0, count: pack.frames.length }
         await content.prefetch({ pack, frames, source, priority: 'background' }, signal)
         if (content.load().diskRefuses) return 'failed'
-        // Reads that began meanwhile want the network for themselves.
+        // Reads that began meanwhile need the network. The tree is taken up again later.
         if (!this.#isQuiet()) return undefined
       }
       return 'complete'

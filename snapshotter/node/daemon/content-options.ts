@@ -1,10 +1,10 @@
-/** What the configuration says of stores and of the local cache, in the words of those who need it. */
+/** Turns the configuration into the options of the stores and of the content store. */
 import { readFile } from 'node:fs/promises'
 import type { ContentStoreOptions } from '../../../fusefs/index.js'
 import type { Config } from '../../config/index.js'
 import type { StoreSourcesOptions } from '../../stores/store-sources.js'
 
-/** Reads the certificate authorities' files. Throws what the filesystem says. */
+/** Also reads the files of certificate authorities. Throws the filesystem's errors. */
 export async function storeOptions(config: Config): Promise<StoreSourcesOptions> {
   const files = [...config.registries.values()].flatMap(({ ca }) => ca ?? [])
   return {
@@ -35,7 +35,7 @@ export function contentOptions(config: Config): ContentStoreOptions {
   }
 }
 
-/** The configuration says 0 for no limit. */
+/** In the configuration, a rate of 0 means no limit. */
 function rateFrom(bytesPerSecond: number): number {
   return bytesPerSecond === 0 ? Number.MAX_SAFE_INTEGER : bytesPerSecond
 }

@@ -1,4 +1,4 @@
-/** Puts together what `thinctl status` and Prometheus show from the parts that know it. */
+/** Collects the state that `thinctl status` and Prometheus show from the parts of the daemon. */
 import { join } from 'node:path'
 import type { ContentStore, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
 import type { Index } from '../../../index-format/index.js'

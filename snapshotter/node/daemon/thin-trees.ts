@@ -31,7 +31,7 @@ import type { Starts } from '../starts/starts.js'
 import type { TreeChanges } from '../tree-changes.js'
 
 export interface ThinTreesOptions {
-  /** Where the superblock of each class is mounted. */
+  /** The mountpoint of the superblock of each class. */
   readonly mountpoints: Readonly<Record<TreeClass, string>>
 }
 
@@ -57,7 +57,7 @@ interface Pull {
   readonly signal: AbortSignal
   /** Slots of the trees that the pull has registered up to now. */
   readonly slots: number[]
-  /** Layers of host directories that it has registered up to now. */
+  /** Layers of host directories that the pull has registered up to now. */
   readonly hostLayers: ThinLayer[]
 }
 
@@ -66,7 +66,9 @@ export class ThinTrees implements ThinLayers {
   readonly #modules: ThinTreesModules
   /** How many snapshots use the tree in a slot. */
   readonly #uses = new Map<number, number>()
-  /** By index digest: a tree must not be forgotten while another snapshot is about to use it. */
+  /**
+   * Locks index digests: a tree must not be forgotten while another snapshot is about to use it.
+   */
   readonly #lock = new KeyedLock()
 
   constructor(options: ThinTreesOptions, modules: ThinTreesModules) {
@@ -142,7 +144,7 @@ export class ThinTrees implements ThinLayers {
     const { recipe, thin, place, signal } = pull
     const { merged } = thin
     // A merged tree begins at an empty root and keeps no whiteouts. Above other layers, the trees
-    // of its layers have to be stacked: their whiteouts hide what is below.
+    // of its layers have to be stacked: their whiteouts hide names of the layers below.
     if (merged !== undefined && (!place.hasParent || thin.layers.length === 0)) {
       const { slot } = await this.#modules.starts.openTree({
         thin: { ...thin, merged },
@@ -171,21 +173,23 @@ export class ThinTrees implements ThinLayers {
     return { kind: 'layers', layers }
   }
 
-  /** Releases all that a failed pull has registered. Other pulls of the same trees wait meanwhile. */
+  /**
+   * Releases the trees and layers of a failed pull. Other pulls of the same trees wait meanwhile.
+   */
   async #undo({ slots, hostLayers }: Pull): Promise<void> {
     await this.#forget(slots.filter((slot) => !this.#uses.has(slot)))
     for (const layer of hostLayers) await this.#modules.hostDirectories.release(layer)
   }
 
-  /** Stores the index `ref`, or the startup pages of it, and registers its tree. */
+  /** Stores the index `ref`, or only its startup pages, and registers its tree. */
   async #tree(ref: IndexRef, pull: Pull, pages?: LayerFileRef): Promise<TreeRecord> {
     const { changes, indexes, partialIndexes, prepareMount, registry, sources } = this.#modules
     const { place, signal } = pull
     const { stores } = pull.thin
     const treeClass = classOf(ref)
     const embeddedPath = ref.embedded === undefined ? undefined : join(place.fsDir, ref.embedded)
-    // The threads start while the index is stored. Callers that need them wait for them again, and
-    // get the error then.
+    // The threads start while the index is stored. Callers that need them call `prepareMount`
+    // again and get the error.
     prepareMount(treeClass).catch(() => undefined)
     const origin = pages && { ref, pages, stores, folder: place.fsDir }
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
@@ -194,8 +198,9 @@ export class ThinTrees implements ThinLayers {
     const isKnown = registry.byIndex(ref.digest).some((tree) => tree.class === treeClass)
     const tree = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
     pull.slots.push(tree.slot)
-    // The kernel keeps the list of trees. Announced in a later turn of the event loop, because
-    // containerd waits for the answer to its Commit.
+    // The kernel keeps the list of trees, so a new tree must be announced to it. The announcement
+    // is made in a later turn of the event loop, because containerd waits for the answer to its
+    // Commit.
     if (!isKnown) setImmediate(() => void changes.announce({ removedSlots: [] }))
     return tree
   }
@@ -226,7 +231,7 @@ export class ThinTrees implements ThinLayers {
     return join(this.#options.mountpoints[record.class], record.name)
   }
 
-  /** The index, and what is cached of the packs it uses. */
+  /** Bytes on the local disk: the index file, and the cached part of the packs that it uses. */
   #localBytes(slot: number): number {
     const { registry, content } = this.#modules
     const record = registry.bySlot(slot)
@@ -247,7 +252,7 @@ export class ThinTrees implements ThinLayers {
     }
   }
 
-  /** The index file goes with the last tree that is served from it. */
+  /** Removes trees. An index file is deleted with the last tree that is served from it. */
   async #forget(slots: readonly number[]): Promise<void> {
     const { changes, partialIndexes, registry, starts } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])

@@ -1,4 +1,4 @@
-/** Content of trees for the FUSE side: the local cache, filled from the stores that a tree names. */
+/** Content of trees for the FUSE servers: the local cache, filled from the stores of each tree. */
 import {
   type ContentReader,
   type ContentStore,
@@ -13,7 +13,7 @@ export class TreeContent implements ContentReader {
   readonly #store: ContentStore
   readonly #sources: StoreSources
 
-  /** Both stay the caller's. */
+  /** The caller keeps and closes both modules. */
   constructor(modules: { store: ContentStore; sources: StoreSources }) {
     this.#store = modules.store
     this.#sources = modules.sources
@@ -23,7 +23,7 @@ export class TreeContent implements ContentReader {
     try {
       return this.#store.mirror(pack)
     } catch (error) {
-      // Without a mirror every read of this pack comes to us, which the store has logged.
+      // The store has logged this. Without a mirror, dispatchers send every read of the pack to us.
       if (error instanceof FusefsError && error.code === 'cache-io') return undefined
       throw error
     }

@@ -1,4 +1,4 @@
-/** The front's end of the keeper's socket: starts a keeper where none runs, and talks to it. */
+/** A client of the keeper's socket. It starts a keeper where none runs. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -13,13 +13,15 @@ import {
   LineSplitter,
 } from './keeper-protocol.js'
 
-/** How long a keeper that was just started may take to listen. */
+/** A keeper that was just started must listen within this time. */
 const KEEPER_START_TIMEOUT_MS = 10_000
 const KEEPER_START_POLL_MS = 25
 
 export interface KeeperClientOptions {
   readonly socketPath: string
-  /** Program and arguments that run a keeper; the socket's path is appended. Absent: only connect. */
+  /**
+   * Program and arguments that run a keeper. The socket's path is appended. Absent: only connect.
+   */
   readonly keeperCommand?: readonly string[]
 }
 
@@ -43,8 +45,9 @@ export class KeeperClient {
   }
 
   /**
-   * Connects to the keeper, starting one first where none listens and `keeperCommand` is given.
-   * Throws `unavailable`. The caller closes.
+   * Connects to the keeper. Where none listens and `keeperCommand` is given, starts one first.
+   * Throws `unavailable` where no keeper listens, or not within 10 s of its start. The caller
+   * closes.
    */
   static async connect(
     options: KeeperClientOptions,
@@ -82,10 +85,10 @@ export class KeeperClient {
     this.#send({ op: 'shutdown', force: options.force })
   }
 
-  /** Settles when the keeper has closed the connection. */
+  /** Resolves when the connection is closed or broken. */
   async closed(): Promise<void> {
     if (this.#socket.closed) return
-    // Not once(): a connection that breaks is closed as well, whatever error came before.
+    // Not once(): it would reject when the connection breaks with an error. That counts as closed.
     await new Promise<void>((resolve) => {
       this.#socket.on('close', () => {
         resolve()
@@ -93,7 +96,7 @@ export class KeeperClient {
     })
   }
 
-  /** Idempotent. A daemon that this client started ends. */
+  /** Closes the connection. The keeper then stops a daemon that this client started. Idempotent. */
   close(): void {
     this.#socket.destroy()
   }
@@ -109,13 +112,16 @@ async function socketTo(path: string): Promise<Socket | undefined> {
     await once(socket, 'connect')
     return socket
   } catch {
-    // Nobody listens, or nothing is there: for the caller it is the same.
+    // No process listens, or there is no socket. The caller treats both alike.
     socket.destroy()
     return undefined
   }
 }
 
-/** A session of its own, so that neither a terminal's signals nor the front's end reach it. */
+/**
+ * Starts a keeper in a session of its own. So neither a terminal's signals nor the end of this
+ * process end it.
+ */
 function startKeeper(command: readonly string[], socketPath: string): void {
   const [program, ...args] = command
   if (program === undefined) return

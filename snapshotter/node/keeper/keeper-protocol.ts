@@ -1,19 +1,19 @@
 /**
- * What is said over the keeper's socket: one JSON object a line, both ways. The keeper outlives
- * upgrades of everything else, so its vocabulary is small and carries a version.
+ * The messages on the keeper's socket: one JSON object a line, in both directions. The keeper keeps
+ * running while everything else is upgraded, so the protocol is small and has a version.
  */
 import type { NegotiatedInit } from '../../../fusefs/index.js'
 import { SnapshotterError } from '../../errors.js'
 
-/** Raised when an older keeper could not understand a newer front, or the other way round. */
+/** Incremented when an older keeper could not understand a newer client, or the other way round. */
 export const KEEPER_PROTOCOL_VERSION = 1
 
-/** A line longer than this is not ours. */
+/** Limit of one line. No message is as long. */
 export const MAX_LINE_BYTES = 1 << 20
 
-/** A FUSE superblock that the keeper shall hold. */
+/** A FUSE superblock that the keeper is asked to hold. */
 export interface KeptMount {
-  /** What the daemon calls it: the class of its trees. */
+  /** The class of its trees, which the daemon knows the superblock by. */
   readonly name: string
   /** Absolute path of an existing directory. */
   readonly mountpoint: string
@@ -21,30 +21,39 @@ export interface KeptMount {
 
 /** From a client to the keeper. */
 export type KeeperRequest =
-  /** Attach, mount what is missing, and start the daemon; its output comes back as events. */
+  /**
+   * Mounts the superblocks that the keeper does not hold yet, and starts the daemon. A running
+   * daemon is stopped first. The daemon's output comes back as events.
+   */
   | {
       readonly op: 'start'
       readonly version: number
-      /** Program and arguments; `--fuse NAME=FD` is appended for every mount. */
+      /**
+       * Program and arguments. `--fuse NAME=FD=NEGOTIATED` is appended for every mount. NEGOTIATED
+       * is JSON: the outcome of INIT, or null.
+       */
       readonly command: readonly string[]
       readonly mounts: readonly KeptMount[]
     }
-  /** End the daemon, keep the mounts. */
+  /** Ends the daemon and keeps the mounts. */
   | { readonly op: 'stop' }
-  /** End the daemon, unmount everything, and exit. `force` unmounts lazily what is in use. */
+  /**
+   * Ends the daemon, unmounts everything, and exits. Refused while containers use the mounts,
+   * unless `force` is set.
+   */
   | { readonly op: 'shutdown'; readonly force: boolean }
 
 /** From the keeper to a client. */
 export type KeeperEvent =
   | { readonly event: 'started'; readonly pid: number }
-  /** A piece of what the daemon wrote to its standard output or error. */
+  /** A piece of the daemon's standard output or error. */
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
   | { readonly event: 'stopped' }
   | { readonly event: 'done' }
   | { readonly event: 'failed'; readonly message: string }
 
-/** From the daemon to the keeper, over the channel between child and parent. */
+/** The outcome of an INIT, from the daemon to the keeper over the channel of child and parent. */
 export interface NegotiatedMessage {
   readonly kind: 'negotiated'
   readonly name: string
@@ -74,7 +83,7 @@ function mountsFrom(value: unknown): KeptMount[] | undefined {
   return mounts
 }
 
-/** Parses one line from a client. Throws `invalid-argument`. */
+/** Parses one line from a client. Throws `invalid-argument`, or `SyntaxError` for no JSON. */
 export function keeperRequestFromLine(line: string): KeeperRequest {
   const fields = record(JSON.parse(line))
   switch (fields?.['op']) {
@@ -94,7 +103,7 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
   throw new SnapshotterError('invalid-argument', `keeper: not a request: ${line.slice(0, 200)}`)
 }
 
-/** Parses one line from the keeper. Throws `invalid-content`. */
+/** Parses one line from the keeper. Throws `invalid-content`, or `SyntaxError` for no JSON. */
 export function keeperEventFromLine(line: string): KeeperEvent {
   const fields = record(JSON.parse(line)) ?? {}
   const { event, pid, stream, text, code, signal, message } = fields
@@ -132,11 +141,14 @@ export function isNegotiatedMessage(message: unknown): message is NegotiatedMess
   )
 }
 
-/** Splits a byte stream into lines, bounded; an over-long line ends the conversation. */
+/** Splits a stream of text into lines. Memory is bounded by the limit of an unfinished line. */
 export class LineSplitter {
   #rest = ''
 
-  /** The complete lines that `chunk` finishes. Throws `invalid-content` for a line over the limit. */
+  /**
+   * The lines that `chunk` completes, without empty ones. Throws `invalid-content` where the
+   * unfinished line is longer than MAX_LINE_BYTES.
+   */
   push(chunk: string): string[] {
     const lines = (this.#rest + chunk).split('\n')
     this.#rest = lines.pop() ?? ''

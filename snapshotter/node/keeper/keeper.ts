@@ -1,8 +1,9 @@
 /**
- * Holds what must survive the daemon: the /dev/fuse descriptors of the mounts, and what was
- * negotiated over each. A FUSE mount dies with its last descriptor, and descriptors pass only from
- * parent to child, so the keeper is the daemon's parent. It does nothing else: what never changes
- * need never be restarted. Requests that arrive while no daemon runs wait in the kernel.
+ * The keeper holds the state that must survive the daemon: the /dev/fuse descriptors of the mounts,
+ * and the outcome of INIT of each. A FUSE mount ends with its last descriptor. Descriptors are
+ * inherited from parent to child, so the keeper is the daemon's parent. The keeper does nothing
+ * else, so that it hardly ever changes and need not be restarted. FUSE requests that arrive while
+ * no daemon runs wait in the kernel.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -24,21 +25,22 @@ import {
 } from './keeper-protocol.js'
 import { overlayAbove } from './overlay-above.js'
 
-/** How long a daemon may take to end after SIGTERM before it gets SIGKILL. */
+/** A daemon that has not ended this long after SIGTERM gets SIGKILL. */
 const STOP_TIMEOUT_MS = 20_000
 
 /**
- * An operator's own setting stands. How the daemon's malloc gives memory back, see mallopt(3): a heap
- * for each of its threads, because what V8's compiler takes for a moment, 30 MiB, would otherwise lie
- * between what SQLite keeps and never come back; and no heap keeps what is free at its top, which
- * glibc allows up to 64 MiB of after the first large buffer.
+ * Environment of the daemon. Variables that the operator has set take precedence. The malloc
+ * settings make glibc return memory to the system, see mallopt(3). Each thread gets a heap of its
+ * own. With shared heaps, the 30 MiB that V8's compiler takes for a moment lie between allocations
+ * that SQLite keeps, and are never returned. The other settings return free memory at the top of a
+ * heap; by default, glibc keeps up to 64 MiB of it after the first large buffer.
  */
 const DAEMON_ENVIRONMENT = {
   MALLOC_ARENA_MAX: '16',
   MALLOC_MMAP_THRESHOLD_: String(128 * 1024),
   MALLOC_TRIM_THRESHOLD_: String(64 * 1024),
   MALLOC_TOP_PAD_: '0',
-  // Node.js has four; a mount without trees keeps one.
+  // Node.js's default is 4. Each mount without trees occupies a thread, which waits in read(2).
   UV_THREADPOOL_SIZE: '6',
 }
 
@@ -52,7 +54,7 @@ interface HeldMount {
 }
 
 interface KeeperOptions {
-  /** Where clients connect. */
+  /** Path of the socket to which clients connect. */
   readonly socketPath: string
 }
 
@@ -62,7 +64,7 @@ export class Keeper {
   readonly #onEmpty: () => void
   #socket: UnixSocket | undefined
   #daemon: ChildProcess | undefined
-  /** The client that started the daemon: it gets the output, and the daemon ends with it. */
+  /** The client that started the daemon. The daemon ends when this client disconnects. */
   #owner: Socket | undefined
 
   private constructor(onEmpty: () => void) {
@@ -73,8 +75,8 @@ export class Keeper {
   }
 
   /**
-   * Listens on `socketPath`. `onEmpty` is called once a shutdown has unmounted everything: the
-   * process can end. Rejects where the socket cannot be made.
+   * Listens on `socketPath`. `onEmpty` is called once a shutdown has unmounted everything; the
+   * process can then end. Rejects where the socket cannot be made. The caller closes the keeper.
    */
   static async listen(options: KeeperOptions, onEmpty: () => void): Promise<Keeper> {
     const keeper = new Keeper(onEmpty)
@@ -86,7 +88,7 @@ export class Keeper {
     return keeper
   }
 
-  /** Stops listening; mounts and daemon are left to the end of the process. Idempotent. */
+  /** Stops listening. Mounts and daemon stay until the process ends. Idempotent. */
   async close(): Promise<void> {
     if (!this.#server.listening) return
     await this.#socket?.close()
@@ -96,7 +98,7 @@ export class Keeper {
 
   #serve(socket: Socket): void {
     const lines = new LineSplitter()
-    // Requests of one client are answered in order: a stop that overtakes its start would be lost.
+    // Requests of one client are answered in order. A stop that overtook its start would be lost.
     let turn: Promise<void> = Promise.resolve()
     socket.setEncoding('utf8')
     socket.on('error', () => socket.destroy())
@@ -133,7 +135,7 @@ export class Keeper {
       case 'shutdown':
         await this.#shutdown(request.force)
         send(socket, { event: 'done' })
-        // The front that runs the daemon ends with it, in order.
+        // The client that started the daemon is told, so that its process ends as well.
         if (this.#owner !== undefined && this.#owner !== socket)
           send(this.#owner, { event: 'done' })
         await this.close()
@@ -164,7 +166,7 @@ export class Keeper {
         `keeper: holds ${name} at ${held.mountpoint}, was asked for ${mountpoint}; shut it down first`,
       )
     }
-    // A mount that nobody holds any more answers every call with ENOTCONN; only its remains are left.
+    // An earlier keeper may have left a dead mount, which answers every call with ENOTCONN.
     await mkdir(mountpoint, { recursive: true, mode: 0o700 })
     await unmountFuse(mountpoint)
     const { handle } = await mountFuse({ mountpoint, fsName: `thin-${name}` })
@@ -227,7 +229,7 @@ export class Keeper {
     await killed
   }
 
-  /** Refuses before anything was stopped; what is in use goes on as if nothing had been asked. */
+  /** A refusal comes before anything is stopped, so that containers are not affected. */
   async #shutdown(force: boolean): Promise<void> {
     const mountpoints = [...this.#mounts.values()].map(({ mountpoint }) => mountpoint)
     const user = force ? undefined : await overlayAbove(mountpoints)
@@ -240,7 +242,7 @@ export class Keeper {
     await this.#stopDaemon()
     for (const [name, { mountpoint, handle }] of this.#mounts) {
       await unmountFuse(mountpoint)
-      // The last descriptor: whatever still waits for an answer gets ENOTCONN.
+      // This is the last descriptor. Requests that still wait for an answer get ENOTCONN.
       await handle.close()
       this.#mounts.delete(name)
     }
@@ -251,7 +253,7 @@ function send(socket: Socket, event: KeeperEvent): void {
   if (socket.writable) socket.write(JSON.stringify(event) + '\n')
 }
 
-/** What the daemon says goes to its owner, whose terminal or journal it is. */
+/** Sends the daemon's output to the client that started it. Its terminal or journal shows it. */
 function forward(child: ChildProcess, socket: Socket): void {
   for (const name of ['stdout', 'stderr'] as const) {
     const stream = child[name]

@@ -1,14 +1,14 @@
 /**
- * Whether containers use the trees below a node's root. umount(8) does not know: overlayfs holds
- * the superblock of its layers without making their mount busy.
+ * Finds out whether containers use the trees below a node's root. umount(8) does not refuse then:
+ * overlayfs holds the superblock of its layers without making their mount busy.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * The mountpoint of an overlay whose layers are in the folder that holds `mountpoints`, if there
- * is one. containerd mounts relative to that folder, so the upper directory, which is always
- * absolute, counts as well as the lower ones.
+ * The mountpoint of an overlay with a layer in the folder of one of `mountpoints`; undefined where
+ * there is none. containerd may give lower directories relative to that folder. The upper directory
+ * is always absolute, so it is looked at, too.
  */
 export async function overlayAbove(mountpoints: readonly string[]): Promise<string | undefined> {
   const folders = new Set(mountpoints.map((path) => `${dirname(path)}/`))

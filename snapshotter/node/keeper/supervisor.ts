@@ -1,31 +1,32 @@
 /**
- * What systemd or a terminal runs: asks the keeper for a daemon, passes on what it says, and starts
- * it again when it dies. Its own end ends the daemon but not the mounts.
+ * The supervisor runs in the process that systemd or a person starts. It asks the keeper for a
+ * daemon, passes on the daemon's output, and starts a daemon again when one dies. When the
+ * supervisor ends, the daemon ends and the mounts stay.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SnapshotterError } from '../../errors.js'
 import { KeeperClient, type KeeperClientOptions } from './keeper-client.js'
 import type { KeeperEvent, KeptMount } from './keeper-protocol.js'
 
-/** A daemon that lived shorter than this did not start; the pause before the next doubles. */
+/** A daemon that lived shorter than this has failed to start. The pause before the next doubles. */
 const HEALTHY_AFTER_MS = 10_000
 const RESTART_PAUSE_MIN_MS = 100
 const RESTART_PAUSE_MAX_MS = 10_000
-/** A daemon that fails its start this often in a row is not worth starting again. */
+/** After this many failed starts in a row, no further daemon is started. */
 const FAILED_STARTS_MAX = 5
 
 export interface SupervisorOptions extends KeeperClientOptions {
   /** Program and arguments of the daemon. */
   readonly daemonCommand: readonly string[]
   readonly mounts: readonly KeptMount[]
-  /** The exit status by which a daemon says that trying again is useless. */
+  /** A daemon that ends with this exit status is not started again. */
   readonly refusalStatus: number
 }
 
 export interface SupervisorModules {
-  /** Where the daemon's output goes. */
+  /** Takes the daemon's output. */
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void
-  /** One line for the operator: a daemon that died and is started again. */
+  /** Takes one line for the operator when a daemon has died and is started again. */
   readonly warn: (message: string) => void
 }
 
@@ -45,8 +46,10 @@ export class Supervisor {
   }
 
   /**
-   * Runs a daemon until `signal` aborts, and starts it again when it dies. Resolves after an
-   * orderly stop; throws `unavailable` or `internal` when a daemon cannot be had.
+   * Runs a daemon until `signal` aborts, and starts a new one when it dies. Resolves after an
+   * orderly stop. Throws `unavailable` when the keeper cannot be reached, is lost, or reports a
+   * failure; `invalid-argument` when a daemon ends with `refusalStatus`; `internal` after 5 failed
+   * starts.
    */
   static async run(
     options: SupervisorOptions,
@@ -70,14 +73,14 @@ export class Supervisor {
   }
 
   async #superviseWith(client: KeeperClient, signal: AbortSignal): Promise<void> {
-    // A function, because the compiler would take the state before the wait for the state after it.
+    // A function, because TypeScript assumes that `signal.aborted` does not change during an await.
     const stopping = (): boolean => signal.aborted
     let failedStarts = 0
     for (;;) {
       const startedAtMs = performance.now()
       const ending = await this.#oneLife(client)
       if (ending.kind === 'stopped' || stopping()) return
-      // It ended in order without our asking: somebody shuts the keeper down.
+      // The daemon ended in order, but not on our request: the keeper is being shut down.
       if (ending.kind === 'exited' && ending.code === 0) return
       if (ending.kind === 'failed') throw new SnapshotterError('unavailable', ending.message)
       if (ending.code === this.#options.refusalStatus) {

@@ -1,6 +1,6 @@
 /**
- * The daemon's numbers for Prometheus. They are counted where things happen; here they are read at
- * each scrape, so that there is one truth and nothing on a hot path.
+ * The daemon's metrics for Prometheus. The parts of the daemon count for themselves, and each
+ * scrape reads their counters. So every number is kept once, and nothing is added to a hot path.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ContentStats, ServerCounts, TreeClass } from '../../../fusefs/index.js'
@@ -13,11 +13,14 @@ export interface MetricSources {
     readonly maxBytes: number
     readonly packs: number
   }
-  /** Trees that are registered. */
+  /** Number of registered trees. */
   readonly trees: () => number
 }
 
-/** Seconds; from a Mounts call that only reads the database to a Commit that fetches an index. */
+/**
+ * Upper bounds in seconds. The range covers a Mounts call that only reads the database and a Commit
+ * that fetches an index.
+ */
 const CALL_BUCKETS_SEC = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ]
@@ -63,7 +66,7 @@ export class DaemonMetrics {
   readonly #calls: Histogram<'method' | 'code'>
   #isProcessObserved = false
 
-  /** Makes the metrics; nothing runs until they are scraped. */
+  /** Makes the metrics. Nothing runs until the first scrape. */
   constructor(sources: MetricSources) {
     this.#addContent(sources)
     this.#addFuse(sources)
@@ -82,15 +85,15 @@ export class DaemonMetrics {
     return this.#registry.contentType
   }
 
-  /** Counts a call of the snapshots service. */
+  /** Counts an answered call of the snapshots service. */
   observeCall(call: { method: string; code: string; durationSec: number }): void {
     this.#calls.observe({ method: call.method, code: call.code }, call.durationSec)
   }
 
   /**
-   * All metrics in the text exposition format. Those of the process, which prom-client makes, begin
-   * with the first scrape: to watch the event loop it wakes the process a hundred times a second,
-   * also on a node where nobody looks.
+   * All metrics in the text exposition format. prom-client's process metrics begin with the first
+   * scrape, because their event loop monitor wakes the process a hundred times a second. A node
+   * that is never scraped does not pay for it.
    */
   async text(): Promise<string> {
     if (!this.#isProcessObserved) {
@@ -171,7 +174,7 @@ export class DaemonMetrics {
   }
 }
 
-/** `Object.entries` of a record with known keys, which keep their type. */
+/** `Object.entries` of a record with known keys. Keeps the type of the keys. */
 function entriesOf<K extends string, V>(record: Readonly<Partial<Record<K, V>>>): [K, V][] {
   return Object.entries(record) as [K, V][]
 }

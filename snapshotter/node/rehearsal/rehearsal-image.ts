@@ -1,6 +1,7 @@
 /**
- * The smallest image that has everything: two files, one in a startup pack with its plan, one in a
- * pack that is fetched when it is read, and a merged index that travels in the thin layer.
+ * The smallest image that uses every part of the daemon. It has two files: one in a startup pack
+ * with a plan, one in an ordinary pack that is fetched when the file is read. Its merged index is
+ * embedded in the thin layer.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -27,20 +28,20 @@ import { RehearsalTree } from './rehearsal-tree.js'
 export interface RehearsalImage {
   /** The files of the thin layer, by name. */
   readonly layer: ReadonlyMap<string, Uint8Array>
-  /** What the store holds. */
+  /** The packs that the store holds. */
   readonly packs: readonly Digest[]
-  /** Names of files in the tree, with what they hold. */
+  /** The content of each file of the tree, by name. */
   readonly files: ReadonlyMap<string, Uint8Array>
 }
 
-/** Two pages and a bit: the last page of a file is a case of its own. */
+/** More than two pages, because code handles the last, partial page of a file separately. */
 const FILE_BYTES = 10_000
 const LEVEL = 1
 const STARTED_INO = ROOT_INO + 1
 
 /**
- * Makes the image; its packs go into `folder`, which is a store. No two are alike, so that nothing of
- * an earlier one is found in a cache.
+ * Makes the image and writes its packs into `folder`, which is a store. Every image has random
+ * content, so that no cache holds it yet.
  */
 export async function makeRehearsalImage(
   folder: string,

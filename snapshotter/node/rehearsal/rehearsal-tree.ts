@@ -1,4 +1,6 @@
-/** The tree of the rehearsal's image: a root directory with a few files, each a run of one pack. */
+/**
+ * The tree of the rehearsal image: a root directory with a few files. Each is a run of one pack.
+ */
 import {
   type DirEntry,
   type Extent,
@@ -8,7 +10,9 @@ import {
   type Xattr,
 } from '../../../index-format/index.js'
 
-/** A file: where its bytes are. Its inode number is its position, from 2. */
+/**
+ * A file, whose bytes begin the pack `pack`. Its inode number is its position in the list plus 2.
+ */
 export interface RehearsalFile {
   readonly name: string
   readonly sizeBytes: number
@@ -23,7 +27,7 @@ const FIRST_FILE_INO = ROOT_INO + 1
 export class RehearsalTree implements Tree {
   readonly #files: readonly RehearsalFile[]
 
-  /** `files` are in byte order of name. */
+  /** `files` must be in byte order of name. */
   constructor(files: readonly RehearsalFile[]) {
     this.#files = files
   }

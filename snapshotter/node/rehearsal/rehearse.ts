@@ -1,8 +1,8 @@
 /**
- * The first image that a daemon serves would pay for everything that the engine does once: compiling
- * messages, parsers and the loops of every tier, 100 to 200 ms of a start that may take 400. So the
- * daemon pulls, starts and removes a tiny image of its own before it opens its doors. It takes the
- * same way as any other: gRPC, index, FUSE, HTTP, decompression, cache.
+ * Pulls, starts and removes a tiny image before the daemon listens for containerd. JavaScript code
+ * is slow when it runs for the first time: without this, compiling gRPC messages, parsers and loops
+ * takes 100 to 200 ms of the first image's start, which may take 400 ms in all. The tiny image
+ * takes the same path as any other: gRPC, index, FUSE, HTTP, decompression, cache.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -17,7 +17,9 @@ import { makeRehearsalImage, type RehearsalImage } from './rehearsal-image.js'
 import { SnapshotsCaller } from './snapshots-caller.js'
 
 export interface RehearsalOptions {
-  /** A folder for what is needed meanwhile; exists. Its path is short enough for a socket. */
+  /**
+   * An existing folder for temporary files. Its path must be short enough for a unix socket in it.
+   */
   readonly state: string
   /** How often the image is pulled and started. */
   readonly rounds: number
@@ -26,13 +28,15 @@ export interface RehearsalOptions {
 export interface RehearsalModules {
   readonly store: SnapshotsServerModules['store']
   readonly log: Logger
-  /** Drops what the local cache has of a pack. */
+  /** Removes a pack from the local cache. */
   readonly forget: (pack: Digest) => void
   /** Allows stores below a URL, until the returned function is called. */
   readonly admit: (storePrefix: string) => () => void
 }
 
-/** Rejects where the rehearsal failed; nothing of it is left, whatever happened. */
+/**
+ * Rejects where the rehearsal failed. In every case, its files, snapshots and packs are removed.
+ */
 export async function rehearse(
   options: RehearsalOptions,
   modules: RehearsalModules,
@@ -66,7 +70,7 @@ export async function rehearse(
   }
 }
 
-/** The calls that `ctr images pull` and `ctr run` lead to. */
+/** Makes the calls that `ctr images pull` and `ctr run` cause, then removes the snapshots. */
 async function pullAndStart(image: RehearsalImage, caller: SnapshotsCaller): Promise<void> {
   const name = `rehearsal-${randomBytes(8).toString('hex')}`
   const left: string[] = []

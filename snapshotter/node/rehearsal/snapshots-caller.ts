@@ -3,14 +3,14 @@ import { type Client, credentials, makeGenericClientConstructor } from '@grpc/gr
 import { loadSnapshotsService, type MountsResponse } from '../../../proto/index.js'
 import { SnapshotterError } from '../../errors.js'
 
-/** For one call. */
+/** Deadline of one call. */
 const DEADLINE_MS = 5_000
 
 export class SnapshotsCaller {
   readonly #client: Client
   readonly #service = loadSnapshotsService()
 
-  /** Connects with the first call. The caller closes it. */
+  /** `address`: path of the socket. The first call connects. The caller closes the client. */
   constructor(options: { address: string }) {
     const constructor = makeGenericClientConstructor(this.#service, 'Snapshots')
     this.#client = new constructor(`unix:${options.address}`, credentials.createInsecure())
@@ -41,7 +41,7 @@ export class SnapshotsCaller {
     this.#client.close()
   }
 
-  /** Throws `internal` with what the service said. */
+  /** Throws `internal` with the service's message. */
   async #call(method: string, request: object): Promise<unknown> {
     const definition = this.#service[method]
     if (definition === undefined) {

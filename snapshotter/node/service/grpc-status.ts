@@ -1,6 +1,6 @@
 /**
- * The one place where this layer's error codes become gRPC status. containerd turns the status back
- * into its own errors, on which it acts: already-exists and not-found are part of the protocol.
+ * Maps this layer's error codes to gRPC status codes. containerd turns the status back into its own
+ * errors and acts on them: already-exists and not-found are part of the protocol.
  */
 import { type ServiceError, status } from '@grpc/grpc-js'
 import type { SnapshotterError, SnapshotterErrorCode } from '../../errors.js'
@@ -20,7 +20,7 @@ const STATUS: Readonly<Record<SnapshotterErrorCode, status>> = {
 /** Details travel in an HTTP/2 header; Go's clients accept 16 KiB of headers in all by default. */
 const MAX_DETAILS_LENGTH = 4096
 
-/** What gRPC sends for anything a request threw. */
+/** The gRPC status of a failed request. A message over 4096 characters is cut. */
 export function statusFromError(error: SnapshotterError): Partial<ServiceError> {
   return { code: STATUS[error.code], details: error.message.slice(0, MAX_DETAILS_LENGTH) }
 }

@@ -1,4 +1,4 @@
-/** From the store's snapshots to the messages of the service. */
+/** Turns the store's snapshots into messages of the service. */
 import { type SnapshotInfo, type SnapshotKind, timestampFromNs } from '../../../proto/index.js'
 import type { Kind, Snapshot } from '../snapshots/snapshot.js'
 

@@ -1,4 +1,4 @@
-/** The service on its unix socket: what containerd's proxy plugin connects to. */
+/** The snapshots service on its unix socket. containerd's proxy plugin connects to it. */
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { loadSnapshotsService } from '../../../proto/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -8,18 +8,18 @@ import { UnixSocket } from '../unix-socket.js'
 export interface SnapshotsServerOptions {
   /** Absolute path of the socket. */
   readonly address: string
-  /** How long `close` lets calls under way end by themselves. Default 5000. */
+  /** `close` waits this long for calls under way, then cuts them off. Default 5000. */
   readonly drainTimeoutMs?: number
 }
 
-/** The store stays the caller's, to be closed after the server. */
+/** The caller closes the store, after the server. */
 export type SnapshotsServerModules = SnapshotsServiceModules
 
 const DEFAULT_DRAIN_TIMEOUT_MS = 5000
 const SERVER_OPTIONS = {
-  /** Calls at once on one connection; containerd makes a few dozen. */
+  /** Calls at once on one connection. containerd makes a few dozen. */
   'grpc.max_concurrent_streams': 1024,
-  /** Nobody could ask for its statistics, which are kept for each call. */
+  /** channelz keeps statistics for each call, and this server has no service to read them. */
   'grpc.enable_channelz': 0,
 }
 
@@ -36,8 +36,8 @@ export class SnapshotsServer {
   }
 
   /**
-   * Listens on `options.address`, for root only (mode 0600). Throws `failed-precondition` when
-   * another process listens there. The caller closes the server.
+   * Listens on `options.address`, for root only (mode 0600). Throws what `UnixSocket.create`
+   * throws: `failed-precondition` when another process listens there. The caller closes the server.
    */
   static async start(
     options: SnapshotsServerOptions,
@@ -56,7 +56,7 @@ export class SnapshotsServer {
     }
   }
 
-  /** Takes the socket away, lets calls end, then cuts off what is left. Idempotent. */
+  /** Removes the socket, waits for calls under way, then cuts off the rest. Idempotent. */
   async close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing

@@ -1,6 +1,6 @@
 /**
- * The methods of containerd's snapshots service over a snapshot store. Nothing is decided here:
- * messages become calls, answers become messages, errors become status.
+ * The methods of containerd's snapshots service over a snapshot store. This file only translates:
+ * messages into calls, answers into messages, errors into gRPC status.
  */
 import {
   type handleServerStreamingCall,
@@ -29,16 +29,16 @@ import type { PrepareOptions, SnapshotStore } from '../snapshots/snapshot-store.
 import { infoFromSnapshot } from './messages.js'
 import { statusFromError } from './grpc-status.js'
 
-/** Snapshots in one message of a list, as many as containerd's own service sends. */
+/** Snapshots in one message of a list. containerd's own service sends as many. */
 const LIST_BATCH = 100
-/** For a caller that sets no deadline, or one further away: longer than any fetch may take. */
+/** Limit of a call whose own deadline is missing or later. No fetch may take as long. */
 const MAX_CALL_MS = 15 * 60 * 1000
 
 /** A call that has been answered. */
 export interface AnsweredCall {
-  /** As the service names it: `Commit`. */
+  /** The name in the service, such as `Commit`. */
   readonly method: string
-  /** gRPC's name of the status: `OK`, `NOT_FOUND`. */
+  /** gRPC's name of the status, such as `OK` or `NOT_FOUND`. */
   readonly code: string
   readonly durationSec: number
 }
@@ -46,11 +46,11 @@ export interface AnsweredCall {
 export interface SnapshotsServiceModules {
   readonly store: SnapshotStore
   readonly log: Logger
-  /** Told every call, also those that failed. */
+  /** Called for every answered call, also for failed ones. */
   readonly onCall?: ((call: AnsweredCall) => void) | undefined
 }
 
-/** The implementation for a grpc-js server. Every failed call is logged once, here. */
+/** The implementation for a grpc-js server. It logs every failed call once. */
 export function snapshotsService(modules: SnapshotsServiceModules): UntypedServiceImplementation {
   const { store } = modules
   const unary = unaryHandlers(modules)
@@ -186,7 +186,7 @@ async function sendList(
   }
 }
 
-/** Resolves when the stream takes more, or nobody reads it any longer. */
+/** Resolves when the stream takes more, or when `signal` fires. */
 async function drained(
   call: ServerWritableStream<ListRequest, ListResponse>,
   signal: AbortSignal,
@@ -204,8 +204,9 @@ async function drained(
 }
 
 /**
- * Runs `work` with a signal that fires when the caller hangs up, when its deadline passes (grpc-js
- * reports both alike) or when ours does. Nothing of it is left when `work` has ended.
+ * Runs `work` with a signal. The signal fires when the caller hangs up, when the caller's deadline
+ * passes (grpc-js reports both alike), or after MAX_CALL_MS. When `work` has ended, the timer and
+ * the listener are removed.
  */
 async function withSignal<T>(
   call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
@@ -228,7 +229,10 @@ async function withSignal<T>(
   }
 }
 
-/** What containerd asks and tries on purpose is no news; what failed here is. */
+/**
+ * Logs a failed call and returns its gRPC status. Errors that containerd provokes on purpose are
+ * logged at debug, wrong requests at info, failures of this node or its stores at error.
+ */
 function statusOf(
   error: unknown,
   method: string,

@@ -1,21 +1,22 @@
 /**
- * What a directory takes on disk, as du(1) and containerd count: allocated blocks, every inode once.
- * Asynchronous and with few calls under way, so that a large container does not stop the daemon.
+ * Measures a directory on disk as du(1) and containerd do: allocated blocks, every inode once. It
+ * is asynchronous and has few calls under way, so that a large container does not block the daemon.
  */
 import { lstat, readdir } from 'node:fs/promises'
 import { systemErrorCode } from '../../../index-format/system-error.js'
 import { SnapshotterError } from '../../errors.js'
 import type { Usage } from './thin-layers.js'
 
-/** stat(2): `st_blocks` counts units of 512 bytes, whatever the filesystem's block size is. */
+/** stat(2): `st_blocks` counts units of 512 bytes. The filesystem's block size does not matter. */
 const BLOCK_BYTES = 512
-/** lstat calls under way at once; Node.js runs four of them in parallel by default. */
+/** lstat calls under way at once. By default Node.js runs four of them in parallel. */
 const CONCURRENCY = 16
 const SLASH = Buffer.from('/')
 
 /**
- * Adds up `directory`, itself included. What disappears meanwhile is not counted: containers are
- * running in there. Throws `cancelled` when `signal` fires.
+ * The usage of `directory` and everything below it. Containers may be running in it, so files that
+ * disappear meanwhile are not counted. Throws `cancelled` when `signal` fires, and the filesystem's
+ * errors.
  */
 export async function diskUsageOf(directory: string, signal: AbortSignal): Promise<Usage> {
   const scan = new Scan(signal)
@@ -36,7 +37,7 @@ class Scan {
   sizeBytes = 0
   inodes = 0
   readonly #signal: AbortSignal
-  /** Only inodes with several names can be met twice. */
+  /** Inodes with several names that are already counted. */
   readonly #hardLinks = new Set<string>()
 
   constructor(signal: AbortSignal) {
@@ -66,7 +67,7 @@ class Scan {
   }
 }
 
-/** The result, or undefined where the file is no longer there. */
+/** The result of `call`; undefined where the file no longer exists. */
 async function existing<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call

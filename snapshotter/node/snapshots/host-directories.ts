@@ -1,7 +1,7 @@
 /**
- * Layers that are directories of the host: unpacked by CVMFS (`cvmfs://`) or by hand (`file:`).
- * overlayfs gets them through short symbolic links below the store's root, because a CVMFS path has
- * 90 bytes, and all lower directories of a mount must fit in one page.
+ * Layers that are directories of the host, unpacked by CVMFS (`cvmfs://`) or by hand (`file:`).
+ * overlayfs gets short symbolic links to them, below the store's root. The reason: a CVMFS path has
+ * 90 bytes, and the paths of all lower directories of a mount must fit in one page.
  */
 import { mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import { SnapshotterError } from '../../errors.js'
 import { cancellable } from '../../waiting/cancellable.js'
 import type { AllowedDirectories } from './allowed-directories.js'
 
-/** The links to the directories that layers use. One link per directory, however many use it. */
+/** The links to the directories that layers use. Layers share the link to a directory. */
 export class HostDirectories {
   readonly #linksDir: string
   readonly #allowed: AllowedDirectories
@@ -86,7 +86,7 @@ export class HostDirectories {
 async function requireDirectory(path: string, layer: string, signal: AbortSignal): Promise<void> {
   let isDirectory: boolean
   try {
-    // A network filesystem may not answer for long.
+    // A network filesystem may take long to answer, so the wait can be cancelled.
     isDirectory = (
       await cancellable(stat(path), signal, `look for ${layer} at ${path}`)
     ).isDirectory()

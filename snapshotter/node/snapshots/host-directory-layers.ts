@@ -1,6 +1,7 @@
 /**
  * The part of `ThinLayers` that needs no FUSE: recipes whose layers are all directories of the
- * host, as CVMFS writes them. Nothing is fetched and nothing is on local disk.
+ * host, such as CVMFS's recipes. This class fetches nothing. It stores only links on the local
+ * disk.
  */
 import { directoryOfLayerUrl, type Recipe, textFromLayerUrl } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -9,7 +10,7 @@ import type { LowerDirectory, ThinLayer, ThinLayerPlace, ThinLayers, Usage } fro
 
 export class HostDirectoryLayers implements ThinLayers {
   readonly #directories: HostDirectories
-  /** How many snapshots use a directory. */
+  /** How many snapshots use each directory, by its path. */
   readonly #uses = new Map<string, number>()
 
   constructor(directories: HostDirectories) {
@@ -64,7 +65,7 @@ export class HostDirectoryLayers implements ThinLayers {
     await this.#directories.keepOnly(this.#uses)
   }
 
-  /** The links alone: the directories belong to others. */
+  /** Counts the links only. The directories are not ours. */
   async usage(layer: ThinLayer): Promise<Usage> {
     return Promise.resolve({ sizeBytes: 0, inodes: directoriesOf(layer).length })
   }

@@ -1,10 +1,10 @@
-/** How labels change: as in containerd's metadata store, where an empty value means none. */
+/** Changes of labels, as in containerd's metadata store. A label with an empty value is removed. */
 import { SnapshotterError } from '../../errors.js'
 import type { Labels } from './snapshot.js'
 
 const LABEL_PATH = 'labels.'
 
-/** The labels to be stored: those with a value. */
+/** The labels to be stored: those whose value is not empty. */
 export function labelsOf(labels: Labels): Labels {
   return Object.fromEntries(Object.entries(labels).filter(([, value]) => value !== ''))
 }
@@ -37,8 +37,9 @@ function notLabels(key: string, text: string, options?: { cause: unknown }): Sna
 }
 
 /**
- * The labels of `change` where a path names them, those of `before` elsewhere; without paths, those
- * of `change`. Throws `invalid-argument` for any other path, naming it and the snapshot.
+ * The labels after an update. The path `labels` replaces all labels by those of `change`; the path
+ * `labels.<label>` replaces one. Without paths, all labels are replaced. Throws `invalid-argument`,
+ * which names the path and the snapshot, for any other path.
  */
 export function updatedLabels(
   change: { readonly key: string; readonly labels: Labels; readonly paths: readonly string[] },

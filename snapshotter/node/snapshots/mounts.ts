@@ -1,10 +1,14 @@
 /**
- * What a snapshot's mounts are: pure, from paths to the mount(8) options containerd will use. The
- * shapes for ordinary layers are those of containerd's own overlayfs snapshotter.
+ * Computes a snapshot's mounts: from paths to the mount(8) options that containerd will use,
+ * without touching the disk. For ordinary layers they are those of containerd's own overlayfs
+ * snapshotter.
  */
 import type { Mount } from '../../../proto/index.js'
 
-/** One lower directory. A thin layer's is on a FUSE mount, or another filesystem of the host's. */
+/**
+ * One lower directory. The directory of a thin layer is on a FUSE mount or on another filesystem of
+ * the host.
+ */
 export interface Lower {
   readonly kind: 'ordinary' | 'thin'
   /** Absolute path without colon, comma or backslash. */
@@ -15,19 +19,21 @@ export interface MountsInput {
   readonly kind: 'active' | 'view'
   /** The snapshot's own directory. */
   readonly fsDir: string
-  /** overlayfs's work directory, on the same filesystem as `fsDir`. An active snapshot's only. */
+  /**
+   * overlayfs's work directory, on the same filesystem as `fsDir`. Used for active snapshots only.
+   */
   readonly workDir: string
-  /** Whether the snapshot has a parent; `lowers` may be empty all the same. */
+  /** Whether the snapshot has a parent. Even then `lowers` may be empty. */
   readonly hasParent: boolean
   /** The lower directories of all parents, top first. */
   readonly lowers: readonly Lower[]
-  /** An ordinary directory that is and stays empty. */
+  /** An ordinary directory that always stays empty. */
   readonly emptyDir: string
-  /** Added to every overlay mount: `index=off`, `userxattr`. */
+  /** Options added to every overlay mount, such as `index=off`. */
   readonly overlayOptions: readonly string[]
 }
 
-/** The mounts that show the snapshot's content; always exactly one. */
+/** The mounts that show the snapshot's content. It is always exactly one mount. */
 export function mountsOf(input: MountsInput): Mount[] {
   const { kind, emptyDir } = input
   const lowers = withoutRepeats(input.lowers)
@@ -40,16 +46,16 @@ export function mountsOf(input: MountsInput): Mount[] {
   const [top, ...below] = lowers
   if (top === undefined) return [bind(emptyDir, 'ro')]
   if (below.length === 0 && top.kind === 'ordinary') return [bind(top.path, 'ro')]
-  // A thin layer's directory lies on a mount with nosuid and nodev, which a bind mount would keep:
-  // setuid programs and device nodes would not work. overlayfs does not hand them on, but needs two
-  // lower directories where there is no upper one.
+  // A thin layer's directory is on a mount with nosuid and nodev. A bind mount of it would keep
+  // both flags: setuid programs and device nodes would not work. An overlay mount does not take
+  // them over, but without an upper directory it needs two lower ones.
   const paths = below.length === 0 ? [top.path, emptyDir] : lowers.map((lower) => lower.path)
   return [overlay([`lowerdir=${paths.join(':')}`, ...input.overlayOptions])]
 }
 
 /**
- * overlayfs refuses the same lower directory twice (ELOOP), yet images repeat layers. What stands
- * below its own repetition shows nothing: every name it has, the upper one has too.
+ * Removes all but one of equal lower directories. overlayfs refuses a lower directory that occurs
+ * twice (ELOOP), but images repeat layers. The topmost one hides every name of its repetitions.
  */
 function withoutRepeats(lowers: readonly Lower[]): Lower[] {
   return [...new Map(lowers.map((lower) => [lower.path, lower])).values()]

@@ -1,14 +1,18 @@
-/** What containerd's overlayfs snapshotter adds to its mounts on this kernel, found the same way. */
+/**
+ * The options that containerd's overlayfs snapshotter adds to its mounts on this kernel, detected
+ * the same way.
+ */
 import { access, readFile } from 'node:fs/promises'
 
-/** There only if the kernel's overlayfs knows the option and the module is loaded. */
+/** This file exists only if the overlay module is loaded and knows the option `index`. */
 const INDEX_PARAMETER = '/sys/module/overlay/parameters/index'
-/** user_namespaces(7): the initial namespace maps all of 0 to 2^32 - 2 to itself. */
+/** user_namespaces(7): the initial namespace maps 0 to 2^32 - 2 to themselves. */
 const INITIAL_UID_MAP = ['0', '0', '4294967295']
 
 /**
- * `index=off`, where the kernel knows it: with the index on, one lower directory below two mounts
- * is refused or slow. `userxattr` in a user namespace, where `trusted.*` attributes cannot be set.
+ * The options for overlay mounts on this host. `index=off` where the kernel knows it: with the
+ * index on, a lower directory that two mounts share is refused or slow. `userxattr` in a user
+ * namespace: `trusted.*` attributes cannot be set there.
  */
 export async function detectOverlayOptions(): Promise<readonly string[]> {
   const options: string[] = []

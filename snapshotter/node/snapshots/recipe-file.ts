@@ -1,9 +1,9 @@
 /**
- * Decides whether a layer that containerd has just unpacked is thin: it then holds `thin.json`,
- * perhaps the embedded index, or pages of it, and what is known of a start beside it, and nothing else.
+ * Decides whether a layer that containerd has just unpacked is thin. A thin layer holds `thin.json`
+ * and nothing else but, optionally: the embedded index, startup pages, a startup plan, and a guess.
  *
- * Synchronous: containerd has written these few bytes a moment ago, and ten turns of libuv's thread
- * pool took 4 ms of every pull for 0.1 ms of system calls.
+ * Synchronous, because containerd wrote these few bytes a moment ago. The system calls take 0.1 ms;
+ * ten turns of libuv's thread pool took 4 ms of every pull.
  */
 import {
   closeSync,
@@ -29,9 +29,10 @@ import {
 import { SnapshotterError } from '../../errors.js'
 
 /**
- * The recipe in `fsDir`, or undefined for an ordinary layer: one without `thin.json`, with anything
- * beside it, or where it is not a regular file (a link is never followed). Throws `invalid-content`
- * for a `thin.json` that stands alone and is no recipe: running such an image would show an empty one.
+ * The recipe in `fsDir`; undefined for an ordinary layer. A layer is ordinary if it has no
+ * `thin.json`, if `thin.json` is not a regular file (links are not followed), or if it holds any
+ * file that no thin layer has. Throws `invalid-content` where a thin layer's `thin.json` is no
+ * recipe: served as an ordinary layer, the image would be empty.
  */
 export function readRecipe(fsDir: string, log: Logger): Recipe | undefined {
   const path = join(fsDir, RECIPE_FILE_NAME)
@@ -57,7 +58,7 @@ const BESIDE_RECIPE: readonly string[] = [
   GUESS_FILE_NAME,
 ]
 
-/** A name in `fsDir` that a thin layer does not have. Reads five entries at most. */
+/** A name in `fsDir` that no thin layer has. Reads no entry after the first such name. */
 function otherEntry(fsDir: string): string | undefined {
   const directory = opendirSync(fsDir)
   try {

@@ -1,8 +1,9 @@
 /**
- * The snapshots, in SQLite. Every change is one explicit transaction and on disk before it is
- * answered: containerd's own database is, and the two must agree after a power cut.
+ * The snapshots, in SQLite. Every change is one explicit transaction, which is on disk before the
+ * call is answered. containerd's own database does the same, and the two must agree after a power
+ * cut.
  *
- * One process at a time: the file stays locked while it is open.
+ * Only one process at a time can open the file: it stays locked until it is closed.
  */
 import BetterSqlite from 'better-sqlite3'
 import { SnapshotterError } from '../../errors.js'
@@ -10,9 +11,9 @@ import { labelsFromJson } from './labels.js'
 import type { Kind, Labels, Snapshot } from './snapshot.js'
 import { type ThinLayer, type Usage, thinLayerFromJson } from './thin-layers.js'
 
-/** "THSN": what file(1) and we know the database by. */
+/** "THSN". file(1) and this class recognize the database by it. */
 const APPLICATION_ID = 0x5448534e
-/** Of the schema below. */
+/** Version of the schema below. */
 const SCHEMA_VERSION = 1
 
 const SCHEMA = `
@@ -36,7 +37,7 @@ const COLUMNS = `s.id, s.key, s.kind, p.key AS parent, s.labels, s.created_ns AS
 
 const FROM = 'FROM snapshot AS s LEFT JOIN snapshot AS p ON p.id = s.parent'
 
-/** A row of `COLUMNS`; integers are bigint, because nanoseconds need it. */
+/** A row of `COLUMNS`. Integers are bigint, because nanoseconds do not fit into a number. */
 interface Row {
   readonly id: bigint
   readonly key: string
@@ -59,7 +60,7 @@ export interface NewSnapshot {
   readonly timeNs: bigint
 }
 
-/** What commit makes of an active snapshot. */
+/** The new state of an active snapshot that is committed. */
 export interface CommittedSnapshot {
   readonly id: number
   readonly name: string
@@ -80,8 +81,9 @@ export class SnapshotDatabase {
   }
 
   /**
-   * Opens or creates the database. Throws `failed-precondition` when another process has it open or
-   * it is not ours or newer than this build, `internal` when SQLite fails. The caller closes it.
+   * Opens or creates the database. Throws `failed-precondition` when another process has it open,
+   * when it is another kind of database, or when it has another schema version. Throws `internal`
+   * when SQLite fails. The caller closes it.
    */
   static open(path: string): SnapshotDatabase {
     let database: BetterSqlite.Database | undefined
@@ -104,7 +106,7 @@ export class SnapshotDatabase {
     this.#database.close()
   }
 
-  /** Runs `change` in a transaction; when it throws, nothing was changed. */
+  /** Runs `change` in a transaction. When it throws, the transaction is rolled back. */
   transaction<T>(change: () => T): T {
     return this.#database.transaction(change).immediate()
   }
@@ -114,12 +116,14 @@ export class SnapshotDatabase {
     return row === undefined ? undefined : snapshotFromRow(row)
   }
 
-  /** The snapshot `key` and its ancestors, the nearest first; empty if there is none. */
+  /**
+   * The snapshot `key` and its ancestors, the nearest first. Empty if there is no such snapshot.
+   */
   chain(key: string): Snapshot[] {
     return this.#statements.chain.all(key).map(snapshotFromRow)
   }
 
-  /** All snapshots, oldest first, one by one; no other call may be made until the loop ends. */
+  /** All snapshots, oldest first, one by one. No other call may be made until the loop ends. */
   *all(): Generator<Snapshot> {
     for (const row of this.#statements.all.iterate()) yield snapshotFromRow(row)
   }
@@ -132,7 +136,7 @@ export class SnapshotDatabase {
     return this.#statements.child.get(id) !== undefined
   }
 
-  /** Returns the new id. The key must be free. */
+  /** Adds a snapshot and returns its id. The key must be free. */
   insert(snapshot: NewSnapshot): number {
     const { lastInsertRowid } = this.#statements.insert.run({
       key: snapshot.key,
@@ -144,7 +148,7 @@ export class SnapshotDatabase {
     return Number(lastInsertRowid)
   }
 
-  /** The name must be free. */
+  /** Turns the active snapshot `id` into a committed one. Its new name must be free. */
   commit(snapshot: CommittedSnapshot): void {
     this.#statements.commit.run({
       id: snapshot.id,
@@ -217,9 +221,12 @@ function prepareStatements(database: BetterSqlite.Database): Statements {
   }
 }
 
-/** Takes the lock, checks whose file it is, and creates the schema in a new one. */
+/**
+ * Locks the file, checks application id and schema version, and creates the schema in a new file.
+ */
 function prepareFile(database: BetterSqlite.Database, path: string): void {
-  // Exclusive before WAL: the lock is then held until close, and needs no shared memory file.
+  // The exclusive mode is set before WAL. SQLite then holds the lock until close and needs no
+  // shared memory file.
   database.pragma('locking_mode = EXCLUSIVE')
   database.pragma('journal_mode = WAL')
   database.pragma('synchronous = FULL')

@@ -1,6 +1,7 @@
 /**
- * The directories of snapshots: `<root>/snapshots/<id>/{fs,work}`. A new one is made under a
- * temporary name and gets its own when the database knows the id; one without id is an orphan.
+ * The directories of snapshots: `<root>/snapshots/<id>/{fs,work}`. A new directory is made under a
+ * temporary name. It is renamed to the id once the database has assigned one. A directory whose
+ * name is no id of the database is an orphan.
  */
 import {
   chmodSync,
@@ -19,7 +20,7 @@ const TEMPORARY_PREFIX = 'new-'
 
 export class SnapshotDirectories {
   readonly #directory: string
-  /** Temporary names that a running request will still rename or remove. */
+  /** Temporary directories of running requests, which will rename or remove them. */
   readonly #inProgress = new Set<string>()
 
   private constructor(directory: string) {
@@ -42,8 +43,9 @@ export class SnapshotDirectories {
   }
 
   /**
-   * Makes a temporary directory for a new snapshot: `settle` or `discard` it. Synchronous, as the
-   * transaction behind it is: five calls of a few microseconds are not worth five turns of a thread.
+   * Makes a temporary directory for a new snapshot. The caller calls `settle` or `discard` for it.
+   * Synchronous, as the transaction that follows: its five system calls take a few microseconds
+   * each, less than five turns of libuv's thread pool.
    */
   create(kind: Kind): string {
     const temporary = mkdtempSync(join(this.#directory, TEMPORARY_PREFIX))
@@ -59,8 +61,9 @@ export class SnapshotDirectories {
   }
 
   /**
-   * Gives a temporary directory its id, and its root the owner of the parent's. Synchronous, to be
-   * the last step of a transaction; if that does not commit, `removeOrphan` what is there.
+   * Renames a temporary directory to `id`, and gives its `fs` the owner of the parent's `fs`.
+   * Synchronous, so that it can be the last step of a transaction. If the transaction is not
+   * committed, the caller removes the directory.
    */
   settle(temporary: string, id: number, parentId: number | undefined): void {
     if (parentId !== undefined) {
@@ -71,7 +74,7 @@ export class SnapshotDirectories {
     this.#inProgress.delete(basename(temporary))
   }
 
-  /** Removes a temporary directory, whether `settle` has renamed it or not. */
+  /** Removes a temporary directory. Does nothing where `settle` has renamed it. */
   discard(temporary: string): void {
     rmSync(temporary, { recursive: true, force: true })
     this.#inProgress.delete(basename(temporary))
@@ -85,16 +88,16 @@ export class SnapshotDirectories {
     await rm(join(this.#directory, name), { recursive: true, force: true })
   }
 
-  /** Names of directories that belong to none of `ids` and to no request under way. */
+  /** Names of directories that belong neither to one of `ids` nor to a running request. */
   async orphans(ids: () => ReadonlySet<number>): Promise<string[]> {
     const names = await readdir(this.#directory)
-    // Read after the directory: a snapshot made meanwhile is then known, whatever it was called.
+    // The ids are read after the directory, so that they include snapshots made in between.
     const known = ids()
     return names.filter((name) => !known.has(Number(name)) && !this.#inProgress.has(name))
   }
 }
 
-/** mkdir(2) applies the umask; what containers see must not depend on it. */
+/** Sets the mode with chmod, because mkdir(2) applies the umask. Containers see the mode. */
 function makeDirectory(path: string, mode: number): void {
   mkdirSync(path, { mode })
   chmodSync(path, mode)

@@ -1,15 +1,16 @@
-/** What a filter means for a snapshot. */
+/** Applies containerd's filters to snapshots. */
 import { SnapshotterError } from '../../errors.js'
 import type { Snapshot } from './snapshot.js'
 import { type Selector, parseFilter } from './filter/parse-filter.js'
 
-/** A list request names a handful. */
+/** Limit of the filters of one request. A usual request has a handful. */
 const MAX_FILTERS = 1000
 const MAX_FILTER_LENGTH = 64 * 1024
 
 /**
- * A test for snapshots that match any of the filters; every snapshot matches none and the empty
- * one. Throws `invalid-argument` for what is no filter.
+ * A function that tells whether a snapshot matches any of `filters`. Without filters, and with an
+ * empty one, every snapshot matches. Throws `invalid-argument` for text that is no filter, and for
+ * more than 1000 filters or 65,536 characters in one.
  */
 export function parseFilters(filters: readonly string[]): (snapshot: Snapshot) => boolean {
   if (filters.length > MAX_FILTERS || filters.some((text) => text.length > MAX_FILTER_LENGTH)) {
@@ -39,7 +40,7 @@ function matches(selector: Selector, snapshot: Snapshot): boolean {
   }
 }
 
-/** The fields that containerd's metadata store lets filters see; undefined for any other. */
+/** The value of a field that containerd's metadata store shows to filters; else undefined. */
 function fieldOf(snapshot: Snapshot, fieldPath: readonly string[]): string | undefined {
   const [field, ...rest] = fieldPath
   if (field === 'kind') return snapshot.kind

@@ -1,10 +1,11 @@
 /**
- * The snapshotter proper, with the semantics of containerd's own overlayfs snapshotter; what it adds
- * is that a committed layer may be thin. The containerd namespace of a request is ignored, as there:
- * containerd's metadata layer makes keys unique across namespaces.
+ * The store of snapshots, with the semantics of containerd's own overlayfs snapshotter. In
+ * addition, the layer of a committed snapshot may be thin. As in that snapshotter, the containerd
+ * namespace of a request is ignored: containerd's metadata layer makes keys unique across
+ * namespaces.
  *
- * Invariant: a directory `<root>/snapshots/<id>` without a row is an orphan, a row without its
- * directory does not occur.
+ * Invariant: every row of the database has its directory `<root>/snapshots/<id>`. A directory
+ * without a row is an orphan, which `cleanup` removes.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,9 +25,9 @@ import type { ThinLayer, ThinLayers, Usage } from './thin-layers.js'
 import { WallClock } from './wall-clock.js'
 
 export interface SnapshotStoreOptions {
-  /** Where everything is kept; created where it is missing. Absolute path. */
+  /** Folder of the database and the directories. Absolute path. Created where it is missing. */
   readonly root: string
-  /** For every overlay mount: `detectOverlayOptions()`. */
+  /** Options of every overlay mount, from `detectOverlayOptions()`. */
   readonly overlayOptions: readonly string[]
 }
 
@@ -37,7 +38,7 @@ export interface SnapshotStoreModules {
 
 export interface PrepareOptions {
   readonly key: string
-  /** Name of a committed snapshot; undefined for none. */
+  /** Name of a committed snapshot; undefined for a snapshot without parent. */
   readonly parent: string | undefined
   readonly labels: Labels
 }
@@ -47,21 +48,21 @@ export interface CommitOptions {
   readonly key: string
   /** Replaces the active snapshot's labels. */
   readonly labels: Labels
-  /** For a snapshot prepared without parent: the one it gets. */
+  /** The parent for a snapshot that was prepared without one. */
   readonly parent: string | undefined
 }
 
 export interface UpdateOptions {
   readonly key: string
   readonly labels: Labels
-  /** `labels` or `labels.<label>`; none: all that can change. */
+  /** `labels` or `labels.<label>`. Without paths, all labels are replaced. */
   readonly paths: readonly string[]
 }
 
-/** What the kernel takes: `OVL_MAX_STACK` of fs/overlayfs. */
+/** The kernel's limit: `OVL_MAX_STACK` of fs/overlayfs. */
 const MAX_LOWER_DIRECTORIES = 500
 
-/** The lower directories of a parent's chain, and the id they belong to. */
+/** A parent and the lower directories of its chain. */
 interface ParentLowers {
   readonly parentId: number | undefined
   readonly lowers: readonly Lower[]
@@ -79,7 +80,7 @@ export class SnapshotStore {
   readonly #emptyDir: string
   readonly #clock = new WallClock()
   readonly #lock = new KeyedLock()
-  /** Commits that may be fetching, by key: Remove does not wait for the network. */
+  /** Running commits, by key. Remove aborts them, so that it does not wait for the network. */
   readonly #commits = new Map<string, AbortController>()
   #closed = false
 
@@ -97,8 +98,8 @@ export class SnapshotStore {
   }
 
   /**
-   * Opens the store, clears away what an unclean stop left behind, and restores the thin layers.
-   * Throws `failed-precondition` when another process has it open. The caller closes it.
+   * Opens the store, removes directories that an unclean stop left behind, and restores the thin
+   * layers. Throws `failed-precondition` when another process has it open. The caller closes it.
    */
   static async open(
     options: SnapshotStoreOptions,
@@ -123,7 +124,7 @@ export class SnapshotStore {
     }
   }
 
-  /** Aborts what is fetching, waits for the changes under way, closes the database. Idempotent. */
+  /** Aborts running commits, waits for running changes, closes the database. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     for (const commit of this.#commits.values()) commit.abort(new Error('the daemon stops'))
@@ -131,17 +132,24 @@ export class SnapshotStore {
     this.#database.close()
   }
 
-  /** Makes a snapshot to be written to. Throws `already-exists`, `not-found`, `invalid-argument`. */
+  /**
+   * Makes an active snapshot, which a container can write to, and returns its mounts. Throws
+   * `already-exists`, `not-found` (the parent), `invalid-argument` (an empty key, or a parent that
+   * is not committed), and what `ThinLayers.lowerdirs` throws.
+   */
   async prepare(options: PrepareOptions, signal: AbortSignal): Promise<Mount[]> {
     return this.#create('active', options, signal)
   }
 
-  /** Makes a snapshot to be read from. Throws as `prepare` does. */
+  /** Makes a read-only snapshot and returns its mounts. Throws as `prepare` does. */
   async view(options: PrepareOptions, signal: AbortSignal): Promise<Mount[]> {
     return this.#create('view', options, signal)
   }
 
-  /** The mounts of an active snapshot or a view; `failed-precondition` for a committed one. */
+  /**
+   * The mounts of an active snapshot or a view. Throws `not-found`, and `failed-precondition` for a
+   * committed snapshot.
+   */
   async mounts(key: string, signal: AbortSignal): Promise<Mount[]> {
     this.#requireOpen()
     const [snapshot, ...parents] = this.#database.chain(key)
@@ -155,9 +163,10 @@ export class SnapshotStore {
   }
 
   /**
-   * Turns the active snapshot `key` into the committed snapshot `name`; if its layer is thin, makes
-   * its trees available first. Throws `not-found`, `already-exists`, `failed-precondition`,
-   * `invalid-argument`, and what `ThinLayers.register` throws: then the snapshot is still active.
+   * Turns the active snapshot `key` into the committed snapshot `name`. If its layer is thin, its
+   * trees are made available first. Throws `not-found`, `already-exists`, `failed-precondition`,
+   * `invalid-argument`, `invalid-content` (a bad recipe), and what `ThinLayers.register` throws.
+   * After an error the snapshot is still active.
    */
   async commit(options: CommitOptions, signal: AbortSignal): Promise<void> {
     this.#requireOpen()
@@ -177,8 +186,8 @@ export class SnapshotStore {
   }
 
   /**
-   * Removes a snapshot and its directory; a commit of it that is fetching is cancelled. Throws
-   * `not-found`, and `failed-precondition` when it has children.
+   * Removes a snapshot and its directory. A running commit of the snapshot is aborted. Throws
+   * `not-found`, and `failed-precondition` when the snapshot has children.
    */
   async remove(key: string, signal: AbortSignal): Promise<void> {
     this.#requireOpen()
@@ -194,7 +203,8 @@ export class SnapshotStore {
         this.#database.remove(found.id)
         return found
       })
-      // The key is free from here on: what fails now is left for cleanup, as in containerd.
+      // The key is free from here on. A directory that cannot be removed is left for cleanup, as in
+      // containerd.
       await this.#orLog(`remove the directory of snapshot ${snapshot.id}`, () =>
         this.#directories.remove(snapshot.id),
       )
@@ -202,13 +212,13 @@ export class SnapshotStore {
     })
   }
 
-  /** Throws `not-found`. */
+  /** The snapshot `key`. Throws `not-found`. */
   stat(key: string): Snapshot {
     this.#requireOpen()
     return this.#get(key)
   }
 
-  /** Changes labels. Throws `not-found`, and `invalid-argument` for a path that cannot change. */
+  /** Changes labels. Throws `not-found`, and `invalid-argument` for a path other than labels. */
   update(options: UpdateOptions): Snapshot {
     this.#requireOpen()
     return this.#database.transaction(() => {
@@ -220,8 +230,8 @@ export class SnapshotStore {
   }
 
   /**
-   * The snapshots that match any of the filters, all if there are none; oldest first, of one moment.
-   * Throws `invalid-argument` for what is no filter.
+   * The snapshots that match any of the filters, oldest first. Without filters, all snapshots. The
+   * list shows the state at one moment. Throws `invalid-argument` for text that is no filter.
    */
   list(filters: readonly string[]): Snapshot[] {
     this.#requireOpen()
@@ -232,8 +242,9 @@ export class SnapshotStore {
   }
 
   /**
-   * What a snapshot takes on the local disk, its parents not counted: an active one is measured, a
-   * committed one was at commit, and a thin one counts what it has in the cache now.
+   * The space that a snapshot takes on the local disk, without its parents. An active snapshot is
+   * measured now; a committed one was measured at commit. A thin one adds its content that is in
+   * the cache now.
    */
   async usage(key: string, signal: AbortSignal): Promise<Usage> {
     this.#requireOpen()
@@ -251,7 +262,7 @@ export class SnapshotStore {
     }
   }
 
-  /** Removes directories that belong to no snapshot. What cannot be removed is logged. */
+  /** Removes directories that belong to no snapshot. Logs those that cannot be removed. */
   async cleanup(): Promise<void> {
     this.#requireOpen()
     for (const name of await this.#directories.orphans(() => this.#database.ids())) {
@@ -288,7 +299,7 @@ export class SnapshotStore {
     })
   }
 
-  /** The last checks and the row, in a transaction. */
+  /** Repeats the checks and inserts the row. Runs in a transaction. */
   #insert(kind: 'active' | 'view', options: PrepareOptions, parentId: number | undefined): number {
     const { key, labels } = options
     if (this.#database.get(key) !== undefined) {
@@ -326,7 +337,7 @@ export class SnapshotStore {
     }
   }
 
-  /** The active snapshot, if it can be committed under that name with that parent. */
+  /** The active snapshot `options.key`. Throws unless `options` allow to commit it. */
   #committable(options: CommitOptions): Snapshot {
     const snapshot = this.#get(options.key)
     if (this.#database.get(options.name) !== undefined) {
@@ -344,7 +355,7 @@ export class SnapshotStore {
     return snapshot
   }
 
-  /** The id of a committed snapshot; `wrongKind` is thrown for any other. */
+  /** The id of the committed snapshot `parent`. Throws `wrongKind` where it is not committed. */
   #parentIdOf(
     parent: string | undefined,
     wrongKind: 'invalid-argument' | 'failed-precondition',

@@ -1,4 +1,4 @@
-/** A snapshot, as the database has it. Words and meanings are containerd's. */
+/** A snapshot, as the database stores it. Words and meanings are containerd's. */
 import type { ThinLayer, Usage } from './thin-layers.js'
 
 export type Kind = 'view' | 'active' | 'committed'
@@ -6,20 +6,20 @@ export type Kind = 'view' | 'active' | 'committed'
 export type Labels = Readonly<Record<string, string>>
 
 export interface Snapshot {
-  /** Never used again; the name of the snapshot's directory. */
+  /** The name of the snapshot's directory. An id is never used again. */
   readonly id: number
-  /** A committed snapshot's name, any other's key: both share one name space. */
+  /** The name of a committed snapshot, the key of any other. Both share one name space. */
   readonly key: string
   readonly kind: Kind
-  /** The parent's key; undefined at the bottom of a chain. */
+  /** The parent's key; undefined for a snapshot without parent. */
   readonly parent: string | undefined
-  /** None has an empty value: setting one to the empty string removes it. */
+  /** No label has an empty value: setting a label to the empty string removes it. */
   readonly labels: Labels
-  /** Nanoseconds since 1970. Of a committed snapshot, when it was committed. */
+  /** Nanoseconds since 1970. For a committed snapshot, the time of the commit. */
   readonly createdNs: bigint
   /** Nanoseconds since 1970. Equal to `createdNs` until the first update. */
   readonly updatedNs: bigint
-  /** Measured at commit; zero for any other. */
+  /** Measured at commit. Zero for a snapshot that is not committed. */
   readonly usage: Usage
   /** Set if the snapshot is committed and its layer is thin. */
   readonly thin: ThinLayer | undefined

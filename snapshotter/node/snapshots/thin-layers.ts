@@ -1,6 +1,7 @@
 /**
- * The seam to whatever serves thin layers. The snapshot store knows which of its snapshots are thin
- * and keeps what `register` returned; where the trees are, and how they are fetched, it does not know.
+ * The interface between the snapshot store and the server of thin layers. The store knows which of
+ * its snapshots are thin and keeps the results of `register`. It does not know where trees are or
+ * how they are fetched.
  */
 import type { Recipe } from '../../../index-format/index.js'
 
@@ -10,22 +11,22 @@ export type LowerDirectory =
   | { readonly kind: 'directory'; readonly path: string }
 
 /**
- * What a committed snapshot keeps of its thin layer: plain JSON, stored with the snapshot. Trees
- * are numbers that mean something to the `ThinLayers` that issued them, also after a restart.
+ * A thin layer, as it is stored with its committed snapshot: plain JSON. A tree is a number that
+ * the `ThinLayers` has assigned. The number stays valid after a restart.
  */
 export type ThinLayer =
-  /** All layers of the recipe, flattened. */
+  /** All layers of the recipe, flattened into one tree. */
   | { readonly kind: 'merged'; readonly tree: number }
   /** One entry for each layer of the recipe, TOP FIRST: the order of overlayfs's lowerdir. */
   | { readonly kind: 'layers'; readonly layers: readonly LowerDirectory[] }
 
-/** Where a recipe was found. */
+/** The place where a recipe was found. */
 export interface ThinLayerPlace {
   /** The upper directory that holds `thin.json` and perhaps `thin-index.zst`. Absolute path. */
   readonly fsDir: string
   /**
-   * Whether the snapshot has a parent. Then the layer's whiteouts must hide what is below: a merged
-   * tree will do only if it kept them.
+   * Whether the snapshot has a parent. If so, the layer's whiteouts must hide names of the parent.
+   * A merged tree keeps no whiteouts, so the trees of the single layers are used then.
    */
   readonly hasParent: boolean
   /** The image's reference, where containerd said it; for messages. */
@@ -39,36 +40,41 @@ export interface Usage {
 }
 
 /**
- * Serves the trees of thin layers. Calls are counted per snapshot: a layer is in use as often as it
- * was registered or restored, less how often it was released.
+ * Serves the trees of thin layers. Uses are counted: `register` and `restore` add one per snapshot,
+ * `release` subtracts one.
  */
 export interface ThinLayers {
   /**
-   * Called once when a store opens, before anything else, with the thin layer of every snapshot it
-   * holds (equal ones as often as they occur). What is not among them may be forgotten. Must not
-   * need the network; a layer that cannot be served now must fail in `lowerdirs`, not here.
+   * Called once when a store opens, before any other method, with the thin layer of every snapshot.
+   * Equal layers occur once per snapshot. Trees that are not in `layers` may be removed. Must not
+   * need the network. A layer that cannot be served must make `lowerdirs` fail, not this call.
    */
   restore(layers: readonly ThinLayer[]): Promise<void>
   /**
-   * Commit found a recipe: makes its trees available. Registering the same recipe again gives an
-   * equal layer. Throws a `SnapshotterError` that names store and digest: `unavailable` (the store
-   * cannot be reached), `invalid-content` (what it sent is not what the recipe names),
-   * `failed-precondition` (a directory of the host is missing), `cancelled` (by `signal`).
+   * Makes the trees of a recipe available. Called by Commit. Registering the same recipe again
+   * gives an equal layer. Throws a `SnapshotterError` that names store and digest: `unavailable`
+   * (the store cannot be reached), `invalid-content` (the store sent other bytes than the recipe
+   * names), `failed-precondition` (a directory of the host is missing), `cancelled` (by `signal`).
    */
   register(recipe: Recipe, place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer>
   /**
-   * Absolute paths for overlayfs's lowerdir, top first; none for a recipe without layers. They hold
-   * no colon, comma or backslash, and are short and below the store's root, so that 128 of them fit
-   * in one page of mount options. Throws as `register` does when the layer cannot be served.
+   * Absolute paths for overlayfs's lowerdir, top first; none for a recipe without layers. The paths
+   * hold no colon, comma or backslash. They are short and below the store's root, so that 128 of
+   * them fit in one page of mount options. Throws as `register` does when the layer cannot be
+   * served.
    */
   lowerdirs(layer: ThinLayer, signal: AbortSignal): Promise<readonly string[]>
-  /** A snapshot with this layer is gone. */
+  /** Called when a snapshot with this layer was removed. */
   release(layer: ThinLayer): Promise<void>
-  /** What is on the local disk on this layer's account now; shared content counts for every layer. */
+  /**
+   * The content of the layer that is on the local disk now. Shared content counts for each layer.
+   */
   usage(layer: ThinLayer): Promise<Usage>
 }
 
-/** Parses what `JSON.stringify` made of a `ThinLayer`; `undefined` for anything else. */
+/**
+ * Parses the JSON of a `ThinLayer`. `undefined` for other JSON; throws `SyntaxError` for no JSON.
+ */
 export function thinLayerFromJson(text: string): ThinLayer | undefined {
   const value: unknown = JSON.parse(text)
   if (!isRecord(value)) return undefined

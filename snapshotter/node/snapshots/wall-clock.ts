@@ -1,22 +1,26 @@
 /**
- * The time of day to the nanosecond. Node.js reads it in milliseconds only, and containerd compares
- * our timestamps with its own nanosecond readings; so the monotonic clock is anchored to the moment
- * at which the millisecond changes. Both clocks are slewed together (the kernel applies NTP's
- * frequency to both): only a step of the time of day separates them, and is noticed.
+ * The time of day to the nanosecond. Node.js reads it in milliseconds only, but containerd compares
+ * our timestamps with its own nanosecond readings. So this clock takes the monotonic time at the
+ * moment at which the millisecond changes, and adds the difference to later monotonic readings. The
+ * kernel applies NTP's frequency to both clocks, so they run together. Only a step of the time of
+ * day separates them. `nowNs` notices a step.
  */
 
 const NS_PER_MS = 1_000_000n
 
 export class WallClock {
-  /** Time of day less monotonic time, nanoseconds; undefined before the first reading. */
+  /** Time of day minus monotonic time, in nanoseconds; undefined before the first reading. */
   #offsetNs: bigint | undefined
 
-  /** Nanoseconds since 1970. Takes up to a millisecond the first time and after a step. */
+  /**
+   * Nanoseconds since 1970. The first call, and the first after a step, take up to a millisecond,
+   * or up to 10 when the scheduler interrupts them.
+   */
   nowNs(): bigint {
     if (this.#offsetNs !== undefined) {
       const nowNs = process.hrtime.bigint() + this.#offsetNs
       const millisecondNs = BigInt(Date.now()) * NS_PER_MS
-      // Date.now() was read later: at most the millisecond has just changed.
+      // Date.now() was read later than `nowNs`, so the millisecond may just have changed.
       if (nowNs >= millisecondNs - NS_PER_MS && nowNs < millisecondNs + NS_PER_MS) return nowNs
     }
     this.#offsetNs = offsetNs()
@@ -24,11 +28,11 @@ export class WallClock {
   }
 }
 
-/** A reading interrupted for longer than this is tried again; uninterrupted ones take 0.2 µs. */
+/** A less exact reading is repeated. Without an interruption, a reading takes 0.2 µs. */
 const GOOD_ENOUGH_NS = 5_000n
 const MAX_ATTEMPTS = 10
 
-/** The best of a few attempts: the scheduler may take the processor away in the middle of one. */
+/** The most exact of up to 10 readings. The scheduler may interrupt a reading. */
 function offsetNs(): bigint {
   let best = anchor()
   for (let attempt = 1; attempt < MAX_ATTEMPTS && best.errorNs > GOOD_ENOUGH_NS; attempt++) {
@@ -38,7 +42,10 @@ function offsetNs(): bigint {
   return best.offsetNs
 }
 
-/** Watches the millisecond change: between the last two monotonic readings it was `now` exactly. */
+/**
+ * Waits until the millisecond changes. It changed to `now` between the last two monotonic readings;
+ * `errorNs` is the time between them.
+ */
 function anchor(): { offsetNs: bigint; errorNs: bigint } {
   const start = Date.now()
   let now = start

@@ -6,7 +6,9 @@ import type { KernelCache } from '../../../fusefs/index.js'
 import { type Index, ROOT_INO } from '../../../index-format/index.js'
 import type { PrefetchPlan } from './start.js'
 
-/** Files looked up in one turn of the event loop. Calls of the snapshots service wait for a turn. */
+/**
+ * Files looked up in one turn of the event loop. Calls of the snapshots service wait for a turn.
+ */
 const FILES_IN_A_TURN = 16
 
 export class KernelLookups {
@@ -45,7 +47,7 @@ export class KernelLookups {
     this.#kernelCache.look(paths)
   }
 
-  /** All files of the plan in the order of the start, some at a time. */
+  /** Has the kernel look up all files of the plan in the order of the start, 16 at a time. */
   async lookUpAll(signal: AbortSignal): Promise<void> {
     const { runs } = this.#plan
     for (let at = 0; at < runs.length && !signal.aborted; at += FILES_IN_A_TURN) {
@@ -54,7 +56,10 @@ export class KernelLookups {
     }
   }
 
-  /** Whether the index has `ino` at `path`. Follows no symbolic link: a link could lead out of the tree. */
+  /**
+   * Whether the index has `ino` at `path`. Follows no symbolic link, because a link could lead out
+   * of the tree.
+   */
   #leadsTo(path: Uint8Array, ino: number): boolean {
     try {
       return this.#inoAt(Buffer.from(path).toString('latin1')) === ino
@@ -71,7 +76,7 @@ export class KernelLookups {
     return this.#index.lookup(directory, Buffer.from(path.slice(slash + 1), 'latin1'))
   }
 
-  /** Files of a start share their directories: each is looked up once. */
+  /** The inode of a directory. Files of a start share directories, so each is looked up once. */
   #directoryAt(path: string): number | undefined {
     if (this.#directories.has(path)) return this.#directories.get(path)
     const found = this.#inoAt(path)

@@ -1,4 +1,4 @@
-/** The guess of a start, which travels in the thin layer beside the recipe. */
+/** Reads the publisher's guess of a start, a file of the thin layer. */
 import { join } from 'node:path'
 import type { Log } from '../../../fusefs/index.js'
 import { type Profile, profileFromBytes, type ThinSection } from '../../../index-format/index.js'

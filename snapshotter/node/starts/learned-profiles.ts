@@ -1,6 +1,7 @@
 /**
- * The profiles that this node has learned or been given, by the index of the tree: one file each,
- * `<hex>.profile`, which `thinctl profile show` reads, too. Bounded; what was used least recently goes.
+ * The profiles that this node has learned or fetched, by the digest of the tree's index. Each is
+ * one file, `<hex>.profile`, which `thinctl profile show` can read. Number and size are bounded:
+ * the least recently used profiles are removed.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,9 +18,9 @@ import { systemErrorCode } from '../../../index-format/system-error.js'
 
 export interface LearnedProfilesOptions {
   readonly folder: string
-  /** Profiles kept. Default 512. */
+  /** Number of profiles that are kept. Default 512. */
   readonly maxProfiles?: number
-  /** Bytes of all of them. Default 32 MiB. */
+  /** Bytes of all profiles together. Default 32 MiB. */
   readonly maxBytes?: number
 }
 
@@ -28,7 +29,7 @@ export interface LearnedProfile {
   readonly index: Digest
   readonly path: string
   readonly sizeBytes: number
-  /** Of its last use, or of its recording. */
+  /** Time of the last use or of the recording, in milliseconds since 1970. */
   readonly usedMs: number
 }
 
@@ -37,7 +38,7 @@ const NAME = /^[0-9a-f]{64}\.profile$/
 export class LearnedProfiles {
   readonly #options: Required<LearnedProfilesOptions>
   readonly #log: Log
-  /** One change at a time. */
+  /** The last queued change. Changes are made one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
   private constructor(options: LearnedProfilesOptions, modules: { log: Log }) {
@@ -45,7 +46,7 @@ export class LearnedProfiles {
     this.#log = modules.log
   }
 
-  /** Makes the folder where there is none. Throws what the filesystem says. */
+  /** Makes the folder where it is missing. Throws the filesystem's errors. Needs no close. */
   static async open(
     options: LearnedProfilesOptions,
     modules: { log: Log },
@@ -54,7 +55,9 @@ export class LearnedProfiles {
     return new LearnedProfiles(options, modules)
   }
 
-  /** Undefined where there is none that can be read. Never throws. */
+  /**
+   * The profile of a tree. Undefined where there is none, or none that can be read. Never throws.
+   */
   async get(index: Digest): Promise<Profile | undefined> {
     const path = this.#path(index)
     try {
@@ -71,25 +74,29 @@ export class LearnedProfiles {
     }
   }
 
-  /** Keeps a profile in the place of the one before. Never throws: it would be learned again. */
+  /**
+   * Stores a profile and replaces an older one. Never throws: an error is logged, because the
+   * profile can be learned again.
+   */
   async put(profile: Profile): Promise<void> {
     await this.#inTurn(async () => {
       const path = this.#path(profile.index)
-      // What a crash cuts short is no profile, and is learned again: nothing needs to be durable.
+      // Not synced: a file that a crash cuts short does not parse, and its profile is learned
+      // again.
       await writeFile(`${path}.new`, bytesFromProfile(profile), { mode: 0o600 })
       await rename(`${path}.new`, path)
       await this.#shrink()
     })
   }
 
-  /** False where there was none. */
+  /** Removes a profile. Returns false where there was none. */
   async forget(index: Digest): Promise<boolean> {
     const known = (await this.list()).some((one) => one.index === index)
     await this.#inTurn(() => rm(this.#path(index), { force: true }))
     return known
   }
 
-  /** The most recently used first. */
+  /** All profiles, the most recently used first. */
   async list(): Promise<LearnedProfile[]> {
     const { folder } = this.#options
     const found: LearnedProfile[] = []
@@ -104,7 +111,7 @@ export class LearnedProfiles {
     return found.sort((a, b) => b.usedMs - a.usedMs)
   }
 
-  /** Resolves when all changes are made. */
+  /** Resolves when all queued changes are made. */
   async settled(): Promise<void> {
     await this.#last
   }

@@ -1,39 +1,45 @@
-/** From one library to all that it needs, level by level, as the dynamic loader goes; fetches them on the way. */
+/**
+ * Fetches libraries and all libraries that they need, level by level, in the order of the dynamic
+ * loader.
+ */
 import type { Index, Inode } from '../../../index-format/index.js'
 import { type ElfNeeds, type FileRun, readElfNeeds } from '../../trees/elf-file.js'
 import { librariesOf } from '../../trees/library-search.js'
 import { type TreeFileContent, wholeOf } from './tree-file-content.js'
 
 /**
- * Claims a library for one walk: by its inode, or by its name where it was searched in the usual
- * folders, because most libraries need the same few. True for the first claim of the tree only.
+ * Claims a library, so that only one walk of a tree fetches it. Returns true for the first claim in
+ * the tree only. A library is claimed by its inode number. A library that is looked for in the
+ * usual folders is claimed by its name first: most libraries need the same few, and a refused claim
+ * saves the search.
  */
 export type ClaimLibrary = (library: number | string) => boolean
 
 export interface LibraryWalkOptions {
-  /** Libraries that are larger are not taken whole. */
+  /** Larger libraries are not fetched whole. */
   readonly maxWholeBytes: number
   /**
-   * Whether all of them are about to be opened: then what loading reads of larger ones is fetched, too, and heads are read
-   * as if a program waited for them. Otherwise larger ones are left out, with what they need, and nothing is hurried.
+   * True: the program is about to open all of the libraries. Of larger ones, the bytes that loading
+   * reads are fetched, and heads are read at the priority of a program's read. False: larger
+   * libraries are left out, with the libraries that they need, and everything is only prefetched.
    */
   readonly isCertain: boolean
   readonly claim: ClaimLibrary
 }
 
 export interface LibraryWalkModules {
-  /** Stays the caller's; open until the walk has ended. */
+  /** The caller closes it, after the walk has ended. */
   readonly index: Index
   readonly files: TreeFileContent
 }
 
-/** A library, and where it was found: undefined where its name is not known. */
+/** A library and its path, which is undefined where it is not known. */
 export interface Library {
   readonly inode: Inode
   readonly path: string | undefined
 }
 
-/** What one walk fetches, uncompressed; what is beyond is read as needed. */
+/** Uncompressed bytes, and files, that one walk fetches at most. The rest is read as needed. */
 const MAX_WALK_BYTES = 64 * 1024 * 1024
 const MAX_WALK_FILES = 256
 
@@ -49,7 +55,10 @@ export class LibraryWalk {
     this.#modules = modules
   }
 
-  /** Resolves when all is here, or was given up. Throws what reading a library's head throws. */
+  /**
+   * Walks from the libraries `first`. Resolves when all of them were fetched or given up. Throws
+   * what reading a library's head throws.
+   */
   async run(first: readonly Library[]): Promise<void> {
     try {
       for (let level = first; level.length > 0;) {

@@ -1,8 +1,9 @@
 /**
- * Brings in the libraries that a library needs as soon as a program waits for its first bytes: what it needs is
- * written in it, and the dynamic loader is about to open one after the other, to the last of them, before the program
- * goes on. Plugins, modules of interpreters and programs that nobody guessed come in that way, without anybody
- * having recorded them. Nobody waits for this, and what goes wrong in it only leaves things as slow as they were.
+ * Fetches the libraries that an ELF file needs, as soon as a program waits for the file's first
+ * bytes. The file names its libraries, and the dynamic loader opens all of them, one after the
+ * other, before the program continues. This helps plugins, modules of interpreters, and programs
+ * that no profile and no guess covers. No caller waits for it. If it fails, the start is as slow as
+ * without it.
  */
 import { LRUCache } from 'lru-cache'
 import type { ContentStore, Log, TreeRegistry } from '../../../fusefs/index.js'
@@ -21,8 +22,8 @@ import { TreeFileContent } from './tree-file-content.js'
 
 export interface NeededLibrariesOptions {
   /**
-   * Larger libraries are not taken whole, but only what loading reads of them. Default 2 MiB: of smaller ones the kernel,
-   * which reads ahead as far as that, asks for nearly all anyway.
+   * Of larger libraries, only the bytes that loading reads are fetched. Default 2 MiB, which is how
+   * far the kernel reads ahead: it asks for nearly all of a smaller library anyway.
    */
   readonly maxWholeBytes?: number
 }
@@ -34,16 +35,18 @@ export interface NeededLibrariesModules {
   readonly log: Log
 }
 
-/** Walks under way; beyond these a library is read as it comes. */
+/** Walks under way at once. Beyond this, no libraries are fetched ahead. */
 const MAX_WALKS = 8
 const DEFAULT_MAX_WHOLE_BYTES = 2 * 1024 * 1024
-/** Claims that are remembered. A library whose claim is forgotten may be fetched again. */
+/**
+ * Number of claims that are remembered. A library whose claim is forgotten may be fetched again.
+ */
 const MAX_CLAIMS = 8192
 
 export class NeededLibraries {
   readonly #maxWholeBytes: number
   readonly #modules: NeededLibrariesModules
-  /** By slot and inode, or slot and name. */
+  /** Claims by slot and inode number, or by slot and name. */
   readonly #claims = new LRUCache<string, true>({ max: MAX_CLAIMS })
   readonly #plugins = new PluginDirectories()
   readonly #running = new Map<Promise<void>, { slot: number; abort: AbortController }>()
@@ -53,7 +56,10 @@ export class NeededLibraries {
     this.#modules = modules
   }
 
-  /** A program has waited for the first bytes of a file. Returns at once, never throws. */
+  /**
+   * Called when a program has waited for `head`, the first bytes of a file. Returns at once. Never
+   * throws.
+   */
   onHead({ slot, ino }: { slot: number; ino: number }, head: Uint8Array): void {
     if (!isElf(head) || this.#running.size >= MAX_WALKS || !this.#claim(slot, ino)) return
     const abort = new AbortController()
@@ -63,17 +69,17 @@ export class NeededLibraries {
     this.#running.set(following, { slot, abort })
   }
 
-  /** These trees are gone. */
+  /** Aborts the walks of trees that were removed. */
   cancel(slots: readonly number[]): void {
     for (const { slot, abort } of this.#running.values()) if (slots.includes(slot)) abort.abort()
   }
 
-  /** Resolves once nothing is under way. */
+  /** Resolves when the walks that are now under way have ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#running.keys())
   }
 
-  /** Gives up everything under way. Idempotent. */
+  /** Aborts all walks. Idempotent. */
   async close(): Promise<void> {
     for (const { abort } of this.#running.values()) abort.abort()
     await this.settled()

@@ -1,20 +1,21 @@
 /**
- * Directories of plugins: a program that has waited for three libraries of one is about to open more of them, one after
- * the other and in an order of its own. What is fetched of a directory beside what was waited for grows with that, so
- * that a program which wants two of a hundred does not pay for all.
+ * Guesses which plugins a program will open. A program that has waited for three libraries of one
+ * directory will probably open more of them, one after the other, in an order that is not known.
+ * Each further wait allows 4 MiB more to be fetched. So a program that uses two of a hundred
+ * plugins does not fetch all of them.
  */
 import { LRUCache } from 'lru-cache'
 import { type Index, isRegular } from '../../../index-format/index.js'
 import { isLibraryFolder } from '../../trees/library-search.js'
 import type { ClaimLibrary, Library } from './library-walk.js'
 
-/** Uncompressed bytes that may be fetched for each library that was waited for. */
+/** Uncompressed bytes that may be fetched for each library that a program has waited for. */
 const BYTES_PER_WAIT = 4 * 1024 * 1024
-/** Larger libraries are no usual plugins. */
+/** Larger libraries are hardly plugins. They are left out. */
 const MAX_PLUGIN_BYTES = 2 * 1024 * 1024
-/** Two may be all that a program wants, as postgresql does of fifty. */
+/** Not 2: some programs use only two plugins of a directory, such as postgresql two of fifty. */
 const MIN_WAITS = 3
-/** Directories with more names are not listed. */
+/** Directories with more names are ignored. */
 const MAX_NAMES = 1024
 const MAX_DIRECTORIES = 1024
 const PLUGIN_NAME = /\.so(\.[0-9.]+)?$/
@@ -25,13 +26,13 @@ interface PluginDirectory {
 }
 
 export class PluginDirectories {
-  /** By slot and path. */
+  /** Directories by slot and path. */
   readonly #known = new LRUCache<string, PluginDirectory>({ max: MAX_DIRECTORIES })
 
   /**
-   * A program has waited for the library `ino` of the tree in `slot`, which is claimed already.
-   * Claims and returns the other libraries of its directory that are worth fetching now. Throws
-   * what reading the index throws.
+   * Called when a program has waited for the library `ino` of the tree in `slot`. The caller has
+   * claimed it. Claims and returns the other libraries of its directory that are worth fetching
+   * now. Throws what reading the index throws.
    */
   waited(
     { slot, ino, path }: { slot: number; ino: number; path: string | undefined },
@@ -53,7 +54,7 @@ export class PluginDirectories {
   }
 }
 
-/** In the order of their names, those behind `ino` first. */
+/** The plugins of a folder in index order: first the ones after `ino`, then the ones before it. */
 function pluginsOf(index: Index, folder: string, ino: number): Library[] {
   const parent = index.placeOf(ino)?.parent
   const entries = parent === undefined ? [] : index.readdirPlus(parent, 0, MAX_NAMES + 1)

@@ -17,7 +17,9 @@ import {
 } from '../../../index-format/index.js'
 import type { PlannedFrames, PrefetchPlan } from './start.js'
 
-/** A gap between two frames of at most this size is fetched, too: one more request would cost more. */
+/**
+ * Gaps of up to this size between two frames are fetched, too. One more request would cost more.
+ */
 const MAX_GAP_BYTES = 64 * 1024
 /** Uncompressed bytes of all frames of a plan. The rest of the start is read as needed. */
 const MAX_PLANNED_BYTES = 256 * 1024 * 1024

@@ -1,12 +1,12 @@
 /**
- * The read-ahead of the superblocks, which somebody may hold at nothing for a while: a recording,
- * because it wants to see pages, and a start that is being brought in, because the kernel would ask
- * for what surrounds its pages, which is still far away.
+ * Sets the kernel's read-ahead for the superblocks. It can be held at 0 for a while. A recording
+ * holds it, so that each page is read on its own. The prefetch of a published start holds it,
+ * because the kernel would also ask for neighbouring pages, which are not on this node yet.
  */
 import { type Log, setReadAhead, type TreeClass } from '../../../fusefs/index.js'
 
 export interface ReadAheadOptions {
-  /** While nobody holds it. */
+  /** The read-ahead while nothing holds it at 0. */
   readonly sizeKib: number
   readonly mountpoints: Readonly<Record<TreeClass, string>>
 }
@@ -23,8 +23,9 @@ export class ReadAhead {
   }
 
   /**
-   * No read-ahead for files that are opened from when this resolves until `release` is called.
-   * Never throws: where it cannot be set, more is read than is needed.
+   * Sets read-ahead to 0. From when this resolves until `release` is called, files are opened
+   * without read-ahead. Several holds may overlap. Never throws: where read-ahead cannot be set, a
+   * warning is logged, and more is read than is needed. `release` is idempotent.
    */
   async hold(treeClass: TreeClass): Promise<{ release: () => Promise<void> }> {
     await this.#change(treeClass, 1)

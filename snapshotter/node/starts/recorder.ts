@@ -1,6 +1,8 @@
 /**
- * Records what is read of a tree, and in which directories something is looked for: drops what the
- * kernel has of its names and files, has it ask page by page (no read-ahead), and writes down the order. For publishing: a start that is being recorded is slow.
+ * Records the pages that are read of a tree, in order, and the directories in which names are
+ * looked up. First, the tree's names and pages are dropped from the kernel's caches, and read-ahead
+ * is set to 0, so that the kernel asks for every page. This makes the recorded start slow. It is
+ * meant for publishers.
  */
 import type { FuseServer, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
 import {
@@ -20,7 +22,7 @@ export interface RecorderModules {
   readonly partialIndexes: PartialIndexes
   readonly fuse: FuseServers
   readonly readAhead: ReadAhead
-  /** Told the slot of a tree that is about to be recorded. */
+  /** Called with the slot of a tree that is about to be recorded. */
   readonly onRecord: (slot: number) => void
 }
 
@@ -29,24 +31,24 @@ interface Recording {
   readonly order: AccessOrder
   readonly directories: Set<number>
   readonly stop: () => void
-  /** Set once it is seen where something is looked for. */
+  /** Ends the recording of directories. Set once it has begun. */
   stopLooking: () => void
-  /** Set once read-ahead is held. */
+  /** Releases read-ahead. Set once it is held. */
   release: () => Promise<void>
 }
 
-/** What `start` says. */
+/** The result of `start`. */
 export interface RecordingStarted {
   /** The tree's name. */
   readonly tree: string
   readonly indexDigest: string
-  /** Regular files of which the kernel had something. */
+  /** Number of regular files of which the kernel had cached something. */
   readonly droppedFiles: number
 }
 
-/** What is recorded beyond this many bytes is no start. */
+/** Reads beyond this many bytes are not recorded: they are no part of a start. */
 const MAX_RECORDED_BYTES = 1024 ** 3
-/** Files between which other work gets its turn. */
+/** Files that are handled in one turn of the event loop. */
 const FILES_PER_TURN = 256
 
 export class Recorder {
@@ -58,8 +60,9 @@ export class Recorder {
   }
 
   /**
-   * Begins to record. `treeName` is the tree's directory name or its index's digest. Throws `not-found`
-   * for an unknown tree, `already-exists` for one that is being recorded.
+   * Begins to record. `treeName` is the tree's directory name or the digest of its index. Throws
+   * `not-found` for an unknown tree, `already-exists` for a tree that is being recorded, and what
+   * `PartialIndexes.complete` throws. The caller calls `stop`.
    */
   async start(treeName: string, signal: AbortSignal): Promise<RecordingStarted> {
     const tree = this.#tree(treeName)
@@ -96,7 +99,10 @@ export class Recorder {
     }
   }
 
-  /** Ends a recording and returns it. Throws `not-found` where the tree is not being recorded. */
+  /**
+   * Ends a recording and returns its profile. `commands` are stored in it. Throws `not-found` where
+   * the tree is not being recorded.
+   */
   async stop(treeName: string, commands: readonly string[]): Promise<Profile> {
     const tree = this.#tree(treeName)
     const recording = this.#recordings.get(tree.slot)

@@ -1,6 +1,7 @@
 /**
- * Asks the registry that has an image's content for profiles of its tree: one request for what is
- * small. What comes back is only a hint of what to fetch; bytes are verified by the tree's index as ever.
+ * Asks the registry that has an image's content for shared profiles of its tree. Small profiles
+ * come with the answer to the first request. A profile is only a hint of the bytes to fetch. The
+ * tree's index verifies the bytes as always.
  */
 import { mergedProfile, type Profile, type ThinSection } from '../../../index-format/index.js'
 import type { Log } from '../../../fusefs/index.js'
@@ -8,7 +9,7 @@ import { readProfiles } from '../../profiles/profile-repository.js'
 import type { StoreSources } from '../../stores/store-sources.js'
 import type { ProfileFinder } from './starts.js'
 
-/** A profile that comes later is of no use for this start. */
+/** A profile that arrives later is of no use for the start. */
 const DEADLINE_MS = 10_000
 
 export class SharedProfiles implements ProfileFinder {

@@ -1,16 +1,16 @@
 /**
- * Learns the first start of trees of which nobody knows it: writes down what their containers read
- * from the first READ on, until they have been quiet for a while or the period is over. It only looks on: pages
- * stay in the page cache and the kernel reads ahead as always, so that what is learned is what the
- * kernel asked for, which is what a start without page cache will ask for again.
+ * Learns starts that no source knows. From the first READ of a tree on, it notes all READs, until
+ * there was none for a while or the period is over. It changes nothing: pages stay in the page
+ * cache, and the kernel reads ahead as always. So the learned profile holds the pages that the
+ * kernel asked for. A start without page cache asks for the same pages again.
  */
 import type { ReadListener, TreeClass, TreeRecord } from '../../../fusefs/index.js'
 import { AccessOrder, type Profile } from '../../../index-format/index.js'
 
 export interface StartLearnerOptions {
-  /** From the first READ; what comes later is no start. */
+  /** Longest time from the first READ on. Later READs are no part of the start. */
   readonly periodMs: number
-  /** Without a READ for this long, the start is over. Default 5,000. */
+  /** The start is over when there was no READ for this long. Default 5,000. */
   readonly quietMs?: number
 }
 
@@ -19,7 +19,7 @@ export interface StartLearnerModules {
   readonly serverOf: (treeClass: TreeClass) => {
     recordReads(slot: number, listener: ReadListener): () => void
   }
-  /** Takes what was learned of a tree. Must not throw. */
+  /** Takes the profile that was learned of a tree. Must not throw. */
   readonly onLearned: (profile: Profile) => void
 }
 
@@ -33,12 +33,12 @@ interface Watch {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Trees watched at a time; further ones are not learned. */
+/** Trees that are watched at a time. Further trees are not learned. */
 const MAX_WATCHES = 1024
-/** What is read beyond this is no start. */
+/** The start is over when this much was read. */
 const MAX_LEARNED_BYTES = 256 * 1024 * 1024
 const DEFAULT_QUIET_MS = 5_000
-/** How often it is looked whether a start is over, for each quiet time. */
+/** Checks per `quietMs` whether a start is over. */
 const LOOKS = 5
 
 export class StartLearner {
@@ -51,7 +51,7 @@ export class StartLearner {
     this.#modules = modules
   }
 
-  /** Learns the tree's next start. A tree that is watched already goes on being so. */
+  /** Learns the tree's next start. Does nothing for a tree that is watched already. */
   watch(tree: TreeRecord): void {
     if (this.#watches.has(tree.slot) || this.#watches.size >= MAX_WATCHES) return
     const listener: ReadListener = (ino, offset, sizeBytes) => {
@@ -66,12 +66,14 @@ export class StartLearner {
     this.#watches.set(tree.slot, watch)
   }
 
-  /** Forgets what was read of a tree: somebody else records it, or knows its start. */
+  /** Discards the READs of a tree: it is being recorded, or its start has become known. */
   drop(slot: number): void {
     this.#end(slot)
   }
 
-  /** The tree goes, or we do: what was read up to now is its start. */
+  /**
+   * Ends watching a tree. Its READs so far are its start. Called when the tree or the daemon ends.
+   */
   finish(slot: number): void {
     const watch = this.#end(slot)
     if (watch === undefined || watch.readBytes === 0) return
@@ -79,7 +81,7 @@ export class StartLearner {
     this.#modules.onLearned({ index: tree.indexDigest, commands: [], ranges: order.ranges() })
   }
 
-  /** Finishes all. Idempotent. */
+  /** Finishes all trees. Idempotent. */
   close(): void {
     for (const slot of [...this.#watches.keys()]) this.finish(slot)
   }

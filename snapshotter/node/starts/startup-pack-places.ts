@@ -15,13 +15,15 @@ import type { FramePlaces } from './start.js'
 export class StartupPackPlaces implements FramePlaces {
   readonly #plan: StartupPlan
   readonly #index: Index
-  /** For each pack of the plan: its key in the index, undefined where that has another table. */
+  /**
+   * For each pack of the plan, its key in the index. Undefined where the index does not confirm it.
+   */
   readonly #keys: readonly (number | undefined)[]
-  /** For each frame of each pack: the run in which it begins, and how many bytes of that are before it. */
+  /** For each frame of each pack: the run in which it begins, and the run's bytes before it. */
   readonly #starts: readonly (readonly { run: number; skip: number }[])[]
   readonly #extents = new Map<number, readonly Extent[]>()
 
-  /** The index stays the caller's, open as long as this is used. */
+  /** The caller closes the index, after the last call. */
   constructor(plan: StartupPlan, index: Index) {
     this.#plan = plan
     this.#index = index
@@ -29,7 +31,7 @@ export class StartupPackPlaces implements FramePlaces {
     this.#starts = startsOf(plan)
   }
 
-  /** In the order of the frame's bytes. */
+  /** The file bytes of a frame, in the order of the frame's bytes. */
   partsOf(packAt: number, frameAt: number): PageRun[] {
     const frame = this.#plan.packs[packAt]?.frames[frameAt]
     const start = this.#starts[packAt]?.[frameAt]

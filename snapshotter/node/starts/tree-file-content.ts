@@ -1,4 +1,4 @@
-/** Reads and prefetches files of one tree by inode, for parts of the daemon that are no FUSE server. */
+/** Reads and prefetches files of one tree by inode, without FUSE. */
 import type { BlobSource, ContentStore } from '../../../fusefs/index.js'
 import {
   type Extent,
@@ -12,7 +12,7 @@ import {
 import type { FileRun, ReadAt } from '../../trees/elf-file.js'
 
 export interface TreeFileContentModules {
-  /** Stays the caller's; open as long as this is used. */
+  /** The caller closes it, after the last call. */
   readonly index: Index
   readonly content: ContentStore
   readonly source: BlobSource
@@ -40,7 +40,10 @@ export class TreeFileContent {
     return table
   }
 
-  /** Waits for what is not here; its promises reject with what `ContentStore.read` throws. */
+  /**
+   * A function that reads the file. It waits for bytes that are not on this node. Its promises
+   * reject with what `ContentStore.read` throws.
+   */
   readerOf({ ino, sizeBytes }: Inode): ReadAt {
     const { content, source } = this.#modules
     return async (offset, length) => {
@@ -52,13 +55,13 @@ export class TreeFileContent {
     }
   }
 
-  /** Brings a run of a file into the cache. Never rejects: whoever needs it asks again, and hears why. */
+  /** Fetches a run of a file into the cache. Never rejects: a later read reports the error. */
   async prefetch({ ino }: Inode, run: FileRun): Promise<void> {
     try {
       const parts = extentsWithin(this.extents(ino), run.offset, run.sizeBytes)
       await Promise.allSettled([...parts].map((part) => this.#prefetchPart(part)))
     } catch {
-      // What the index cannot say the reader hears, too.
+      // The index is damaged. A read of the file will report it.
     }
   }
 
@@ -71,7 +74,7 @@ export class TreeFileContent {
   }
 }
 
-/** All of a file. */
+/** The run that is the whole file. */
 export function wholeOf({ sizeBytes }: Inode): FileRun {
   return { offset: 0, sizeBytes }
 }

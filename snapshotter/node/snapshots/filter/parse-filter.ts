@@ -7,7 +7,7 @@
  *     operator = "==" | "!=" | "~="
  *     value    = string | anything up to a comma or a space
  *
- * A string is Go's, in double quotes; after `~=` also in slashes or bars.
+ * A string is a Go string in double quotes. After `~=`, slashes or bars may replace the quotes.
  */
 import { RE2JS } from 're2js'
 import { Scanner, type Token, filterError } from './token.js'
@@ -20,7 +20,9 @@ export type Selector = { readonly fieldPath: readonly string[] } & (
   | { readonly operator: 'matches'; readonly pattern: RE2JS }
 )
 
-/** Parses one filter. Throws `invalid-argument` with the place and what was expected there. */
+/**
+ * Parses one filter. Throws `invalid-argument`, which names the position and the expected token.
+ */
 export function parseFilter(input: string): Selector[] {
   if (input === '') return []
   const scanner = new Scanner(input)

@@ -1,6 +1,7 @@
 /**
- * The scanner of containerd's filter language: from text to tokens, each with its place. It has one
- * bit of state: after an operator comes a value, which may hold nearly anything up to a comma.
+ * The scanner of containerd's filter language: from text to tokens with their positions. It has one
+ * bit of state, which says that an operator precedes. A value may then hold nearly any character up
+ * to a comma.
  */
 import { SnapshotterError } from '../../../errors.js'
 
@@ -14,7 +15,7 @@ export type TokenKind =
   | 'value'
   /** A comma or a dot. */
   | 'separator'
-  /** A run of `=`, `!` and `~`; not every run is an operator. */
+  /** A run of `=`, `!` and `~`. The parser refuses runs that are no operator. */
   | 'operator'
   /** Any other character. */
   | 'other'
@@ -22,7 +23,7 @@ export type TokenKind =
 export interface Token {
   readonly kind: TokenKind
   readonly text: string
-  /** Characters before it. */
+  /** Number of characters before the token. */
   readonly position: number
 }
 
@@ -30,10 +31,13 @@ const FIELD = /[A-Za-z0-9_]/
 const OPERATOR = /[=!~]/
 const QUOTE = /["/|]/
 const SPACE = /\s/
-/** Letters, marks, numbers, punctuation, symbols: what Go calls graphic, less spaces and comma. */
+/**
+ * Letters, marks, numbers, punctuation and symbols: Go's graphic characters without spaces. The
+ * scanner excludes the comma.
+ */
 const VALUE = /[\p{L}\p{M}\p{N}\p{P}\p{S}]/u
 
-/** The `invalid-argument` that says where in `input` what is wrong. */
+/** An `invalid-argument` error that names the filter, the position and the problem. */
 export function filterError(input: string, position: number, problem: string): SnapshotterError {
   const place = `at character ${position + 1}`
   return new SnapshotterError(
@@ -44,7 +48,7 @@ export function filterError(input: string, position: number, problem: string): S
 
 export class Scanner {
   readonly input: string
-  /** Code points: a regular expression may hold any. */
+  /** Code points, because a regular expression may hold any. */
   readonly #characters: readonly string[]
   #position = 0
   #expectsValue = false
@@ -54,7 +58,7 @@ export class Scanner {
     this.#characters = Array.from(input)
   }
 
-  /** The next character, space or not; undefined at the end. */
+  /** The next character, which may be a space; undefined at the end. */
   get nextCharacter(): string | undefined {
     return this.#characters[this.#position]
   }
@@ -63,7 +67,10 @@ export class Scanner {
     return this.#position
   }
 
-  /** Skips spaces and takes a token. Throws `invalid-argument` for an unfinished string or a NUL. */
+  /**
+   * Skips spaces and takes a token. Throws `invalid-argument` for an unfinished string, and for a
+   * token that begins with a NUL or U+FFFD.
+   */
   scan(): Token {
     while (SPACE.test(this.nextCharacter ?? '')) this.#position++
     const position = this.#position
@@ -96,7 +103,7 @@ export class Scanner {
   }
 
   #kindOf(first: string): Exclude<TokenKind, 'end'> {
-    // U+FFFD stands for bytes that are not UTF-8.
+    // The decoder puts U+FFFD in the place of bytes that are not UTF-8.
     if (first === '\0' || first === '\uFFFD') {
       throw filterError(this.input, this.#position - 1, 'a character that no filter may hold')
     }

@@ -1,4 +1,4 @@
-/** Strings of the filter language: Go's, in double quotes, slashes or bars. */
+/** Strings of the filter language: Go's strings, in double quotes, slashes or bars. */
 
 const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   a: 0x07,
@@ -10,13 +10,13 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = {
   v: 0x0b,
   '\\': 0x5c,
 }
-/** Digits after `\x`, `\u` and `\U`. */
+/** Number of digits after `\x`, `\u` and `\U`. */
 const HEX_DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }
 const MAX_CODE_POINT = 0x10ffff
 
 /**
- * What a quoted string stands for, or what is wrong with it. `\x` and octal escapes are single
- * bytes; what bytes there are is read as UTF-8.
+ * The text of a quoted string, or the problem with it. `\x` and octal escapes give single bytes.
+ * All bytes together are decoded as UTF-8.
  */
 export function unquote(quoted: string): { readonly text: string } | { readonly problem: string } {
   const quote = quoted.slice(0, 1)
@@ -38,7 +38,10 @@ export function unquote(quoted: string): { readonly text: string } | { readonly 
   return { text: Buffer.concat(parts).toString() }
 }
 
-/** The bytes of the escape sequence that `characters` begin with, and its length, backslash not counted. */
+/**
+ * The bytes and the length of the escape sequence at the start of `characters`, which follow the
+ * backslash. Undefined where there is no valid sequence.
+ */
 function decodeEscape(
   characters: readonly string[],
   quote: string,
