@@ -80,6 +80,7 @@ export class ContentStore {
   readonly #entries = new Map<string, PackEntry>()
   readonly #ids = new WeakMap<PackTable, string>()
   readonly #saving: NodeJS.Timeout
+  #outsideBytes = 0
   #closing: Promise<void> | undefined
 
   private constructor(
@@ -234,6 +235,20 @@ export class ContentStore {
   /** Uncompressed bytes on disk. */
   usageBytes(): number {
     return this.#directory?.usageBytes ?? 0
+  }
+
+  /**
+   * Sets how many bytes of `maxBytes` other files on the disk take, such as indexes. Packs are
+   * evicted down to the rest. Initially 0.
+   */
+  setOutsideBytes(bytes: number): void {
+    this.#outsideBytes = bytes
+    this.#directory?.setOutsideBytes(bytes)
+  }
+
+  /** As set by `setOutsideBytes`. */
+  get outsideBytes(): number {
+    return this.#outsideBytes
   }
 
   /** The packs that the disk tier holds. */

@@ -20,20 +20,48 @@ export interface IndexOrigins {
   readonly source: BlobSource
 }
 
+/**
+ * An index takes at most this many times the size of its blob. Real ones take less than 20 times; a
+ * blob of zeros expands 30,000 times.
+ */
+const MAX_EXPANSION = 200
+/** Smaller indexes may expand as they like. */
+const MIN_BOUNDED_BYTES = 16 * 1024 * 1024
+
+export interface IndexCacheModules {
+  /** Called before an index is written; throws where it must not be. Default: everything is let in. */
+  readonly admit?: (ref: IndexRef) => void
+}
+
 export class IndexCache {
   readonly #pathOf: (digest: Digest) => string
+  readonly #admit: (ref: IndexRef) => void
   readonly #running = new Map<Digest, Promise<string>>()
 
   /** `pathOf` returns the path of an index by its digest. Its folder is made when needed. */
-  constructor(pathOf: (digest: Digest) => string) {
+  constructor(pathOf: (digest: Digest) => string, modules: IndexCacheModules = {}) {
     this.#pathOf = pathOf
+    this.#admit = modules.admit ?? (() => undefined)
+  }
+
+  /**
+   * Whether an index of this size may be written. Throws `invalid-content` where the recipe says
+   * that a small blob expands beyond all measure, and what `admit` throws.
+   */
+  requireRoom(ref: IndexRef): void {
+    const { digest, sizeBytes, blob } = ref
+    if (sizeBytes > Math.max(MIN_BOUNDED_BYTES, MAX_EXPANSION * blob.sizeBytes)) {
+      const message = `index ${digest}: the recipe says that ${blob.sizeBytes} bytes expand to ${sizeBytes}`
+      throw new SnapshotterError('invalid-content', `${message}; publish the image again`)
+    }
+    this.#admit(ref)
   }
 
   /**
    * The path of the index that `ref` names. Fetches and verifies the index where it is missing.
    * Concurrent calls for one index share a fetch. Throws `unavailable` where the store cannot be
    * read, `invalid-content` where it has other bytes than the recipe names, `cancelled` when
-   * `signal` fires, `internal` where the local disk fails.
+   * `signal` fires, `internal` where the local disk fails, and what `requireRoom` throws.
    */
   async ensure(ref: IndexRef, origins: IndexOrigins, signal: AbortSignal): Promise<string> {
     const path = this.#pathOf(ref.digest)
@@ -65,6 +93,7 @@ export class IndexCache {
     path: string,
     signal: AbortSignal,
   ): Promise<string> {
+    this.requireRoom(ref)
     const { embeddedPath, source } = origins
     if (embeddedPath !== undefined) {
       await store(ref, fileChunks(embeddedPath), { path, origin: embeddedPath, signal })

@@ -111,7 +111,7 @@ export class PartialIndexes {
    * throws.
    */
   async begin(origin: PartialIndexOrigin, signal: AbortSignal): Promise<boolean> {
-    const { registry, log } = this.#modules
+    const { indexes, registry, log } = this.#modules
     const { ref, pages, folder, stores } = origin
     const known = this.#partials.get(ref.digest)
     if (known?.pages === pages.digest) return true
@@ -120,6 +120,8 @@ export class PartialIndexes {
       return false
     }
     if (existsSync(registry.indexPath(ref.digest))) return false
+    // The whole index will follow. If there is no room for it, the pull has to fail now.
+    indexes.requireRoom(ref)
     try {
       const bytes = readLayerFile(pages, join(folder, pages.file))
       this.#write(ref, startupPagesFromBytes(bytes, ref.sizeBytes), pages.digest)

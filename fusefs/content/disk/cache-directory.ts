@@ -70,6 +70,8 @@ export class CacheDirectory {
   readonly #retired = new Map<PackMirror, NodeJS.Timeout>()
   #usageBytes = 0
   #reservedBytes = 0
+  /** Bytes of `maxBytes` that files of others take. */
+  #outsideBytes = 0
   #openMirrors = 0
   #isClosed = false
 
@@ -109,6 +111,11 @@ export class CacheDirectory {
   /** Uncompressed bytes on disk. */
   get usageBytes(): number {
     return this.#usageBytes
+  }
+
+  /** The bytes that packs may take. */
+  get #maxBytes(): number {
+    return this.#limits.maxBytes - this.#outsideBytes
   }
 
   packs(): CachedPack[] {
@@ -167,15 +174,21 @@ export class CacheDirectory {
 
   /** Sets bytes aside for a write, evicting other packs. False when there is still no room. */
   reserve(bytes: number): boolean {
-    const room = this.#limits.maxBytes - this.#reservedBytes - bytes
+    const room = this.#maxBytes - this.#reservedBytes - bytes
     if (room < 0) return false
     if (this.#usageBytes > room) {
       // Evict a little more than necessary, so that the next write need not evict again.
-      this.#evictDownTo(Math.max(0, room - this.#limits.maxBytes / 64))
+      this.#evictDownTo(Math.max(0, room - this.#maxBytes / 64))
     }
     if (this.#usageBytes > room) return false
     this.#reservedBytes += bytes
     return true
+  }
+
+  /** Leaves `bytes` of `maxBytes` to other files, and evicts packs down to the rest. */
+  setOutsideBytes(bytes: number): void {
+    this.#outsideBytes = bytes
+    this.#evictDownTo(Math.max(0, this.#maxBytes - this.#reservedBytes))
   }
 
   /** Ends a reservation, whether or not the write took place. */

@@ -185,7 +185,7 @@ export class BackgroundCompleter {
 
   #hasRoom(tree: TreeRecord, pack: PackTable): boolean {
     const { content, log } = this.#modules
-    const { maxBytes } = this.#options
+    const maxBytes = this.#options.maxBytes - content.outsideBytes
     const present = content
       .packs()
       .filter(({ digest }) => digest === pack.digest)

@@ -12,6 +12,7 @@ import {
 } from '../../../fusefs/index.js'
 import type { Config } from '../../config/index.js'
 import { dockerConfigPath } from '../../images/registry/index.js'
+import { IndexBudget } from '../../indexes/index-budget.js'
 import { IndexCache } from '../../indexes/index-cache.js'
 import { PartialIndexes } from '../../indexes/partial-indexes.js'
 import { ConfiguredCredentials } from '../../stores/configured-credentials.js'
@@ -101,9 +102,21 @@ const TREE_PARTS = PartTable.over<DaemonBase>()
     }),
     ({ content }) => content.close(),
   )
-  .row('index cache', ({ registry }) => ({
-    indexes: new IndexCache((digest) => registry.indexPath(digest)),
-  }))
+  .row('index cache', ({ changes, config, content, registry, treesDir }) => {
+    const folders = ['sha256', 'partial'].map((name) => join(treesDir, 'indexes', name))
+    const onUsage = (usageBytes: number): void => {
+      content.setOutsideBytes(usageBytes)
+    }
+    const budget = new IndexBudget({ folders, maxBytes: config.cache.maxBytes }, { onUsage })
+    budget.refresh()
+    changes.listen(() => {
+      budget.refresh()
+    })
+    const admit: IndexBudget['admit'] = (ref) => {
+      budget.admit(ref)
+    }
+    return { indexes: new IndexCache((digest) => registry.indexPath(digest), { admit }) }
+  })
   .row(
     'partial indexes',
     ({ changes, indexes, log, registry, sources }) => {

@@ -63,7 +63,7 @@ export class StatusReporter {
     const { content } = this.#modules
     return {
       directory: this.#config.cache.directory,
-      usageBytes: content.usageBytes(),
+      usageBytes: content.usageBytes() + content.outsideBytes,
       maxBytes: this.#config.cache.maxBytes,
       packs: content.packs().length,
     }

@@ -6,12 +6,14 @@
 import { accessSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ContentStore, TreeClass, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
-import type {
-  IndexRef,
-  LayerFileRef,
-  PackRef,
-  Recipe,
-  ThinSection,
+import {
+  type IndexRef,
+  isDirectory,
+  type LayerFileRef,
+  type PackRef,
+  type Recipe,
+  ROOT_INO,
+  type ThinSection,
 } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 import { KeyedLock } from '../../waiting/keyed-lock.js'
@@ -195,6 +197,7 @@ export class ThinTrees implements ThinLayers {
     if (origin === undefined || !(await partialIndexes.begin(origin, signal))) {
       await indexes.ensure(ref, { embeddedPath, source: sources.for(stores) }, signal)
     }
+    await this.#requireReadable(ref)
     const isKnown = registry.byIndex(ref.digest).some((tree) => tree.class === treeClass)
     const tree = registry.register({ indexDigest: ref.digest, class: treeClass, stores })
     pull.slots.push(tree.slot)
@@ -203,6 +206,33 @@ export class ThinTrees implements ThinLayers {
     // Commit.
     if (!isKnown) setImmediate(() => void changes.announce({ removedSlots: [] }))
     return tree
+  }
+
+  /**
+   * Opens the index, so that an image whose index has the right digest and is none fails as a pull,
+   * not at the first read. Such a file is deleted. Throws `invalid-content`.
+   */
+  async #requireReadable({ digest }: IndexRef): Promise<void> {
+    const { partialIndexes, registry } = this.#modules
+    try {
+      const index = openTreeIndex(registry, digest)
+      try {
+        const root = index.inode(ROOT_INO)
+        if (root === undefined || !isDirectory(root.mode)) {
+          throw new SnapshotterError('invalid-content', 'its root is not a directory')
+        }
+      } finally {
+        index.close()
+      }
+    } catch (cause) {
+      if (registry.byIndex(digest).length === 0) {
+        await partialIndexes.forget(digest)
+        rmSync(registry.indexPath(digest), { force: true })
+      }
+      const why = cause instanceof Error ? cause.message : String(cause)
+      const message = `index ${digest} cannot be used: ${why}; publish the image again`
+      throw new SnapshotterError('invalid-content', message, { cause })
+    }
   }
 
   /**

@@ -229,6 +229,18 @@ describe('ContentStore on disk', function () {
     await readAll(store, second)
   })
 
+  it('leaves to other files what they take of the disk', async () => {
+    const store = await harness.open({ maxBytes: 3 * PACK_BYTES })
+    for (const pack of packs.slice(0, 3)) await fill(store, pack)
+    store.setOutsideBytes(2 * PACK_BYTES)
+    assert.equal(store.outsideBytes, 2 * PACK_BYTES)
+    assert.ok(store.usageBytes() <= PACK_BYTES)
+    const fourth = packs[3]
+    assert.ok(fourth !== undefined)
+    await fill(store, fourth)
+    assert.ok(store.usageBytes() <= PACK_BYTES)
+  })
+
   it('serves packs that are larger than the whole cache', async () => {
     assert.ok(first !== undefined)
     const store = await harness.open({ maxBytes: 100 * KIB })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -110,6 +111,29 @@ describe('IndexCache', () => {
     symlinkSync(join(folder, 'secret'), join(folder, 'link'))
     await assert.rejects(ensure(ref, join(folder, 'link')), refused('internal', 'link'))
     assert.deepEqual(readdirSync(join(folder, 'indexes')), [])
+  })
+
+  it('refuses, before it writes, an index that a blob cannot hold', async () => {
+    put(ref.blob.digest, blob)
+    const sizeBytes = 2 ** 31
+    await assert.rejects(
+      ensure({ ...ref, sizeBytes }),
+      refused('invalid-content', `${blob.length} bytes expand to ${sizeBytes}`),
+    )
+    assert.equal(existsSync(join(folder, 'indexes')), false)
+  })
+
+  it('asks whether there is room before it writes', async () => {
+    put(ref.blob.digest, blob)
+    const asked: IndexRef[] = []
+    const admit = (wanted: IndexRef): void => {
+      asked.push(wanted)
+      throw new SnapshotterError('failed-precondition', 'no room')
+    }
+    cache = new IndexCache((digest) => join(folder, 'indexes', hexOf(digest)), { admit })
+    await assert.rejects(ensure(ref), refused('failed-precondition', 'no room'))
+    assert.deepEqual(asked, [ref])
+    assert.equal(existsSync(join(folder, 'indexes')), false)
   })
 
   it('says which store lacks the blob, and succeeds when the store has it again', async () => {

@@ -1,9 +1,15 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { compress } from 'zstd-napi'
 import { ContentStore, createContentStats, TreeRegistry } from '../../../../fusefs/index.js'
-import type { Digest, IndexRef, Recipe } from '../../../../index-format/index.js'
+import {
+  type Digest,
+  digestOf,
+  type IndexRef,
+  type Recipe,
+} from '../../../../index-format/index.js'
 import { anonymous } from '../../../../snapshotter/images/registry/credentials.js'
 import { SnapshotterError } from '../../../../snapshotter/index.js'
 import { IndexCache } from '../../../../snapshotter/indexes/index-cache.js'
@@ -14,7 +20,7 @@ import { HostDirectories } from '../../../../snapshotter/node/snapshots/host-dir
 import { HostDirectoryLayers } from '../../../../snapshotter/node/snapshots/host-directory-layers.js'
 import { TreeChanges } from '../../../../snapshotter/node/tree-changes.js'
 import { StoreSources } from '../../../../snapshotter/stores/store-sources.js'
-import { publishTree, type PublishedTree } from '../../inspect/published-tree.js'
+import { blobFile, publishTree, type PublishedTree } from '../../inspect/published-tree.js'
 
 const log = { error() {}, warn() {}, info() {}, debug() {} }
 const never = new AbortController().signal
@@ -93,6 +99,22 @@ describe('ThinTrees', () => {
     assert.deepEqual(registry.list(), [])
     assert.deepEqual(removed, [1])
     assert.equal(existsSync(registry.indexPath(lower.ref.digest)), false)
+  })
+
+  it('refuses an index that has the right digest but is none, and deletes it', async () => {
+    const raw = Buffer.alloc(3 * 4096)
+    const bytes = compress(raw)
+    const blob = { digest: digestOf(bytes), sizeBytes: bytes.length }
+    writeFileSync(blobFile(lower.folder, blob.digest), bytes)
+    const zeros: IndexRef = { digest: digestOf(raw), sizeBytes: raw.length, blob, xattrs: false }
+    await assert.rejects(register([zeros]), (error: unknown) => {
+      assert.ok(error instanceof SnapshotterError)
+      assert.equal(error.code, 'invalid-content')
+      assert.match(error.message, /cannot be used/)
+      return true
+    })
+    assert.deepEqual(registry.list(), [])
+    assert.equal(existsSync(registry.indexPath(zeros.digest)), false)
   })
 
   it('keeps a tree of a failed pull that another snapshot uses', async () => {
