@@ -40,6 +40,7 @@ export const ROOMS = {
     'node/fuse-servers.ts',
     'node/keeper',
     'node/mountpoints.ts',
+    'node/root-directory.ts',
     'publish/convert',
     'publish/optimize',
     'serve',
@@ -65,6 +66,7 @@ export const ROOMS = {
     'node/metrics',
     'node/mountpoints.ts',
     'node/rehearsal',
+    'node/root-directory.ts',
     'node/service',
     'node/snapshots',
     'node/starts',
@@ -83,6 +85,7 @@ export const ROOMS = {
   'node/snapshots/filter': [],
   'node/fuse-servers.ts': [],
   'node/mountpoints.ts': [],
+  'node/root-directory.ts': [],
   'node/tree-changes.ts': [],
   'node/unix-socket.ts': [],
 

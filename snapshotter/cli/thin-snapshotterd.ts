@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js'
 import { mountpointsUnder, TREE_CLASSES } from '../node/mountpoints.js'
+import { openRootDirectory, tightenedText } from '../node/root-directory.js'
 import { Supervisor } from '../node/keeper/supervisor.js'
 import { VERSION } from '../version.js'
 import { EXIT_BAD_INPUT } from './exit-status.js'
@@ -61,7 +62,10 @@ const V8_FLAGS = ['--max-semi-space-size=2', '--interrupt-budget=600000']
 async function runFront(config: Config, options: Options): Promise<void> {
   const mountpoints = mountpointsUnder(config.root)
   const mounts = TREE_CLASSES.map((name) => ({ name, mountpoint: mountpoints[name] }))
-  await mkdir(config.root, { recursive: true, mode: 0o700 })
+  const openMode = await openRootDirectory(config.root)
+  if (openMode !== undefined) {
+    process.stderr.write(`thin-snapshotterd: ${tightenedText(config.root, openMode)}\n`)
+  }
   await mkdir(config.state, { recursive: true, mode: 0o711 })
   const stopping = new AbortController()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

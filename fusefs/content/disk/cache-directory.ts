@@ -10,6 +10,7 @@
  * Invariant: bytes that are written after a `reserve` never raise `usageBytes` above `maxBytes`.
  */
 import {
+  chmodSync,
   closeSync,
   fsyncSync,
   mkdirSync,
@@ -95,6 +96,8 @@ export class CacheDirectory {
     let lock: CacheLock | undefined
     try {
       mkdirSync(root, { recursive: true, mode: 0o700 })
+      // A folder of before may be open to other users, and packs hold files of private images.
+      chmodSync(root, 0o700)
       lock = CacheLock.take(join(options.cacheDir, 'lock'))
       const directory = new CacheDirectory(root, options.limits, lock, modules)
       directory.#scan(takeCleanMarker(root))

@@ -1,5 +1,4 @@
 /** The parts of a daemon, in the order in which they are opened. They are closed in reverse. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import {
@@ -25,6 +24,7 @@ import { statusRoutes } from '../admin/status-routes.js'
 import { FuseServers, type InheritedFuse } from '../fuse-servers.js'
 import { DaemonMetrics } from '../metrics/daemon-metrics.js'
 import { mountpointsUnder } from '../mountpoints.js'
+import { openRootDirectory, tightenedText } from '../root-directory.js'
 import { SnapshotsServer } from '../service/snapshots-server.js'
 import { AllowedDirectories } from '../snapshots/allowed-directories.js'
 import { HostDirectories } from '../snapshots/host-directories.js'
@@ -62,8 +62,9 @@ export interface DaemonBase {
 
 /** Trees: their registry, and the indexes and content that they are served from. */
 const TREE_PARTS = PartTable.over<DaemonBase>()
-  .row('root', async ({ config }) => {
-    await mkdir(config.root, { recursive: true, mode: 0o700 })
+  .row('root', async ({ config, log }) => {
+    const openMode = await openRootDirectory(config.root)
+    if (openMode !== undefined) log.warn(tightenedText(config.root, openMode))
     return { treesDir: join(config.root, 'trees'), mountpoints: mountpointsUnder(config.root) }
   })
   .row('tree changes', () => ({ changes: new TreeChanges() }))
