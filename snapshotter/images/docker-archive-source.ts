@@ -17,7 +17,7 @@ import {
   OCI_LAYER_TAR,
   OCI_MANIFEST,
   type StoredManifest,
-  boundedBody,
+  boundedContent,
   descriptorToJson,
 } from './registry/index.js'
 import type { ArchiveFiles } from './archive-files.js'
@@ -183,7 +183,7 @@ async function layerDescriptor(
 }
 
 function readMember(files: ArchiveFiles, path: string, maxBytes: number): Promise<Uint8Array> {
-  return boundedBody(memberBytes(files, path), maxBytes, `${path} of ${files.name}`)
+  return boundedContent(memberBytes(files, path), maxBytes, `${path} of ${files.name}`)
 }
 
 function memberBytes(files: ArchiveFiles, path: string): AsyncIterable<Uint8Array> {

@@ -11,7 +11,7 @@ import {
   MAX_MANIFEST_BYTES,
   OCI_INDEX,
   type StoredManifest,
-  boundedBody,
+  boundedContent,
   parseManifest,
 } from './registry/index.js'
 import type { ImageSource } from './image-source.js'
@@ -105,7 +105,7 @@ async function readFile(files: FileSet, path: string, maxBytes: number): Promise
   const bytes = files.read(path)
   if (bytes === undefined) throw missing(path, files.name)
   try {
-    return await boundedBody(bytes, maxBytes, `${path} of ${files.name}`)
+    return await boundedContent(bytes, maxBytes, `${path} of ${files.name}`)
   } catch (cause) {
     if (cause instanceof SnapshotterError) throw cause
     if (systemErrorCode(cause) === 'ENOENT') throw missing(path, files.name)

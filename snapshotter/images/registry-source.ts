@@ -7,7 +7,7 @@ import {
   type RegistryConnection,
   type Repository,
   type StoredManifest,
-  boundedBody,
+  boundedContent,
   formatReference,
 } from './registry/index.js'
 import type { ImageSource } from './image-source.js'
@@ -45,7 +45,7 @@ export class RegistrySource implements ImageSource {
     if (descriptor.mediaType.includes('manifest') || descriptor.mediaType.includes('.index.')) {
       return (await this.#repository.manifest(descriptor.digest, signal)).bytes
     }
-    return boundedBody(this.#repository.blob(descriptor, signal), maxBytes, what)
+    return boundedContent(this.#repository.blob(descriptor, signal), maxBytes, what)
   }
 
   blob(descriptor: Descriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {

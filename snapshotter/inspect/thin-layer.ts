@@ -16,7 +16,7 @@ import {
 } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import type { ImageSource } from '../images/index.js'
-import { boundedBody, type ImageManifest } from '../images/registry/index.js'
+import { boundedContent, type ImageManifest } from '../images/registry/index.js'
 
 export interface ThinLayerFiles {
   readonly recipe: Recipe
@@ -58,7 +58,7 @@ export async function readThinLayer(
     const name = rootFileName(member)
     if (name === RECIPE_FILE_NAME) {
       const what = `${name} of ${source.name}`
-      recipe = recipeFromBytes(await boundedBody(member.body, MAX_RECIPE_BYTES, what))
+      recipe = recipeFromBytes(await boundedContent(member.body, MAX_RECIPE_BYTES, what))
     } else if (name !== undefined && files.size < MAX_FILES) {
       const path = join(folder, name)
       await pipeline(member.body, createWriteStream(path, { mode: 0o600 }), { signal })

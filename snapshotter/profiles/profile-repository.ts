@@ -6,7 +6,7 @@
 import { type Digest, digestOf, hexOf, type Profile } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import {
-  boundedBody,
+  boundedContent,
   type Descriptor,
   descriptorToJson,
   OCI_INDEX,
@@ -43,7 +43,7 @@ export async function readProfiles(
     const blob = { mediaType: THIN_PROFILE, digest, sizeBytes }
     const bytes =
       layer.data ??
-      (await boundedBody(repository.blob(blob, signal), MAX_SHARED_PROFILE_BYTES, where))
+      (await boundedContent(repository.blob(blob, signal), MAX_SHARED_PROFILE_BYTES, where))
     profiles.push(profileOfLayer(layer, bytes, where))
   }
   return profiles

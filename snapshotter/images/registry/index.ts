@@ -1,5 +1,5 @@
-export { RegistryAuthorizer } from './authorizer.js'
-export { boundedBody } from './bounded-body.js'
+export { RegistryAuthorizer } from './registry-authorizer.js'
+export { boundedContent } from './bounded-content.js'
 export {
   type Credential,
   type CredentialSource,

@@ -4,7 +4,7 @@
  */
 import type { Agent, Dispatcher } from 'undici'
 import { createHttpAgent } from '../../../fusefs/index.js'
-import { RegistryAuthorizer } from './authorizer.js'
+import { RegistryAuthorizer } from './registry-authorizer.js'
 import { type CredentialSource, anonymous } from './credentials.js'
 import { apiOrigin, isLoopbackRegistry } from './reference.js'
 import { RegistryClient } from './registry-client.js'

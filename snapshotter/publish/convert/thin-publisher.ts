@@ -20,7 +20,7 @@ import {
   OCI_MANIFEST,
   THIN_INDEX,
   THIN_PACK,
-  boundedBody,
+  boundedContent,
 } from '../../images/registry/index.js'
 import type { PublishStore } from './publish-store.js'
 import type { PlatformResult } from './convert-result.js'
@@ -116,7 +116,11 @@ export async function embeddedIndex(
   const { blob, digest } = index
   if (startup?.pages !== undefined) return undefined
   if (blob.sizeBytes > MAX_EMBEDDED_BYTES) return undefined
-  return boundedBody(store.read(blob, signal), blob.sizeBytes, `index ${digest} of ${store.name}`)
+  return boundedContent(
+    store.read(blob, signal),
+    blob.sizeBytes,
+    `index ${digest} of ${store.name}`,
+  )
 }
 
 function recipeOf(

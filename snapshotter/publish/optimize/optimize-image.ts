@@ -38,7 +38,7 @@ import { oneImage, type PlatformImage, readPlatformImages } from '../../inspect/
 import { readThinLayer } from '../../inspect/thin-layer.js'
 import { publishedProfiles } from '../../profiles/published-profiles.js'
 import {
-  boundedBody,
+  boundedContent,
   type Descriptor,
   MAX_MANIFEST_BYTES,
   OCI_INDEX,
@@ -350,7 +350,7 @@ async function carryOver(image: PlatformImage, parts: Parts): Promise<NewManifes
       throw new SnapshotterError('invalid-argument', message)
     }
     const what = `blob ${blob.digest} of ${source.name}`
-    const bytes = await boundedBody(source.blob(blob, signal), blob.sizeBytes, what)
+    const bytes = await boundedContent(source.blob(blob, signal), blob.sizeBytes, what)
     await destination.putBlob(bytes, signal)
   }
   const bytes = await source.document(descriptor, MAX_MANIFEST_BYTES, signal)

@@ -8,7 +8,7 @@ import {
   OCI_LAYER_TAR,
   OCI_MANIFEST,
   RegistryConnection,
-  boundedBody,
+  boundedContent,
 } from '../../../snapshotter/images/registry/index.js'
 import { runProgram } from '../../sandbox/program.js'
 
@@ -126,7 +126,7 @@ describe('openImageSource with archives', () => {
       digest: digestOf(layer),
       sizeBytes: layer.length,
     }
-    const read = await boundedBody(source.blob(descriptor, signal), 100_000, 'layer')
+    const read = await boundedContent(source.blob(descriptor, signal), 100_000, 'layer')
     assert.ok(read.equals(layer))
     await source.close()
   })

@@ -10,7 +10,7 @@ import {
   OCI_MANIFEST,
   RegistryConnection,
   type Repository,
-  boundedBody,
+  boundedContent,
 } from '../../../../snapshotter/images/registry/index.js'
 
 const credentials: CredentialSource = {
@@ -51,7 +51,7 @@ describe('Repository on a registry with faults', () => {
     sizeBytes: blob.length,
   }
   const read = (repository: Repository): Promise<Buffer> =>
-    boundedBody(repository.blob(descriptor, signal), 1_000_000, 'blob')
+    boundedContent(repository.blob(descriptor, signal), 1_000_000, 'blob')
   const rangeStart = (request: IncomingMessage): number =>
     Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
 

@@ -11,7 +11,7 @@ import {
   OCI_MANIFEST,
   RegistryConnection,
   type Repository,
-  boundedBody,
+  boundedContent,
 } from '../../../../snapshotter/images/registry/index.js'
 import { ACCOUNT, type DockerRegistry, startDockerRegistry } from './docker-registry.js'
 import { type TokenServer, startTokenServer } from './token-server.js'
@@ -81,7 +81,11 @@ function pushesAndPulls(
       assert.deepEqual(Buffer.from(stored.bytes), bytes)
       assert.equal(stored.descriptor.mediaType, OCI_MANIFEST)
     }
-    const read = await boundedBody(repository.blob(describeBlob(blob), inTime()), 4_000_000, 'blob')
+    const read = await boundedContent(
+      repository.blob(describeBlob(blob), inTime()),
+      4_000_000,
+      'blob',
+    )
     assert.ok(read.equals(blob))
   })
 
@@ -138,7 +142,7 @@ describe('Repository on docker-registry', () => {
     const repository = connection.repository(registry.host, 'team/none')
     await assert.rejects(repository.manifest('1', inTime()), { code: 'not-found' })
     const blob = repository.blob(describeBlob(randomBytes(5)), inTime())
-    await assert.rejects(boundedBody(blob, 10, 'blob'), { code: 'not-found' })
+    await assert.rejects(boundedContent(blob, 10, 'blob'), { code: 'not-found' })
   })
 
   it('says unavailable, naming the registry, when nobody listens', async () => {
