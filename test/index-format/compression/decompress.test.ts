@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { compress } from 'zstd-napi'
+import { decompressedFrame } from '../../../index-format/compression/bounded-frame.js'
 import { type Compression, compressionOf, decompress } from '../../../index-format/index.js'
 import { chunksOf, tarOf } from '../tar/tar-fixture.js'
 
@@ -167,6 +168,56 @@ describe('decompress on hostile input', () => {
       assert.ok(raw <= 2 ** 20)
     })
   }
+})
+
+describe('decompress at its limit', () => {
+  for (const [name, bytes] of [
+    ['plain', ARCHIVE],
+    ['gzip', gzipSync(ARCHIVE)],
+    ['zstd', compress(ARCHIVE)],
+  ] as const) {
+    it(`gives exactly as many bytes as are allowed from ${name}, and not one more`, async () => {
+      const read = async (maxRawBytes: number): Promise<number> => {
+        let raw = 0
+        for await (const chunk of decompress(chunksOf(bytes), { maxRawBytes })) raw += chunk.length
+        return raw
+      }
+      assert.equal(await read(ARCHIVE.length), ARCHIVE.length)
+      await assert.rejects(read(ARCHIVE.length - 1), { code: 'limit-exceeded' })
+    })
+  }
+})
+
+describe('decompressedFrame', () => {
+  const limit = { maxBytes: 1000, what: 'document' }
+  const document = Buffer.alloc(1000, 'document ')
+
+  it('gives a document of exactly the limit', () => {
+    assert.ok(decompressedFrame(compress(document), limit).equals(document))
+  })
+
+  it('refuses a document of one byte more, by what its header claims', () => {
+    const larger = compress(Buffer.alloc(1001, 'document '))
+    assert.throws(() => decompressedFrame(larger, limit), { code: 'limit-exceeded' })
+  })
+
+  it('refuses a second frame, and bytes behind the frame', () => {
+    for (const behind of [
+      compress(Buffer.from('more')),
+      Buffer.from([0]),
+      Buffer.from('garbage'),
+    ]) {
+      const bytes = Buffer.concat([compress(document), behind])
+      assert.throws(() => decompressedFrame(bytes, limit), { code: 'invalid-compression' })
+    }
+  })
+
+  it('refuses a frame that does not say its size', () => {
+    const header = compress(document)
+    // Descriptor without content size and with a window (RFC 8878, 3.1.1.1.1).
+    const unsized = Buffer.concat([header.subarray(0, 4), Buffer.from([0x00, 0x58, 0x01, 0, 0])])
+    assert.throws(() => decompressedFrame(unsized, limit), { code: 'limit-exceeded' })
+  })
 })
 
 function flipped(bytes: Buffer, at: number): Buffer {

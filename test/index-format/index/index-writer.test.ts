@@ -210,6 +210,20 @@ describe('writeIndex', () => {
     assert.throws(() => [...packInputsOf(looped, () => undefined)], { code: 'invalid-layer' })
   })
 
+  it('refuses a name with a slash', () => {
+    const tree = new MemoryTree()
+    tree.symlink('name', 'x')
+    const slashed = new Proxy(tree, {
+      get: (target, property) => {
+        const value: unknown = Reflect.get(target, property, target)
+        if (property !== 'readdir') return typeof value === 'function' ? value.bind(target) : value
+        return (...args: Parameters<MemoryTree['readdir']>) =>
+          tree.readdir(...args).map((entry) => ({ ...entry, name: Buffer.from('na/me') }))
+      },
+    })
+    assert.throws(() => write(slashed), { code: 'invalid-index', message: /holds a slash/ })
+  })
+
   const refusals: [string, IndexFormatErrorCode, (tree: MemoryTree) => void][] = [
     ['a name of 256 bytes', 'limit-exceeded', (tree) => tree.symlink('n'.repeat(256), 'x')],
     ['an unknown file type', 'invalid-index', (tree) => tree.special('f', 0o030644)],

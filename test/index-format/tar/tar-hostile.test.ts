@@ -23,6 +23,18 @@ const CASES: readonly HostileCase[] = [
     message: /header at byte 0: wrong checksum/,
   },
   {
+    name: 'a checksum that is no number',
+    archive: tarOf({ path: 'f', damage: [{ at: 148, bytes: 'checksum' }] }),
+    code: 'invalid-tar',
+    message: /header at byte 0: wrong checksum/,
+  },
+  {
+    name: 'a checksum with a digit that is not octal',
+    archive: tarOf({ path: 'f', damage: [{ at: 153, bytes: '9' }] }),
+    code: 'invalid-tar',
+    message: /header at byte 0: wrong checksum/,
+  },
+  {
     name: 'a header cut short',
     archive: memberBytes({ path: 'f' }).subarray(0, 300),
     code: 'truncated',
@@ -114,6 +126,12 @@ const CASES: readonly HostileCase[] = [
     ]),
     code: 'invalid-tar',
     message: /extended header "PaxHeader": the record at "99 path=x\\x0a" has a wrong length/,
+  },
+  {
+    name: 'a pax key with a NUL',
+    archive: tarOf({ path: 'f', pax: [['pa\0th', 'x']] }),
+    code: 'invalid-tar',
+    message: /the key at ".*" has a NUL/,
   },
   {
     name: 'a pax record without a key',
