@@ -1,6 +1,6 @@
 // Settings of `npm run test:unit`. It runs the tests that need neither root nor a mount nor a
-// program that deploy/prepare installs. A new test is among them unless it is listed here. A test
-// that should be listed and is not fails when an ordinary user runs it. `npm test` runs all tests.
+// program that deploy/prepare installs. A new test is among them unless it is listed here. If it
+// needs one of these and is not listed, it fails for an ordinary user. `npm test` runs all tests.
 
 /** The tests that are left out: folders and files, relative to test/, without `.test.ts`. */
 const LEFT_OUT = [
