@@ -47,7 +47,6 @@ export const REGISTRY_LIMITS: ExchangeLimits & RangeLimits = {
   maxRedirects: 5,
   // The download of a layer continues as long as any byte arrives.
   minProgressBytes: 1,
-  // A layer is read from its start to its end, so skipping to the last byte costs no more than
-  // that.
+  // To continue at a server without range support, a download may skip any number of bytes.
   maxSkippedBytes: MAX_BLOB_BYTES,
 }

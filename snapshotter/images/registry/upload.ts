@@ -134,8 +134,8 @@ async function uploadState(
     signal,
   })
   const last = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '')?.[1]
-  // Registries answer `0-0` for an empty upload, as for an upload of one byte. It is taken as
-  // empty.
+  // Registries answer `0-0` for an empty upload as well as for one byte. It is taken as empty,
+  // because we never send a first chunk of a single byte.
   const receivedBytes = last === undefined || last === '0' ? 0 : Number(last) + 1
   return { receivedBytes, url: nextLocation(answer, url) }
 }
