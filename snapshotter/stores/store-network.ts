@@ -1,5 +1,5 @@
 /**
- * The connections to one store that the operator named, or to all stores that nobody named. Each
+ * The connections to one store that the operator named, or to all stores that are not named. Each
  * network has its own address policy, so networks share no connections.
  */
 import type { Agent } from 'undici'

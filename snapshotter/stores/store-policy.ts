@@ -2,7 +2,8 @@
  * Decides which stores this node reads from. A recipe names stores, and its author may be anybody.
  * So the operator decides which of these stores may be read. A store whose host the operator named
  * (in `[stores] allow`, as a mirror, or with a registry's table) may have any address. Every other
- * store must be on the internet and use TLS, unless `allow` has an entry such as `http://`.
+ * store must be on the internet, and `allow` must have an entry that matches it. The default
+ * entries match all hosts, but only over TLS.
  */
 import { realpathSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -120,8 +121,8 @@ function ruleFrom(text: string): StorePrefix {
 }
 
 /**
- * The rule for a mirror's replacement URL. The replacement may end in the middle of a name, so its
- * rule does not end with a slash that the text does not have.
+ * The rule for a mirror's replacement URL. The URL may end in the middle of a name. If it ends
+ * without a slash, the rule does, too.
  */
 function mirrorRuleFrom(text: string): StorePrefix {
   const rule = ruleFrom(text)
