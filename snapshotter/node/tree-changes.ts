@@ -1,6 +1,6 @@
 /**
  * Tells the parts of a node that trees have been added, replaced or removed. The parts that change
- * trees are opened before the parts that react to changes. Neither kind imports the other.
+ * trees are opened before the parts that react to changes. Neither has to know the other.
  */
 
 export interface TreeChange {
