@@ -146,8 +146,8 @@ function matches(rule: StorePrefix, url: StoreUrl): boolean {
 }
 
 /**
- * Why a store may not be read whose host the operator did not name; `undefined` if it may. The
- * address of a host name is checked later, when a connection is made.
+ * For a store whose host the operator did not name: the reason not to read it, or `undefined` if it
+ * may be read. The address of a host name is checked later, when a connection is made.
  */
 function reasonToRefuse(
   url: StoreUrl & { kind: 'registry' | 'static' },
