@@ -61,8 +61,8 @@ export class Recorder {
 
   /**
    * Begins to record. `treeName` is the tree's directory name or the digest of its index. Throws
-   * `not-found` for an unknown tree, `already-exists` for a tree that is being recorded, and what
-   * `PartialIndexes.complete` throws. The caller calls `stop`.
+   * `not-found` for an unknown tree, `already-exists` for a tree that is being recorded, and the
+   * errors of `PartialIndexes.complete`. The caller calls `stop`.
    */
   async start(treeName: string, signal: AbortSignal): Promise<RecordingStarted> {
     const tree = this.#tree(treeName)

@@ -1,6 +1,6 @@
 /**
- * The starts of this node's images. `openTree` is the one place that orders what has to happen
- * before a merged tree may be used, and everything that makes its first start fast:
+ * The starts of this node's images. `openTree` makes a merged tree ready for use and its first
+ * start fast. Its steps, in order:
  *
  * 1. The start that the image was published with begins to be prefetched: its plan is in the thin
  *    layer and needs no index. Without one, this node's learned profile is read, and if there is
@@ -33,7 +33,7 @@ import type { Start, StartOrigin } from './start.js'
 import type { StartLearner } from './start-learner.js'
 import type { StartPrefetcher } from './start-prefetcher.js'
 
-/** A source of profiles that is asked where the node has learned none. */
+/** A source of profiles for trees of which this node has learned none. */
 export interface ProfileFinder {
   /** The profile of the recipe's merged tree. `undefined` if there is none. Never rejects. */
   find(thin: ThinSection, signal: AbortSignal): Promise<Profile | undefined>
@@ -87,7 +87,7 @@ export class Starts {
     this.#modules = modules
   }
 
-  /** Steps 1 to 5 above. Throws what `register` and `prepareMount` throw. */
+  /** Steps 1 to 5 above. Throws the errors of `register` and `prepareMount`. */
   async openTree(options: OpenTreeOptions): Promise<TreeRecord> {
     const { thin, folder } = options
     return thin.startup === undefined
