@@ -1,8 +1,8 @@
-// The order of the code as data: which layer may import which, through which doors, and the same for
-// the rooms of snapshotter/. `npm run lint` proves it for every import, `import type` included.
-// Circles of imports are found by .oxlintrc.json.
+// The rules for imports: the layers that each layer may import, the files through which it may
+// import them, and the rooms that each room of snapshotter/ may import. `npm run lint` checks every
+// import, `import type` included. Import cycles are checked by .oxlintrc.json.
 
-/** Which layers a layer may import; README.md, "Layers", explains why. */
+/** The layers that each layer may import. README.md, "Layers", gives the reasons. */
 const LAYERS = {
   'index-format': [],
   fusefs: ['index-format'],
@@ -11,8 +11,9 @@ const LAYERS = {
 }
 
 /**
- * The files through which other layers import a layer. Beside index.ts there are smaller doors for
- * threads and processes that are to stay small: their exports need few of the layer's modules.
+ * The doors of each layer: the files through which other layers import it. The doors besides
+ * index.ts are for threads and processes that must stay small. Their exports load only a few of the
+ * layer's modules.
  */
 const DOORS = {
   'index-format': ['index.ts', 'reading.ts', 'decoding.ts', 'system-error.ts'],
@@ -21,12 +22,12 @@ const DOORS = {
   snapshotter: ['index.ts'],
 }
 
-/** Every room of snapshotter/ may import these. */
+/** The files that every room of snapshotter/ may import. */
 const FLOOR = ['errors.ts']
 
 /**
- * The rooms of snapshotter/, each with the rooms it may import besides the floor. A room is a folder
- * without the rooms inside it, or a single file. A new room has to be listed here.
+ * The rooms of snapshotter/, each with the rooms that it may import besides `FLOOR`. A room is a
+ * folder without the rooms inside it, or a single file. A new room has to be listed here.
  */
 export const ROOMS = {
   cli: [
@@ -47,7 +48,7 @@ export const ROOMS = {
     'trees',
     'version.ts',
   ],
-  // The layer's door. Like cli it sees both halves, node and publish; no other room does.
+  // The layer's door. Only this room and cli may import both halves, node and publish.
   'index.ts': [
     'config',
     'images/registry',
@@ -113,7 +114,7 @@ const layers = Object.keys(LAYERS)
 const rooms = Object.keys(ROOMS)
 const escaped = (path) => path.replaceAll('.', '\\.')
 
-/** Matches the files of a room, and none of a room inside it. */
+/** A pattern that matches the files of a room, but not the files of rooms inside it. */
 function roomPattern(room) {
   if (room.endsWith('.ts')) return `^snapshotter/${escaped(room)}$`
   const inner = rooms
@@ -122,7 +123,7 @@ function roomPattern(room) {
   return `^snapshotter/${room}/${inner.length > 0 ? `(?!(${inner.join('|')})(/|$))` : ''}`
 }
 
-/** From a layer, everything of this repository is out of reach but itself and the layers below. */
+/** A layer may import itself and the layers in `LAYERS`, and nothing else of this repository. */
 const layerOrder = layers.flatMap((layer) =>
   [...layers, 'test', 'bench']
     .filter((other) => other !== layer && !LAYERS[layer].includes(other))
@@ -135,7 +136,7 @@ const layerOrder = layers.flatMap((layer) =>
     })),
 )
 
-/** From another layer, only the doors of a layer are in reach. */
+/** A layer may import only the doors of another layer. */
 const layerDoors = layers.map((layer) => ({
   name: `layer-door/${layer}`,
   comment: `Import ${layer} through ${layer}/index.ts only (README.md, "Layers").`,
@@ -170,7 +171,7 @@ export default {
   forbidden: [...layerOrder, ...layerDoors, ...roomOrder, unlistedRoom],
   options: {
     includeOnly: `^(${[...layers, 'test', 'bench'].join('|')})/`,
-    // Without this, type imports are not seen; test/house/lint.test.ts keeps watch.
+    // Without this, `import type` is not checked. test/house/lint.test.ts notices if it is missing.
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
   },

@@ -21,7 +21,7 @@ export interface HttpBlobSourceModules {
   readonly authorizer?: Authorizer | undefined
   readonly log: Log
   readonly stats: ContentStats
-  /** Shared connections, closed by their owner. Without it the source has, and closes, its own. */
+  /** Shared connections; their owner closes them. Default: the source opens and closes its own. */
   readonly agent?: Agent | undefined
   /** Default: the system's. */
   readonly timing?: Timing | undefined
@@ -51,7 +51,7 @@ export class HttpBlobSource implements BlobSource {
     this.#ranges = new RangeReader(limits, { client, counters: stats, log, redirects })
   }
 
-  /** Connects to nothing yet. */
+  /** Opens no connection yet. The caller closes the source. */
   static create(
     options: { url: HttpStoreUrl; limits?: Partial<HttpLimits> | undefined },
     modules: HttpBlobSourceModules,
@@ -106,7 +106,9 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
   }
 }
 
-/** There is no such blob, or it ends before the range. */
+/**
+ * Whether the status means that the store lacks the blob, or that the blob ends before the range.
+ */
 function isAbsent(status: number): boolean {
   return status === 404 || status === 410 || status === 416
 }

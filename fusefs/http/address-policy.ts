@@ -1,41 +1,46 @@
 /**
- * To which addresses connections may be made. Judged is the address that is connected to, not the
- * name: a name may resolve to another address a moment later. What a stranger wrote must not make
- * this machine talk to itself, to its link or to a private network, which the stranger cannot reach.
+ * Decides which addresses this machine may connect to. The policy judges the address of the
+ * connection, not the host's name, because a name may resolve to another address a moment later. A
+ * URL written by a stranger must not make this machine talk to itself, to its link or to a private
+ * network: the stranger cannot reach those.
  */
 import { isIP } from 'node:net'
 import { HttpFailure } from './http-failure.js'
 
 export type AddressClass = 'public' | 'private' | 'link-local' | 'loopback'
 
-/** A host as URLs name it: a name or an address without brackets, in lower case. */
 export interface HostPort {
+  /** A name, or an address without brackets; in lower case. */
   readonly host: string
   readonly port: number
 }
 
 export interface AddressPolicyOptions {
   /**
-   * The server whose address nobody questions: the operator named it. Where it is, there may be its
-   * redirects and its token server: a registry on a private network keeps both there.
+   * The server that the operator named. It may have any address. Its redirects and its token server
+   * may have addresses of the same class, because a registry on a private network keeps both there.
+   * Default: no server.
    */
   readonly home?: HostPort
-  /** Other hosts that may be anywhere. */
+  /** Whether the operator named this server, too. Such a server may have any address. */
   readonly isNamed: (at: HostPort) => boolean
-  /** What helps where an address is refused, for the error's message. */
+  /** Advice for the error's message when an address is refused. */
   readonly remedy: string
 }
 
 export class AddressPolicy {
   readonly #options: AddressPolicyOptions
-  /** Where the home was when it was last connected to. */
+  /** Classes that may be connected to: `public`, and those at which `home` has been found. */
   readonly #homeClasses = new Set<AddressClass>(['public'])
 
   constructor(options: AddressPolicyOptions) {
     this.#options = options
   }
 
-  /** Why `at` may not be connected to at `address`; undefined where it may. */
+  /**
+   * The reason not to connect to `at` at this IP address: a failure `address` that is not
+   * retryable. `undefined` if the connection is allowed.
+   */
   refusal(at: HostPort, address: string): HttpFailure | undefined {
     const { home, isNamed, remedy } = this.#options
     const found = addressClass(address)
@@ -50,7 +55,10 @@ export class AddressPolicy {
   }
 }
 
-/** Class of an IP address. Ranges that the internet does not route count as private: RFC 6890. */
+/**
+ * The class of an IP address. Ranges that the internet does not route count as private (RFC 6890),
+ * and so does a text that is no IP address.
+ */
 export function addressClass(address: string): AddressClass {
   const [bare = ''] = address.split('%')
   switch (isIP(bare)) {
@@ -70,7 +78,7 @@ function classOfIpv4([a = 0, b = 0, c = 0]: readonly number[]): AddressClass {
     a === 10 ||
     (a === 172 && b >= 16 && b <= 31) ||
     (a === 192 && b === 168) ||
-    // Shared by carriers; clouds keep services there.
+    // 100.64.0.0/10 is shared by carriers. Clouds keep services there.
     (a === 100 && b >= 64 && b <= 127) ||
     (a === 192 && b === 0 && (c === 0 || c === 2)) ||
     (a === 198 && (b === 18 || b === 19)) ||
@@ -89,13 +97,13 @@ function classOfIpv6(groups: readonly number[]): AddressClass {
     return classOfIpv4([high >> 8, high & 0xff, low >> 8, low & 0xff])
   }
   if (isZeroUpTo(7) && (groups[7] ?? 0) <= 1) return 'loopback'
-  // Addresses that stand for one of IPv4: mapped, compatible, NAT64, 6to4.
+  // These IPv6 addresses contain an IPv4 address: mapped, compatible, NAT64, 6to4.
   if (isZeroUpTo(5) && groups[5] === 0xffff) return ipv4At(6)
   if (isZeroUpTo(6)) return ipv4At(6)
   if (first === 0x64 && second === 0xff9b && third === 0) return ipv4At(6)
   if (first === 0x2002) return ipv4At(1)
   if ((first & 0xffc0) === 0xfe80) return 'link-local'
-  // Of all others, global unicast alone is routed; Teredo and documentation are not.
+  // Only global unicast addresses are routed. Those of Teredo and documentation count as private.
   const isGlobal = (first & 0xe000) === 0x2000
   const isSpecial = first === 0x2001 && (second === 0 || second === 0xdb8)
   return isGlobal && !isSpecial ? 'public' : 'private'
@@ -103,7 +111,7 @@ function classOfIpv6(groups: readonly number[]): AddressClass {
 
 /** The eight groups of an IPv6 address. */
 function groupsOf(address: string): number[] {
-  // The URL parser writes every form in one: no dotted quad, one run of zeros left out.
+  // The URL parser brings every notation into one form: no dotted quad, one run of zeros left out.
   const canonical = new URL(`http://[${address}]/`).hostname.slice(1, -1)
   const [head = '', tail] = canonical.split('::')
   const parse = (text: string): number[] =>

@@ -4,7 +4,7 @@ import { MAX_DISCARDED_BYTES } from './http-limits.js'
 
 export class Answer {
   readonly status: number
-  /** Who answered: the end of all redirects. */
+  /** The URL that answered, after all redirects. */
   readonly url: URL
   readonly #response: Dispatcher.ResponseData
 
@@ -20,7 +20,10 @@ export class Answer {
     return Array.isArray(value) ? value[0] : value
   }
 
-  /** To be read once, to its end or until the reader stops; or `discard` is called instead. */
+  /**
+   * The bytes of the body. The caller either iterates once, to the end or until it stops, or calls
+   * `discard` instead. Throws undici's errors.
+   */
   async *body(): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const piece of this.#response.body) {
       const bytes: unknown = piece
@@ -31,7 +34,10 @@ export class Answer {
     }
   }
 
-  /** Reads a short body away, so that its connection can be used again. Never fails. */
+  /**
+   * Reads and drops a body of up to `MAX_DISCARDED_BYTES`, so that its connection can be used
+   * again. Never rejects.
+   */
   async discard(): Promise<void> {
     await this.#response.body.dump({ limit: MAX_DISCARDED_BYTES }).catch(() => undefined)
   }

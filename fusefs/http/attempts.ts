@@ -20,14 +20,15 @@ export class Attempts {
     this.#modules = modules
   }
 
-  /** The work brought something: earlier failures no longer count. */
+  /** Call this when the work has made progress. Earlier failures then no longer count. */
   progressed(): void {
     this.#failures = 0
   }
 
   /**
-   * Returns when it is time for the next attempt. Throws instead: `error` where repeating cannot help
-   * or was done often enough, a failure of `deadline` where the work has to stop.
+   * Counts a failure of the work, and resolves when it is time for the next attempt. Rejects with
+   * the failure of `deadline` if the work has to stop. Rejects with `error` if it is not retryable
+   * or no attempts are left; the message of an `HttpFailure` then names the number of attempts.
    */
   async failed(error: unknown, deadline: Deadline): Promise<void> {
     const stopped = deadline.stopped(error)
@@ -49,9 +50,10 @@ export class Attempts {
 }
 
 /**
- * How long to wait after the `failures`-th failure in a row: what the server asked for, and a random
- * part of a ceiling that doubles (full jitter). A thousand hosts that failed together must not come
- * back together, even where the server told all of them the same time.
+ * Milliseconds to wait after the `failures`-th failure in a row, counted from 1. The wait is the
+ * sum of the time that the server asked for and a random part of a ceiling that doubles with each
+ * failure (full jitter). A thousand hosts that failed together must not come back together, even if
+ * the server told all of them the same time.
  */
 export function backOffMs(
   failures: number,

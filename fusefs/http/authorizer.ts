@@ -1,10 +1,13 @@
-/** Adds credentials to HTTP requests; implemented above this layer, where credentials are kept. */
+/**
+ * Adds credentials to HTTP requests. A layer above this one implements it and keeps the
+ * credentials.
+ */
 export interface Authorizer {
-  /** Headers for a request to `url`, from what is already known. Empty where nothing is needed. */
+  /** Headers for a request to `url`. Empty if no credentials for it are known yet. May reject. */
   headersFor(url: URL): Promise<Record<string, string>>
   /**
-   * Called once after a 401 with its `WWW-Authenticate` value; true when new credentials were
-   * obtained and the request is worth sending again.
+   * Called once after an answer 401 to `url`, with the value of its header `WWW-Authenticate`. True
+   * if new credentials were obtained: the client then sends the request again. May reject.
    */
   challenge(url: URL, wwwAuthenticate: string): Promise<boolean>
 }

@@ -1,6 +1,9 @@
-/** Whole small bodies, never more of them than the caller is ready to hold. */
+/** Reads a small body into memory, up to a limit. */
 
-/** All bytes of `body`. Throws what `refused` makes as soon as there are more than `maxBytes`. */
+/**
+ * All bytes of `body`. Throws the error that `refused` returns as soon as there are more than
+ * `maxBytes`. Errors of `body` pass unchanged.
+ */
 export async function boundedBody(
   body: AsyncIterable<Uint8Array>,
   maxBytes: number,

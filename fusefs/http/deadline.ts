@@ -1,4 +1,7 @@
-/** How long a piece of work may take, all its attempts included: until its caller or its time is over. */
+/**
+ * The end of a piece of work with all its attempts: it has to stop when its caller aborts it or its
+ * time is over.
+ */
 import { ScopedSignal } from '../waiting/scoped-signal.js'
 import { HttpFailure } from './http-failure.js'
 
@@ -10,7 +13,7 @@ export class Deadline {
   readonly #timeoutMs: number | undefined
   readonly #scope: ScopedSignal
 
-  /** Without `timeoutMs` only the caller ends the work. */
+  /** Without `timeoutMs`, only an abort of `caller` stops the work. */
   constructor(caller: AbortSignal, timeoutMs?: number) {
     this.#caller = caller
     if (timeoutMs === undefined) {
@@ -26,7 +29,10 @@ export class Deadline {
     return this.#scope.signal
   }
 
-  /** The failure that the work ends with if it had to stop; `cause` is what it met last. */
+  /**
+   * The failure `aborted` or `deadline` if the work has to stop, with the work's last error as its
+   * `cause`. `undefined` if the work may go on.
+   */
   stopped(cause: unknown): HttpFailure | undefined {
     if (this.#caller.aborted) {
       return new HttpFailure('aborted', 'given up by the caller', { retryable: false, cause })
@@ -37,6 +43,7 @@ export class Deadline {
     return new HttpFailure('deadline', message, { retryable: false, cause })
   }
 
+  /** Stops the timer and detaches from the caller's signal. Idempotent. */
   close(): void {
     this.#scope.close()
   }

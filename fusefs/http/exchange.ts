@@ -1,28 +1,28 @@
-/** One question to an HTTP server, as callers put it. */
+/** One HTTP request, as callers of `HttpClient` describe it. */
 import type { Dispatcher } from 'undici'
 
 export type ExchangeBody = Exclude<Dispatcher.DispatchOptions['body'], undefined>
 
 export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Credentials go to the origin of this URL and to no other. */
+  /** Credentials are sent to the origin of this URL and to no other. */
   readonly url: URL
-  /** Where an earlier exchange for `url` was redirected to: asked in the place of `url`. */
+  /** The end of the redirects of an earlier exchange for `url`. The request goes here instead. */
   readonly redirectedTo?: URL
   readonly headers?: Readonly<Record<string, string>>
-  /** Makes the body, once for each request. */
+  /** Called once for each request: returns its body. Default: no body. */
   readonly body?: () => ExchangeBody
-  /** Status codes that are an answer; all others are failures. */
+  /** The status codes of an answer. Every other status is a failure. */
   readonly expect: readonly number[]
-  /** Default: redirects of GET and HEAD are followed, a request with an effect is not. */
+  /** Default: `redirects` for GET and HEAD. `none` for other methods, which change something. */
   readonly follow?: 'redirects' | 'none'
 }
 
-/** An exchange with everything that bounds it. */
+/** An exchange with its limits. */
 export interface TimedExchange extends Exchange {
-  /** For the whole exchange, retries and the answer's body included. */
+  /** The limit of the whole exchange, with its retries and the body of the answer. */
   readonly timeoutMs: number
-  /** Default: the client's `maxAttempts`; 1 where a repetition would do harm. */
+  /** Requests, the first one included. Use 1 if a repetition does harm. Default: `maxAttempts`. */
   readonly attempts?: number
   readonly signal: AbortSignal
 }

@@ -1,9 +1,13 @@
-/** Makes connections to addresses that a policy allows, and to no others. */
+/** Makes connections only to addresses that a policy allows. */
 import { lookup, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import type { AddressPolicy, HostPort } from './address-policy.js'
 
+/**
+ * A connector for an undici agent. For an address that `policy` refuses, it fails with the policy's
+ * `HttpFailure`.
+ */
 export function guardedConnector(
   options: buildConnector.BuildOptions,
   policy: AddressPolicy,
@@ -11,14 +15,15 @@ export function guardedConnector(
   const connectors = new Map<string, buildConnector.connector>()
   return (to, callback) => {
     const at = hostPortOf(to)
-    // A name is judged where it is resolved; an address in the URL is never resolved.
+    // `lookup` judges names, when it resolves them. It is not called for an address in the URL.
     const refusal = isIP(at.host) === 0 ? undefined : policy.refusal(at, at.host)
     if (refusal !== undefined) {
       callback(refusal, null)
       return
     }
     const key = `${at.host}:${at.port}`
-    // One for each server, as `lookup` is not told the port; it also keeps the TLS sessions.
+    // One connector for each server, because `lookup` does not get the port. A connector also keeps
+    // the server's TLS sessions.
     const connect =
       connectors.get(key) ?? buildConnector({ ...options, lookup: guarded(at, policy) })
     if (connectors.size >= MAX_CONNECTORS) connectors.clear()
@@ -27,10 +32,10 @@ export function guardedConnector(
   }
 }
 
-/** Servers remembered; redirects may lead to any number of them. */
+/** Servers whose connectors are kept. Redirects may lead to any number of servers. */
 const MAX_CONNECTORS = 256
 
-/** Resolves a name to the addresses that are allowed; an error where there are none. */
+/** Resolves a name to those of its addresses that are allowed. An error if there are none. */
 function guarded(at: HostPort, policy: AddressPolicy): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {

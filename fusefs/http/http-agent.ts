@@ -1,16 +1,18 @@
-/** The connections to all HTTP servers: one pool per origin, kept alive, bounded. */
+/** Connections to HTTP servers: a bounded pool for each origin, kept alive. */
 import { rootCertificates } from 'node:tls'
 import { Agent } from 'undici'
 import type { AddressPolicy } from './address-policy.js'
 import { guardedConnector } from './guarded-connector.js'
 import { type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from './http-limits.js'
 
-/** An agent that several users may share; its creator closes it. */
+/**
+ * An agent that several users may share. The caller closes it. `limits` replaces single defaults.
+ */
 export function createHttpAgent(options: {
   limits?: Partial<ConnectionLimits>
-  /** Certificates, PEM, that are trusted beside those that Node.js brings. */
+  /** PEM texts, trusted in addition to the certificates of Node.js. Default: none. */
   certificateAuthorities?: readonly string[]
-  /** Which addresses may be connected to. Default: all. */
+  /** The addresses that may be connected to. Default: all. */
   addresses?: AddressPolicy | undefined
 }): Agent {
   const limits = { ...DEFAULT_CONNECTION_LIMITS, ...options.limits }
@@ -21,7 +23,7 @@ export function createHttpAgent(options: {
   }
   return new Agent({
     connections: limits.connectionsPerOrigin,
-    // One request at a time on a connection: a long range must not hold up a short one.
+    // One request at a time on a connection: a short range must not wait for a long one.
     pipelining: 1,
     headersTimeout: limits.headersTimeoutMs,
     bodyTimeout: limits.bodyInactivityTimeoutMs,

@@ -1,11 +1,13 @@
 /**
- * The one HTTP client: authorisation, redirects, retries, deadlines. Nothing here knows what the
- * paths mean. Invariant: credentials go only to the origin of the URL that the caller named.
+ * The only HTTP client of this program: authorisation, redirects, retries, deadlines. It does not
+ * know the meaning of paths. Invariant: credentials are sent only to the origin of the URL that the
+ * caller named.
  *
- * undici's own interceptors are not used. `retry` has neither jitter nor a deadline, and repeats with
- * the credentials that were refused. `redirect` follows from https to http, and does not tell a
- * challenge at the first hop from one at another. `dns` chooses addresses before a connection is
- * made; connections are kept here, so names are looked up once for each connection anyway.
+ * The client does not use undici's own interceptors. `retry` has neither jitter nor a deadline, and
+ * repeats a request with the credentials that were refused. `redirect` follows from https to http,
+ * and cannot tell a challenge of the first server from a challenge of a later one. `dns` chooses
+ * an address before a connection is made. That saves nothing here: connections are kept, so a name
+ * is looked up only once for each connection.
  */
 import type { Dispatcher } from 'undici'
 import { abortable } from '../waiting/abortable.js'
@@ -24,33 +26,38 @@ import { systemTiming, type Timing } from './timing.js'
 export interface HttpClientOptions {
   readonly limits: ExchangeLimits
   /**
-   * What the body of a refusal says, for the error's message: printable, short, with what separates
-   * it from the message, or empty. Default: the body is not looked at.
+   * Reads an explanation from the body of a refusal. The result is appended to the error's message
+   * as it is, so it must be printable, short, and begin with its own separator. It may be empty.
+   * Default: the body is not read.
    */
   readonly explainRefusal?: (body: Uint8Array) => string
   /**
-   * Whether an error of the authorizer may pass by itself. Default: each may whose cause is not a
-   * failure of this folder that repeating cannot help.
+   * Whether an error of the authorizer is temporary, so that a retry can help. Default: every error
+   * is, unless its `cause` is an `HttpFailure` that is not retryable.
    */
   readonly isPassingAuthorizerError?: (error: unknown) => boolean
 }
 
 export interface HttpClientModules {
-  /** The connections. Stays the caller's to close. */
+  /** The connections. The caller closes it. */
   readonly dispatcher: Dispatcher
-  /** Without it requests carry no credentials and no challenge is answered. */
+  /** Without it, requests carry no credentials, and a challenge is a failure. */
   readonly authorizer?: Authorizer | undefined
   readonly counters: HttpCounters
+  /** Default: the system's. */
   readonly timing?: Timing | undefined
 }
 
-/** An answer, and the credentials that its request carried. */
+/** An answer and the credentials of its request. */
 interface Sent {
   readonly answer: Answer
   readonly credentials: Readonly<Record<string, string>>
 }
 
-/** Sent with every request. Bodies are compared with digests, so no server may encode them. */
+/**
+ * Sent with every request. `identity` forbids servers to encode bodies, because bodies are compared
+ * with digests.
+ */
 const HEADERS = { 'accept-encoding': 'identity', 'user-agent': 'thin-snapshotter' }
 
 export class HttpClient {
@@ -64,13 +71,13 @@ export class HttpClient {
     this.#timing = modules.timing ?? systemTiming
   }
 
-  /** A count of failures with this client's limits, for work that repeats `open` itself. */
+  /** Counts failures by this client's limits. For callers that repeat `open` themselves. */
   attempts(maxAttempts = this.#options.limits.maxAttempts): Attempts {
     const limits = { ...this.#options.limits, maxAttempts }
     return new Attempts(limits, { counters: this.#modules.counters, timing: this.#timing })
   }
 
-  /** An expected answer whose body has been read away. Retries. Throws `HttpFailure`. */
+  /** Returns an expected answer. Its body has been discarded. Retries. Throws `HttpFailure`. */
   async send(exchange: TimedExchange): Promise<Answer> {
     return this.#repeated(exchange, async (signal) => {
       const answer = await this.open(exchange, signal)
@@ -79,7 +86,10 @@ export class HttpClient {
     })
   }
 
-  /** An expected answer with its whole body, of up to `maxBytes`. Retries. Throws `HttpFailure`. */
+  /**
+   * Returns an expected answer and its whole body. Retries. Throws `HttpFailure`, `too-large` for a
+   * body of more than `maxBytes`.
+   */
   async read(
     exchange: TimedExchange,
     maxBytes: number,
@@ -98,8 +108,8 @@ export class HttpClient {
   }
 
   /**
-   * One attempt, without retries: follows redirects and answers one challenge until there is an
-   * expected answer, whose body the caller reads or discards. Throws `HttpFailure`.
+   * Makes one attempt, without retries. It follows redirects and answers one challenge. Returns an
+   * expected answer; the caller reads or discards its body. Throws `HttpFailure`.
    */
   async open(exchange: Exchange, signal: AbortSignal): Promise<Answer> {
     const isSafe = exchange.method === 'GET' || exchange.method === 'HEAD'
@@ -119,8 +129,8 @@ export class HttpClient {
         this.#modules.counters.httpRedirects++
         continue
       }
-      // Read before the authorizer is asked: an unread body would keep its connection busy, and
-      // the token server may be at the same origin.
+      // Read the body before asking the authorizer. An unread body would keep its connection busy,
+      // and the token server may have the same origin.
       const said = await this.#said(answer)
       if (answer.status === 401 && !isChallenged) {
         isChallenged = true
@@ -172,7 +182,7 @@ export class HttpClient {
     }
   }
 
-  /** What a refusal's body says. A body that cannot be read does not change what the status says. */
+  /** The explanation in a refusal's body. Empty if the body cannot be read: the status suffices. */
   async #said(answer: Answer): Promise<string> {
     const { explainRefusal } = this.#options
     if (explainRefusal === undefined) {
@@ -187,7 +197,7 @@ export class HttpClient {
     }
   }
 
-  /** Whether there are other credentials now than those that were just refused. */
+  /** Whether the credentials for the URL now differ from the credentials that were refused. */
   async #isAuthorizedAnew(exchange: Exchange, sent: Sent, signal: AbortSignal): Promise<boolean> {
     const { authorizer } = this.#modules
     const { url } = sent.answer
@@ -195,7 +205,7 @@ export class HttpClient {
     const challenge = sent.answer.header('www-authenticate') ?? ''
     const answered = await this.#asked(url, signal, () => authorizer.challenge(url, challenge))
     if (answered) return true
-    // Another request may have been challenged, and have got them, while this one was under way.
+    // Meanwhile another request may have been challenged, and may have obtained new credentials.
     const { authorization } = await this.#credentials(exchange, url, signal)
     return authorization !== undefined && authorization !== sent.credentials['authorization']
   }
@@ -210,7 +220,7 @@ export class HttpClient {
     return this.#asked(url, signal, () => authorizer.headersFor(url))
   }
 
-  /** An authorizer that hangs or fails is a failure of the exchange, with the exchange's deadline. */
+  /** Asks the authorizer, until `signal` aborts. Its error becomes a failure `credentials`. */
   async #asked<T>(url: URL, signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
     try {
       return await abortable(ask(), signal)

@@ -1,14 +1,16 @@
-/** What HTTP counts: plain numbers, written here, read by their owner. */
+/** Counters of HTTP. The client and the range reader increment them; their owner reads them. */
 export interface HttpCounters {
   /** Requests sent, redirects and retries included. */
   httpRequests: number
-  /** Of those, sent again after a failure. */
+  /** Retries after a failure. Each is also counted in `httpRequests`. */
   httpRetries: number
   /** Redirects followed. */
   httpRedirects: number
-  /** Answers 200 to a range request. */
+  /** Range requests that the server answered with 200, which means with the whole content. */
   httpRangesIgnored: number
-  /** Body bytes of ranges received, skipped ones included. */
+  /**
+   * Body bytes received by range requests, including bytes outside the range, which are dropped.
+   */
   httpBytes: number
 }
 

@@ -1,23 +1,23 @@
 /**
- * What went wrong with an HTTP exchange, and whether repeating it can help: the one place where
- * status codes, undici's and the system's error codes are judged.
+ * Why an HTTP exchange failed, and whether a retry can help. Only this file interprets status
+ * codes, the error codes of undici and those of the system.
  */
 import { systemErrorCode } from '../../index-format/system-error.js'
 
 export type HttpFailureReason =
   /** An answer whose status the caller does not accept. */
   | 'status'
-  /** There was no answer: no connection, or one that ended before the headers. */
+  /** There was no answer: no connection was made, or it ended before the headers. */
   | 'unreachable'
   /** A connection, an answer or a piece of a body took too long. */
   | 'timeout'
-  /** The body ended before its end. */
+  /** The connection ended before the end of the body. */
   | 'broken-off'
-  /** The answer's headers say that its body is not what was asked for. */
+  /** By the answer's headers, its body does not hold the content that was asked for. */
   | 'unusable-answer'
   /** The body is longer than the caller allows. */
   | 'too-large'
-  /** A redirect that is not followed. */
+  /** A redirect that the client does not follow. */
   | 'redirect'
   /** A connection that the address policy does not allow. */
   | 'address'
@@ -35,15 +35,17 @@ interface HttpFailureOptions {
   readonly cause?: unknown
 }
 
-/** Why an exchange brought no result. Each user of this folder maps it to an error of its layer. */
+/**
+ * The failure of an HTTP exchange. Each user of this folder maps it to an error of its own layer.
+ */
 export class HttpFailure extends Error {
   override readonly name = 'HttpFailure'
   readonly reason: HttpFailureReason
   /** Whether repeating the request can help. */
   readonly retryable: boolean
-  /** The answer's status; 0 where there was no answer. */
+  /** The answer's status; 0 if there was no answer. */
   readonly status: number
-  /** How long the server asked to wait; 0 where it did not. */
+  /** The wait that the server asked for; 0 if it asked for none. */
   readonly retryAfterMs: number
 
   constructor(reason: HttpFailureReason, message: string, options: HttpFailureOptions) {
@@ -54,7 +56,9 @@ export class HttpFailure extends Error {
     this.retryAfterMs = options.retryAfterMs ?? 0
   }
 
-  /** The same failure as the last one of `attempts` requests. */
+  /**
+   * A copy whose message says that it is the last of `attempts` attempts; `this` for one attempt.
+   */
   afterAttempts(attempts: number): HttpFailure {
     if (attempts === 1) return this
     const { retryable, status, retryAfterMs, cause } = this
@@ -63,12 +67,12 @@ export class HttpFailure extends Error {
   }
 }
 
-/** A URL as errors and logs may show it: the query of a signed URL is a credential. */
+/** A URL for errors and logs, without its query: the query of a signed URL is a credential. */
 export function shownUrl(url: URL): string {
   return `${url.origin}${url.pathname}`
 }
 
-/** Whether a server that answered with `status` may answer otherwise to the same request later. */
+/** Whether a later repetition of the request may get another status than `status`. */
 function isPassing(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500
 }
@@ -76,13 +80,16 @@ function isPassing(status: number): boolean {
 interface RefusedAnswer {
   readonly url: URL
   readonly status: number
-  /** What the server's body says of it, for the message; may be empty. */
+  /** The server's explanation, which the message ends with; may be empty. */
   readonly said: string
-  /** The header `Retry-After`. */
+  /** The value of the header `Retry-After`. */
   readonly retryAfter: string | undefined
 }
 
-/** What an answer means whose status is not accepted. `nowMs` is wall-clock time. */
+/**
+ * The failure `status` for an answer whose status the caller does not accept. `nowMs` is wall-clock
+ * time, milliseconds since 1970.
+ */
 export function failureFromStatus(answer: RefusedAnswer, nowMs: number): HttpFailure {
   const { url, status, said } = answer
   const retryable = isPassing(status)
@@ -91,7 +98,10 @@ export function failureFromStatus(answer: RefusedAnswer, nowMs: number): HttpFai
   return new HttpFailure('status', message, { retryable, status, retryAfterMs })
 }
 
-/** What an exception from undici means; `inBody` once the answer's headers had arrived. */
+/**
+ * The failure for an error of undici; an `HttpFailure` is returned unchanged. `inBody`: the
+ * answer's headers had arrived.
+ */
 export function failureFromError(url: URL, error: unknown, inBody: boolean): HttpFailure {
   if (error instanceof HttpFailure) return error
   const code = codeOf(error)
@@ -116,7 +126,7 @@ const TIMEOUTS: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ])
 
-/** A certificate that is not trusted now will not be at the next attempt. */
+/** Whether a retry would meet the same error: a bad certificate stays bad. */
 function isFinal(code: string): boolean {
   return (
     code.startsWith('CERT_') ||
@@ -134,7 +144,7 @@ function codeOf(error: unknown): string {
   return systemErrorCode(error) ?? ''
 }
 
-/** RFC 9110, 10.2.3: seconds, or a date. Anything else counts as not said. */
+/** The header is a number of seconds or a date (RFC 9110, 10.2.3). Anything else counts as 0. */
 function retryAfterMsFrom(header: string, nowMs: number): number {
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000
   const at = Date.parse(header)

@@ -1,19 +1,19 @@
 /**
- * Every bound of HTTP. Content ranges and registry exchanges differ on purpose in some of them: each
- * user gives its own numbers.
+ * The limits of HTTP. Reads of content and exchanges with registries need different limits, so each
+ * user passes its own numbers.
  */
 
-/** How connections are made and kept. */
+/** Limits of connections. */
 export interface ConnectionLimits {
-  /** Connections kept to one origin; also the requests under way there. Default 8. */
+  /** Connections to one origin, and so also requests there at the same time. Default 8. */
   readonly connectionsPerOrigin: number
-  /** Establishing a connection, TLS included. Default 10,000. */
+  /** Limit for making a connection, TLS included. Default 10,000. */
   readonly connectTimeoutMs: number
-  /** From the request sent to the answer's headers. Default 15,000. */
+  /** Limit from the request to the answer's headers. Default 15,000. */
   readonly headersTimeoutMs: number
-  /** Between two pieces of a body. Default 15,000. */
+  /** Limit between two pieces of a body. Default 15,000. */
   readonly bodyInactivityTimeoutMs: number
-  /** How long an idle connection is kept. Default 60,000. */
+  /** An idle connection is closed after this time. Default 60,000. */
   readonly keepAliveMs: number
 }
 
@@ -25,34 +25,41 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   keepAliveMs: 60_000,
 }
 
-/** How often and how soon a failed request is repeated. */
+/** Limits of retries. */
 export interface RetryLimits {
-  /** Requests without result before the failure is final; the first one counts. */
+  /** Attempts in a row without progress before a failure is final, the first one included. */
   readonly maxAttempts: number
-  /** Back-off before the first retry; doubles each time, the wait is a random part of it. */
+  /** Longest wait before the first retry. It doubles with each retry; the wait is a random part. */
   readonly backOffBaseMs: number
+  /** The doubling stops here. */
   readonly backOffCapMs: number
-  /** The longest `Retry-After` that is honoured; a longer one is cut to this. */
+  /** A longer `Retry-After` of a server is cut to this. */
   readonly retryAfterCapMs: number
 }
 
-/** How one exchange is made. */
+/** Limits of one exchange. */
 export interface ExchangeLimits extends RetryLimits {
-  /** From the request sent to the answer's headers. */
+  /** Limit from the request to the answer's headers. */
   readonly headersTimeoutMs: number
-  /** Between two pieces of a body. */
+  /** Limit between two pieces of a body. */
   readonly bodyInactivityTimeoutMs: number
-  /** Redirects followed for one exchange. */
+  /** Redirects that are followed in one attempt. */
   readonly maxRedirects: number
 }
 
-/** How a range is read. */
+/** Limits of reading a range. */
 export interface RangeLimits {
-  /** Bytes that make an interrupted request count as one that brought something. */
+  /** An interrupted request that brought at least this many bytes resets the count of failures. */
   readonly minProgressBytes: number
-  /** Bytes that are read and dropped to reach a range at a server without range support. */
+  /**
+   * A server without range support sends the content from its start. The bytes before the range are
+   * then read and dropped. If there are more of them than this, reading fails instead.
+   */
   readonly maxSkippedBytes: number
 }
 
-/** Bodies without interest are read to keep the connection, up to this many bytes. */
+/**
+ * A body that nobody needs is read up to this many bytes, so that its connection can be used again.
+ * The connection of a longer body is closed.
+ */
 export const MAX_DISCARDED_BYTES = 64 * 1024

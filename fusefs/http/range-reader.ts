@@ -1,7 +1,7 @@
 /**
- * Bytes out of the middle of what a server has. Every attempt goes on from the byte the last one
- * reached, and everything together has a deadline. Invariant: before a byte of an answer is used, its
- * headers have said that it holds what was asked for.
+ * Reads a range of a resource. Each attempt continues after the last byte that arrived, and all
+ * attempts share one deadline. Invariant: before a byte of an answer is used, the answer's headers
+ * are checked against the range that was asked for.
  */
 import type { Log } from '../log.js'
 import type { Answer } from './answer.js'
@@ -18,15 +18,15 @@ export interface RangeQuestion {
   readonly url: URL
   /** The first byte, from 0. */
   readonly offset: number
-  /** Bytes that there must be. */
+  /** Bytes to read. Fewer bytes are a failure. */
   readonly length: number
   /**
-   * `exact`: these bytes and no others. `rest`: to the end of the content, which is asked for without
-   * naming an end; bytes beyond `length` are handed on, so that the reader can tell that there are
-   * too many.
+   * `exact`: the request names the end of the range, and exactly `length` bytes are yielded.
+   * `rest`: the request names no end. Bytes beyond `length` are also yielded, so that the caller
+   * can see that the content is too long.
    */
   readonly extent: 'exact' | 'rest'
-  /** For everything, retries and waits included. */
+  /** Milliseconds from now, for all attempts and waits together. */
   readonly deadlineMs: number
   readonly signal: AbortSignal
 }
@@ -34,9 +34,11 @@ export interface RangeQuestion {
 export interface RangeReaderModules {
   readonly client: HttpClient
   readonly counters: HttpCounters
-  /** Told once of a server without range support. */
+  /** Gets one warning about a server without range support. */
   readonly log?: Log
-  /** Without it every range is asked for where its URL says. */
+  /**
+   * Without it, every request begins at the question's URL and follows the redirects from there.
+   */
   readonly redirects?: RedirectMemory
 }
 
@@ -50,7 +52,7 @@ export class RangeReader {
     this.#modules = modules
   }
 
-  /** Yields the bytes in order; fewer than `length` only together with an `HttpFailure`. */
+  /** Yields the bytes in order. Throws `HttpFailure` if fewer than `length` bytes can be had. */
   async *stream(question: RangeQuestion): AsyncGenerator<Uint8Array, void, undefined> {
     const deadline = new Deadline(question.signal, question.deadlineMs)
     const attempts = this.#modules.client.attempts()
@@ -92,8 +94,8 @@ export class RangeReader {
         const from = Math.min(skip, bytes.length)
         skip -= from
         const piece = bytes.subarray(from, extent === 'exact' ? from + left : undefined)
-        // All of a 206 is read to its end, which comes at once: only then can its connection be
-        // used again. What a 200 holds behind the range may be long, so that one is broken off.
+        // The end of a 206 follows at once. It is read, so that the connection can be used again.
+        // A 200 may hold much content behind the range, so its connection is closed instead.
         if (extent === 'exact' && left === 0) break
         left -= piece.length
         if (piece.length > 0) yield piece
@@ -123,7 +125,8 @@ export class RangeReader {
         return this.#checked(answer, asked, end)
       } catch (error) {
         redirects?.forget(url)
-        // A signed URL that has expired says so in many ways; the server knows a fresh one.
+        // An expired signed URL is refused with various statuses. The server redirects to a new
+        // one.
         if (!(error instanceof HttpFailure) || error.reason !== 'status') throw error
       }
     }
@@ -132,7 +135,7 @@ export class RangeReader {
     return answer
   }
 
-  /** Refuses an answer that is not the range asked for, before a byte of it is used. */
+  /** Throws `unusable-answer` for an answer whose headers do not match the asked range. */
   #checked(answer: Answer, asked: AskedRange, end: number): Answer {
     const refused = this.#reasonToRefuse(answer, asked, end)
     if (refused === undefined) {

@@ -1,8 +1,10 @@
-/** Where ranges of a URL were redirected to, so that the next one is asked for there at once. */
+/**
+ * Remembers the end of the redirects of a URL, so that the next range is requested there at once.
+ */
 import { LRUCache } from 'lru-cache'
 
 export interface RedirectMemoryLimits {
-  /** How long the end of a redirect is asked directly: signed URLs expire. */
+  /** How long an end is remembered. Signed URLs expire. */
   readonly redirectMemoryMs: number
   readonly maxRememberedRedirects: number
 }
@@ -14,6 +16,7 @@ export class RedirectMemory {
     this.#ends = new LRUCache({ max: limits.maxRememberedRedirects, ttl: limits.redirectMemoryMs })
   }
 
+  /** The remembered end; `undefined` if none is known, or if `url` was not redirected. */
   endOf(url: URL): URL | undefined {
     return this.#ends.get(url.href)
   }

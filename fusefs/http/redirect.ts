@@ -1,4 +1,4 @@
-/** Where a redirect leads, if it may be followed. */
+/** The target of a redirect, and whether it may be followed. */
 import { HttpFailure, shownUrl } from './http-failure.js'
 
 export function isRedirect(status: number): boolean {
@@ -6,8 +6,9 @@ export function isRedirect(status: number): boolean {
 }
 
 /**
- * The target of `location`, without the user and password it may name. Throws a `redirect` failure
- * where it is no http or https URL, and where it would leave TLS.
+ * The URL that the header value `location` leads to from `from`. A user and a password in it are
+ * removed. Throws an `HttpFailure` `redirect` for any other scheme than http and https, and for a
+ * redirect from https to http.
  */
 export function redirectTarget(from: URL, location: string): URL {
   const target = URL.canParse(location, from.href) ? new URL(location, from.href) : undefined

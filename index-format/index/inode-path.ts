@@ -4,7 +4,11 @@ import type { Index } from './index-file.js'
 
 const MAX_DEPTH = 256
 
-/** Absolute, latin1; of several any. Undefined where it is not found; throws what reading the index throws. */
+/**
+ * The absolute path of `ino`, its bytes decoded as latin1. For an inode with several names, the
+ * path is any of them. `undefined` if `Index.placeOf` does not find the inode or one of its
+ * directories, and for a path of more than 256 names. Errors of `index` pass unchanged.
+ */
 export function pathOf(index: Index, ino: number): string | undefined {
   let path = ''
   for (let at = ino, depth = 0; at !== ROOT_INO; depth++) {

@@ -1,4 +1,4 @@
-/** Searches a file's extents, which are in order and do not overlap. */
+/** Searches the extents of a file. They are ordered by offset and do not overlap. */
 import type { Extent } from './tree.js'
 
 /** Index of the first extent that ends after `offset`; `extents.length` if there is none. */
@@ -15,8 +15,9 @@ export function firstExtentEndingAfter(extents: readonly Extent[], offset: numbe
 }
 
 /**
- * The parts of `extents` that lie in a run of a file, cut to the run, in order. The first one is
- * found by binary search: a file may have 100,000 extents, and a plan as many runs.
+ * The parts of `extents` that lie in a run of the file, in order. An extent that crosses an end of
+ * the run is cut there. The first extent is found by binary search, because a file may have 100,000
+ * extents and a plan may ask for as many runs.
  */
 export function* extentsWithin(
   extents: readonly Extent[],

@@ -1,17 +1,21 @@
-/** Bytes of one file of a tree, by position, from whoever reads packs. */
+/** Reads a run of one file's bytes. The caller passes the function that reads from packs. */
 import type { PackTable } from '../pack/pack-table.js'
 import { extentsWithin } from './extent-search.js'
 import type { Extent } from './tree.js'
 
-/** Fills `target` from `rawOffset` of a pack on. */
+/** Fills `target` with the pack's uncompressed bytes from `rawOffset` on. */
 export type ReadPack = (pack: PackTable, rawOffset: number, target: Uint8Array) => Promise<void>
 
+/** The part of an index that says where the bytes of files are. */
 export interface TreeFiles {
   extents(ino: number): readonly Extent[]
   packTable(pack: number): PackTable
 }
 
-/** Holes are zeros. Throws what `read` throws. */
+/**
+ * The `length` bytes of file `ino` from `offset` on. Holes, and bytes behind the last extent, are
+ * zeros. Errors of `files` and `read` pass unchanged.
+ */
 export async function readFileRun(
   files: TreeFiles,
   run: { ino: number; offset: number; length: number },

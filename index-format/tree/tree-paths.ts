@@ -1,4 +1,4 @@
-/** From inode numbers back to names. A tree does not keep them, so they are found by walking it. */
+/** The paths of inodes. A tree cannot look them up, so they are found by walking the tree. */
 import { isDirectory } from '../file-mode.js'
 import { ROOT_INO, type Tree } from './tree.js'
 import { joinPath } from './tree-walk.js'
@@ -6,9 +6,10 @@ import { joinPath } from './tree-walk.js'
 const BATCH = 1024
 
 /**
- * A path for each of `inos` that the tree has: raw bytes without leading slash, empty for the root.
- * An inode with several names gets the first one in breadth-first order. Reads directories until
- * all are found. A directory that appears twice, as in a damaged index, is read once.
+ * A path for each of `inos` that is in the tree: raw bytes without leading slash, empty for the
+ * root. For an inode with several names, the path is the first in breadth-first order. Directories
+ * are read until all of `inos` are found. A directory that appears twice, as in a damaged index, is
+ * read once.
  */
 export function pathsOf(tree: Tree, inos: Iterable<number>): Map<number, Uint8Array> {
   const wanted = new Set(inos)

@@ -1,14 +1,14 @@
 /**
- * Tells the parts of a node which trees have been added, replaced or removed. The parts that change
- * trees are opened before the parts that have to know; neither knows the other.
+ * Tells the parts of a node that trees have been added, replaced or removed. The parts that change
+ * trees are opened before the parts that react to changes. Neither has to know the other.
  */
 
 export interface TreeChange {
-  /** Slots of trees that are registered no longer. Their slots are never used again. */
+  /** Slots of trees that are no longer registered. These slots are never used again. */
   readonly removedSlots: readonly number[]
 }
 
-/** Called for each change. A promise is awaited by whoever announces the change. */
+/** Called for each change. `announce` waits for a promise that the listener returns. */
 export type TreeChangeListener = (change: TreeChange) => Promise<void> | void
 
 export class TreeChanges {
@@ -19,7 +19,7 @@ export class TreeChanges {
     this.#listeners.push(listener)
   }
 
-  /** Resolves when every listener has dealt with the change. Rejects with the first failure. */
+  /** Calls all listeners. Resolves when all have finished. Rejects with the first failure. */
   async announce(change: TreeChange): Promise<void> {
     await Promise.all(
       this.#listeners.map(async (listener) => {

@@ -1,4 +1,4 @@
-/** Credentials for registries: what the configuration says first, then what Docker's says. */
+/** Credentials for registries, from the daemon's configuration or else from Docker's. */
 import { readFile } from 'node:fs/promises'
 import type { Config } from '../config/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -18,7 +18,11 @@ export class ConfiguredCredentials implements CredentialSource {
     this.#docker = new DockerConfigCredentials({ path: options.dockerConfig })
   }
 
-  /** The password's file is read each time, so that a rotated secret takes effect at once. */
+  /**
+   * The credential for `registry` (host[:port]). The password's file is read each time, so that a
+   * rotated secret takes effect at once. Throws `internal` if it cannot be read, and the errors of
+   * `DockerConfigCredentials`.
+   */
   async credentialFor(registry: string): Promise<Credential | undefined> {
     const { username, passwordFile } = this.#registries.get(registry) ?? {}
     if (username === undefined || passwordFile === undefined) {

@@ -1,6 +1,6 @@
 /**
- * In the place of a store that this node does not read from: what is cached is served without it, and
- * a read of anything else says why it fails.
+ * Stands for stores that this node may not read. Cached content is served without a source. A read
+ * of other content fails with the reason for the refusal.
  */
 import { type BlobRange, type BlobSource, FusefsError } from '../../fusefs/index.js'
 import type { SnapshotterError } from '../errors.js'

@@ -1,6 +1,6 @@
 /**
- * The connections to one store that the operator named, or to all others: how far each of them may
- * lead differs, so none is shared between the two.
+ * The connections to one store that the operator named, or to all stores that are not named. Each
+ * network has its own address policy, so networks share no connections.
  */
 import type { Agent } from 'undici'
 import {
@@ -14,7 +14,7 @@ import type { StorePolicy } from './store-policy.js'
 
 export interface StoreNetworkOptions {
   readonly limits: Partial<HttpLimits>
-  /** PEM texts, trusted beside the system's. */
+  /** PEM texts, trusted in addition to the system's certificates. */
   readonly certificateAuthorities: readonly string[]
 }
 
@@ -32,7 +32,10 @@ export class StoreNetwork {
     this.registries = registries
   }
 
-  /** `home`: the store that the operator named. Connects to nothing yet. The caller closes it. */
+  /**
+   * `home` is the server of a store that the operator named; undefined for all other stores. Opens
+   * no connection yet. The caller closes the network.
+   */
   static create(
     home: HostPort | undefined,
     options: StoreNetworkOptions,
@@ -57,6 +60,7 @@ export class StoreNetwork {
     return new StoreNetwork(agent, registries)
   }
 
+  /** Closes all connections. Requests on them fail. Idempotent. */
   async close(): Promise<void> {
     await this.agent.destroy()
   }

@@ -1,8 +1,9 @@
 /**
- * Which stores this node reads from. A recipe is written by the image's author, who may be anybody: it
- * names stores, and the operator says which of them count. What the operator named himself
- * (`[stores] allow`, mirrors, registries with a table) may be anywhere; of all others only the
- * internet, over TLS, unless `allow` says otherwise.
+ * Decides which stores this node reads from. A recipe names stores, and its author may be anybody.
+ * So the operator decides which of these stores may be read. A store whose host the operator named
+ * (in `[stores] allow`, as a mirror, or with a registry's table) may have any address. Every other
+ * store must be on the internet, and `allow` must have an entry that matches it. The default
+ * entries match all hosts, but only over TLS.
  */
 import { realpathSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -17,7 +18,7 @@ import { type StorePrefix, storePrefixFrom } from '../config/store-prefix.js'
 import { SnapshotterError } from '../errors.js'
 
 export interface StorePolicyOptions {
-  /** Beginnings of URLs, as in `[stores] allow`. */
+  /** Beginnings of store URLs, as in `[stores] allow`. */
   readonly allow: readonly string[]
   readonly mirrors: readonly StoreMirror[]
   readonly registries: Config['registries']
@@ -26,7 +27,7 @@ export interface StorePolicyOptions {
 /** A store that may be read. */
 export interface AllowedStore {
   readonly url: StoreUrl
-  /** Where it is, if the operator named its host; its address is not questioned then. */
+  /** The store's server if the operator named its host: it may have any address. */
   readonly home: HostPort | undefined
 }
 
@@ -34,7 +35,7 @@ export class StorePolicy {
   readonly #rules: StorePrefix[]
   readonly #registries: Config['registries']
 
-  /** Throws `invalid-argument` for an entry of `allow` that is no beginning of a store's URL. */
+  /** Throws `invalid-argument` for an entry of `allow` that is not the beginning of a store URL. */
   constructor(options: StorePolicyOptions) {
     const { allow, mirrors, registries } = options
     this.#registries = registries
@@ -47,8 +48,9 @@ export class StorePolicy {
   }
 
   /**
-   * The store behind `text`. Throws `failed-precondition`, saying what would allow it, where it is
-   * not allowed, and what `storeUrlFromString` throws for a text that is no store's URL.
+   * The store with the URL `text`. Throws `failed-precondition` if it is not allowed; the message
+   * names the entry of `[stores] allow` that would allow it. Throws the errors of
+   * `storeUrlFromString` for a text that is not a store URL.
    */
   check(text: string): AllowedStore {
     const url = storeUrlFromString(text)
@@ -68,7 +70,7 @@ export class StorePolicy {
     )
   }
 
-  /** Whether the operator named this server, in any form. */
+  /** Whether any rule names this host and allows this port. */
   isNamed(at: HostPort): boolean {
     return this.#rules.some(
       (rule) =>
@@ -78,7 +80,9 @@ export class StorePolicy {
     )
   }
 
-  /** Whether credentials may go to `url`: over TLS, or in clear where the operator said so. */
+  /**
+   * Whether credentials may be sent to `url`: over TLS, or if the host's table says `plain_http`.
+   */
   mayCarryCredentials(url: URL): boolean {
     return url.protocol === 'https:' || this.#registries.get(url.host)?.plainHttp === true
   }
@@ -93,7 +97,10 @@ export class StorePolicy {
     }
   }
 
-  /** A link in the path must not lead out of what is allowed. A folder that is not there cannot be read. */
+  /**
+   * Whether the folder is still in an allowed folder after its symbolic links are resolved. A
+   * missing folder is allowed, because nothing can be read from it.
+   */
   #isRealPathAllowed(url: StoreUrl & { kind: 'file' }): boolean {
     let directory: string
     try {
@@ -113,7 +120,10 @@ function ruleFrom(text: string): StorePrefix {
   throw new SnapshotterError('invalid-argument', `"${text}" is not the beginning of a store's URL`)
 }
 
-/** What a mirror puts in the place of a prefix may end within a name. */
+/**
+ * The rule for a mirror's replacement URL. The URL may end in the middle of a name. If it ends
+ * without a slash, the rule does, too.
+ */
 function mirrorRuleFrom(text: string): StorePrefix {
   const rule = ruleFrom(text)
   if (text.endsWith('/')) return rule
@@ -135,7 +145,10 @@ function matches(rule: StorePrefix, url: StoreUrl): boolean {
   )
 }
 
-/** Of a store whose host the operator did not name. Where a name leads is seen when it is connected to. */
+/**
+ * For a store whose host the operator did not name: the reason not to read it, or `undefined` if it
+ * may be read. The address of a host name is checked later, when a connection is made.
+ */
 function reasonToRefuse(
   url: StoreUrl & { kind: 'registry' | 'static' },
   rules: readonly StorePrefix[],
@@ -173,7 +186,7 @@ function hostPortOf(url: StoreUrl & { kind: 'registry' | 'static' }): HostPort {
   }
 }
 
-/** Docker Hub's name in configurations is not where its API is. */
+/** The host of a registry's API. For Docker Hub it differs from the name in the configuration. */
 function apiHost(registry: string): string {
   return registry === 'docker.io' ? 'registry-1.docker.io' : registry
 }

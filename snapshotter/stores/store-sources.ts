@@ -1,7 +1,7 @@
 /**
- * From the store URLs that recipes name to sources that can be read. The operator's mirrors come
- * first, and the operator's policy says which stores count. One connection pool serves all trees of a
- * store, and a tree whose store URL is nonsense fails alone.
+ * Makes readable sources from the store URLs that recipes name. The operator's mirrors are tried
+ * first, and the operator's policy decides which stores may be read. All trees of a store share one
+ * connection pool. A tree with a damaged store URL fails alone.
  */
 import {
   type BlobSource,
@@ -25,14 +25,16 @@ export interface StoreSourcesModules {
   readonly stats: ContentStats
 }
 
-/** Sets of stores that are remembered; a node has a handful. */
+/** Lists of stores whose source is kept, and refusals that are not logged again. A node has few. */
 const MAX_REMEMBERED_SETS = 1024
 
 export class StoreSources {
   readonly #options: StoreSourcesOptions
   readonly #modules: StoreSourcesModules
   readonly #policy: StorePolicy
-  /** By the host and port of the store; the empty key for those that the operator did not name. */
+  /**
+   * By host and port of the store. All stores that the operator did not name have the empty key.
+   */
   readonly #networks = new Map<string, StoreNetwork>()
   readonly #byUrl = new Map<string, BlobSource>()
   readonly #bySet = new Map<string, BlobSource>()
@@ -48,15 +50,18 @@ export class StoreSources {
     this.#policy = policy
   }
 
-  /** Sources are made when they are first needed. The caller closes this. */
+  /**
+   * Sources are made when they are first needed. The caller closes the object. Throws
+   * `invalid-argument` for an entry of `allow` that is not the beginning of a store URL.
+   */
   static create(options: StoreSourcesOptions, modules: StoreSourcesModules): StoreSources {
     return new StoreSources(options, modules, new StorePolicy(options))
   }
 
   /**
-   * One source over all of `stores` that are allowed, tried in order; where none is, reading from it
-   * fails. Stays this object's to close. Throws `fetch-failed` where there are none at all,
-   * `invalid-argument` for a URL that is no store's.
+   * One source for those of `stores` and their mirrors that are allowed. It tries them in order. If
+   * none is allowed, each read from the source fails. This object closes the source. Throws
+   * `fetch-failed` if `stores` is empty, `invalid-argument` for a text that is not a store URL.
    */
   for(stores: readonly string[]): BlobSource {
     const key = stores.join(' ')
@@ -69,14 +74,17 @@ export class StoreSources {
   }
 
   /**
-   * Throws `failed-precondition` where none of `stores` is allowed, `fetch-failed` where there are
-   * none, `invalid-argument` for a URL that is no store's.
+   * Throws `failed-precondition` if none of `stores` and their mirrors is allowed, `fetch-failed`
+   * if `stores` is empty, `invalid-argument` for a text that is not a store URL.
    */
   check(stores: readonly string[]): void {
     this.#allowed(stores)
   }
 
-  /** The repository of the first of `stores` that is a registry's; undefined where none is. */
+  /**
+   * The repository of the first registry among the allowed ones of `stores` and their mirrors.
+   * `undefined` if there is no registry among them. Throws as `check`.
+   */
   repositoryOf(stores: readonly string[]): Repository | undefined {
     const found = this.#allowed(stores).find(({ url }) => url.kind === 'registry')
     if (found?.url.kind !== 'registry') return undefined
@@ -94,7 +102,7 @@ export class StoreSources {
     }
   }
 
-  /** Closes every connection. Idempotent. */
+  /** Closes all sources and connections. Idempotent. */
   async close(): Promise<void> {
     const sources = [...this.#byUrl.values()]
     const networks = [...this.#networks.values()]
@@ -120,7 +128,7 @@ export class StoreSources {
     return FailoverSource.create({ sources }, { log, stats })
   }
 
-  /** Those of the candidates for `stores` that are allowed, in order; at least one. */
+  /** The allowed ones of `stores` and their mirrors, in order; at least one. Throws as `check`. */
   #allowed(stores: readonly string[]): AllowedStore[] {
     const allowed: AllowedStore[] = []
     const refusals: SnapshotterError[] = []
@@ -138,7 +146,7 @@ export class StoreSources {
     return allowed
   }
 
-  /** The URLs that come into question for `stores`, in order. */
+  /** The URLs of `stores`, each after those of its mirrors. */
   #candidates(stores: readonly string[]): Set<string> {
     const candidates = new Set<string>()
     for (const url of stores) {

@@ -1,7 +1,7 @@
 /**
  * One fault for each rule that the linter has to enforce: rule name → source text with that fault.
- * `lint.test.ts` plants them all, so that no rule falls silent when the linter or its settings change.
- * The names are oxlint's: plugin, parenthesis, rule.
+ * `lint.test.ts` plants all of them. So it notices if a rule stops reporting when the linter or its
+ * settings change. The names are oxlint's: the plugin, then the rule in parentheses.
  */
 export const LINT_FAULTS: Readonly<Record<string, string>> = {
   'eslint(no-var)': 'var a = 1\nexport function read(): number {\n  a = 2\n  return a\n}',

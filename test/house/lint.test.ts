@@ -14,7 +14,7 @@ import { LINT_FAULTS } from './lint-faults.js'
 const repository = fileURLToPath(new URL('../../../', import.meta.url))
 const FOLDERS = ['index-format', 'fusefs', 'snapshotter', 'proto', 'test', 'bench']
 
-/** One finding of either tool, `oxlint` (code) or `depcruise` (the order of imports). */
+/** One finding of `oxlint`, which checks the code, or of `depcruise`, which checks the imports. */
 interface Finding {
   /** Relative to the linted tree. */
   readonly file: string
@@ -234,7 +234,7 @@ describe('the linter', () => {
     const rules = Object.keys(LINT_FAULTS)
     const silent = rules.filter((rule) => !findings.includes(`${pathOf(rule)} ${rule}`))
     assert.deepEqual(silent, [])
-    // The cycle is not one file's fault; a test of its own has it.
+    // A cycle needs two files, so a test of its own plants it.
     assert.deepEqual([...rules, 'import(no-cycle)'].sort(), enabledRules().sort())
   })
 

@@ -1,4 +1,4 @@
-// Mocha's own report, and under it the totals as a line of their own, for scripts to read.
+// Prints Mocha's own report, then one line with the totals, which scripts read.
 const Mocha = require('mocha')
 
 module.exports = class TotalsReporter extends Mocha.reporters.Spec {

@@ -1,10 +1,10 @@
-// Settings of `npm run test:unit`: the tests that need neither root nor a mount nor a program that
-// deploy/prepare installs. A new test is one of them unless it is listed here, and fails there for an
-// ordinary user when it should be listed. `npm test` runs all tests.
+// Settings of `npm run test:unit`. It runs the tests that need neither root nor a mount nor a
+// program that deploy/prepare installs. A new test is among them unless it is listed here. If it
+// needs one of these and is not listed, it fails for an ordinary user. `npm test` runs all tests.
 
-/** Folders and files, relative to test/, without `.test.ts`. */
+/** The tests that are left out: folders and files, relative to test/, without `.test.ts`. */
 const LEFT_OUT = [
-  // They run containerd, a registry, nginx, skopeo or umoci.
+  // These run containerd, a registry, nginx, skopeo or umoci.
   'end-to-end/',
   'bench/workloads',
   'fusefs/content/real-stores',
@@ -20,7 +20,7 @@ const LEFT_OUT = [
   'snapshotter/publish/convert/convert-registry',
   'snapshotter/publish/optimize/several-platforms',
   'snapshotter/serve/store-server',
-  // They mount, or open /dev/fuse.
+  // These mount, or open /dev/fuse.
   'fusefs/content/disk-tier',
   'fusefs/transport/faults',
   'fusefs/transport/kernel-mount',
@@ -35,10 +35,10 @@ const LEFT_OUT = [
   'snapshotter/node/service/conformance',
   'snapshotter/node/service/snapshots-service',
   'snapshotter/node/service/thin-layers',
-  // They make devices, or files of other users.
+  // These make devices, or files of other users.
   'index-format/tar/real-tar',
   'sandbox/tree-comparison',
-  // It needs no prepared machine, but takes half a minute: it runs the linter many times.
+  // This one needs no prepared machine, but it takes half a minute: it runs the linter many times.
   'house/lint',
 ]
 

@@ -1,4 +1,4 @@
-/** `WWW-Authenticate` (RFC 9110, 11.6.1), as far as registries use it: Basic and Bearer. */
+/** Parses `WWW-Authenticate` (RFC 9110, 11.6.1). Registries use the schemes Basic and Bearer. */
 
 export type Challenge =
   | { readonly scheme: 'basic' }
@@ -11,11 +11,14 @@ export type Challenge =
     }
 
 const MAX_HEADER_LENGTH = 8192
-/** A scheme (a token not followed by `=`), or one parameter with its token or quoted value. */
+/** Matches a scheme, which no `=` follows, or a parameter with its plain or quoted value. */
 const PIECE =
   /([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([A-Za-z0-9!#$%&'*+.^_`|~:/?-]+)))?/g
 
-/** Every challenge we can answer, best first. What cannot be read is left out. */
+/**
+ * The Bearer challenges of the header, then Basic if the header has it. Other schemes, and Bearer
+ * challenges without a valid realm, are left out. Only the first 8,192 characters are read.
+ */
 export function parseChallenges(header: string): Challenge[] {
   const found: { scheme: string; parameters: Map<string, string> }[] = []
   for (const match of header.slice(0, MAX_HEADER_LENGTH).matchAll(PIECE)) {

@@ -1,6 +1,6 @@
 /**
- * Who we are to a registry: Docker's `config.json`, with credential helpers. The file is read again
- * for each question, so that `docker login` and rotated secrets take effect at once.
+ * Credentials for registries, from Docker's `config.json` and its credential helpers. The file is
+ * read for each question, so that `docker login` and rotated secrets take effect at once.
  */
 import { spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -12,31 +12,34 @@ import { MAX_ANSWER_BYTES } from './registry-limits.js'
 
 export type Credential =
   | { readonly kind: 'password'; readonly username: string; readonly password: string }
-  /** An OAuth2 refresh token, to be exchanged at the token server. */
+  /** An OAuth2 refresh token. The token server exchanges it for a token. */
   | { readonly kind: 'identity-token'; readonly token: string }
 
 export interface CredentialSource {
-  /** For `registry` (host[:port] as in a reference); `undefined`: ask anonymously. */
+  /**
+   * The credential for `registry`, which is host[:port] as in an image reference. `undefined` means
+   * that requests are sent without credentials.
+   */
   credentialFor(registry: string): Promise<Credential | undefined>
 }
 
-/** Always anonymous. */
+/** A source without any credentials. */
 export const anonymous: CredentialSource = { credentialFor: () => Promise.resolve(undefined) }
 
 export interface DockerConfigOptions {
-  /** Path of `config.json`. A file that does not exist means: anonymous. */
+  /** Path of `config.json`. If there is no such file, there are no credentials. */
   readonly path: string
-  /** How long a credential helper may take. Default 10 s. */
+  /** Limit for one call of a credential helper. Default 10,000. */
   readonly helperTimeoutMs?: number
 }
 
-/** What Docker Hub's entry is called in `config.json`. */
+/** The key of Docker Hub in `config.json`. */
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/'
 const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
-/** What a helper says about a server it has nothing for (docker-credential-helpers, `errors.go`). */
+/** A helper prints this if it has no credentials (docker-credential-helpers, `errors.go`). */
 const NOT_FOUND = /credentials not found/i
 
-/** Where Docker's configuration is, by the environment `env`. */
+/** The path of Docker's `config.json`, according to `DOCKER_CONFIG` and `HOME` of `env`. */
 export function dockerConfigPath(env: Readonly<Record<string, string | undefined>>): string {
   const folder = env['DOCKER_CONFIG']
   if (folder !== undefined && folder !== '') return join(folder, 'config.json')
@@ -52,6 +55,11 @@ export class DockerConfigCredentials implements CredentialSource {
     this.#helperTimeoutMs = options.helperTimeoutMs ?? 10_000
   }
 
+  /**
+   * The order is: a helper of the registry, an entry of `auths`, the general helper. Throws
+   * `unauthorized` if a helper fails, `invalid-content` for a file or an answer that is damaged,
+   * `invalid-argument` for a wrong value in the file, `internal` if the file cannot be read.
+   */
   async credentialFor(registry: string): Promise<Credential | undefined> {
     const config = await this.#read()
     if (config === undefined) return undefined
@@ -105,7 +113,7 @@ export class DockerConfigCredentials implements CredentialSource {
   }
 }
 
-/** The keys of `auths` under which a registry may stand, the likeliest first. */
+/** The keys that a registry may have in `auths`, the likeliest first. */
 function registryKeys(registry: string): string[] {
   if (registry === 'docker.io') return [DOCKER_HUB_KEY, 'index.docker.io', 'docker.io']
   return [registry, `https://${registry}`, `https://${registry}/`, `http://${registry}`]
@@ -135,12 +143,15 @@ function credentialFromAuth(auth: JsonObject, where: string): Credential | undef
 
 interface HelperResult {
   readonly code: number | undefined
-  /** Standard output, which carries both secrets and error messages: never logged. */
+  /** Standard output. It may hold secrets as well as error messages, so it is never logged. */
   readonly output: Buffer
   readonly failure?: string
 }
 
-/** Runs `<program> get`, the server's name on standard input; killed when it takes too long. */
+/**
+ * Runs `<program> get` with the server's name on standard input. The program is killed after
+ * `timeoutMs`, and if it prints more than `MAX_ANSWER_BYTES`. Never rejects.
+ */
 function runHelper(program: string, server: string, timeoutMs: number): Promise<HelperResult> {
   return new Promise((resolve) => {
     const child = spawn(program, ['get'], {

@@ -1,12 +1,13 @@
 /**
- * JSON from outside, read field by field: every accessor checks the type and names the place, so
- * that what leaves a parser is exactly what its type says.
+ * Reads JSON from outside, field by field. Each accessor checks the type of its field. It throws
+ * `invalid-content` for a wrong type, and the message names the field. So a value really has the
+ * type that TypeScript gives it.
  */
 import { type Digest, isDigest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 
 export class JsonObject {
-  /** The object as it was parsed, for what must be passed on unchanged. */
+  /** The object as it was parsed. Its values are not checked. */
   readonly raw: Readonly<Record<string, unknown>>
   readonly #where: string
 
@@ -15,7 +16,10 @@ export class JsonObject {
     this.#where = where
   }
 
-  /** Parses UTF-8 JSON text that must be an object. Throws `invalid-content`, naming `where`. */
+  /**
+   * Parses UTF-8 JSON text. Throws `invalid-content` if it is not an object. `where` says in
+   * messages where the text comes from.
+   */
   static parse(bytes: Uint8Array, where: string): JsonObject {
     let value: unknown
     try {
@@ -57,7 +61,7 @@ export class JsonObject {
     throw this.#wrong(key, 'true or false')
   }
 
-  /** One of `values`, which are few. */
+  /** A string that must be one of `values`. The message for any other lists all of them. */
   oneOf<T extends string>(key: string, values: readonly T[]): T {
     const text = this.optionalString(key)
     const value = values.find((one) => one === text)
@@ -82,7 +86,7 @@ export class JsonObject {
     return this.#field(key) === undefined ? undefined : this.object(key)
   }
 
-  /** An array of at most `max` objects; none where the field is absent or null. */
+  /** An array of at most `max` objects; empty if the field is absent or null. */
   objects(key: string, max: number): JsonObject[] {
     return this.#array(key, max).map((item, i) =>
       JsonObject.from(item, `${this.#where}: ${key}[${String(i)}]`),
@@ -96,7 +100,7 @@ export class JsonObject {
     })
   }
 
-  /** An object whose values are strings (annotations); `undefined` where absent. */
+  /** An object whose values are all strings, such as annotations; `undefined` if it is absent. */
   optionalStringMap(key: string): Record<string, string> | undefined {
     const object = this.optionalObject(key)
     if (object === undefined) return undefined

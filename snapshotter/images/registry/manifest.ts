@@ -1,6 +1,6 @@
 /**
- * Manifests, indexes and descriptors, parsed and bounded. OCI and Docker schema 2 have the same
- * shape; what we do not interpret stays reachable in `raw`, so that it can be passed on.
+ * Parses manifests, indexes and descriptors, with limits on their sizes. OCI and Docker schema 2
+ * have the same shape.
  */
 import type { Digest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -21,7 +21,7 @@ export interface Platform {
   readonly variant?: string
 }
 
-/** What names a blob or a manifest (OCI image-spec, descriptor.md). */
+/** A reference to a blob or a manifest (OCI image-spec, descriptor.md). */
 export interface Descriptor {
   readonly mediaType: string
   readonly digest: Digest
@@ -48,8 +48,10 @@ export interface ImageIndex {
 }
 
 /**
- * Parses a manifest or an index. `mediaType` is what the transport said, where it said anything;
- * without it the document itself must tell. Throws `invalid-content`.
+ * Parses a manifest or an index. `mediaType` is the type that the transport gave. If it is no type
+ * of a manifest or an index, the document's own `mediaType` decides. If both are missing, the
+ * fields of the document decide. Throws `invalid-content`; `where` names the document at the start
+ * of messages.
  */
 export function parseManifest(
   bytes: Uint8Array,
@@ -96,7 +98,7 @@ export function platformFromJson(json: JsonObject): Platform {
   }
 }
 
-/** A descriptor as JSON has it, keys in the order of the specification. */
+/** The JSON form of a descriptor. Its keys are in the order of the specification. */
 export function descriptorToJson(descriptor: Descriptor): Record<string, unknown> {
   const { mediaType, artifactType, digest, sizeBytes, annotations, platform } = descriptor
   return {

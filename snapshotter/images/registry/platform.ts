@@ -1,4 +1,4 @@
-/** Platforms as containerd writes and compares them: `os/architecture[/variant]`. */
+/** Parses, formats and compares platforms as containerd does: `os/architecture[/variant]`. */
 import { SnapshotterError } from '../../errors.js'
 import type { Platform } from './manifest.js'
 
@@ -22,7 +22,10 @@ export function formatPlatform(platform: Platform): string {
   return platform.variant === undefined ? base : `${base}/${platform.variant}`
 }
 
-/** Whether an image for `candidate` is one of those asked for with `wanted`; no variant takes any. */
+/**
+ * Whether an image for `candidate` is an image for `wanted`. If `wanted` has no variant, every
+ * variant matches. `wanted` comes from `parsePlatform`.
+ */
 export function matchesPlatform(wanted: Platform, candidate: Platform): boolean {
   if (wanted.os !== candidate.os) return false
   if (normalArchitecture(candidate.architecture) !== wanted.architecture) return false
@@ -30,7 +33,7 @@ export function matchesPlatform(wanted: Platform, candidate: Platform): boolean 
   return wanted.variant === normalVariant(candidate)
 }
 
-/** arm64 without a variant is v8 (containerd, platforms, database.go). */
+/** The variant, or containerd's default: v8 for arm64, v7 for arm (platforms, database.go). */
 function normalVariant(platform: Platform): string | undefined {
   if (platform.variant !== undefined) return platform.variant
   if (platform.architecture === 'arm64') return 'v8'

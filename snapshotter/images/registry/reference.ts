@@ -1,16 +1,16 @@
 /**
- * An image reference as people write it, and the parts a registry wants. The rules are those of
- * the Docker reference grammar, so that a reference means the same here and in `ctr` or `docker`.
+ * Parses image references. The rules are those of the Docker reference grammar, so that a reference
+ * means the same here, in `ctr` and in `docker`.
  */
 import { type Digest, isDigest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 
 export interface ImageReference {
-  /** Host, with its port if one was given; `docker.io` where the reference names none. */
+  /** The host, with its port if the reference has one. Default: `docker.io`. */
   readonly registry: string
-  /** Path inside the registry; `library/` is added to one-word names of docker.io. */
+  /** The path in the registry. A name of docker.io without a slash gets the prefix `library/`. */
   readonly repository: string
-  /** Absent only where a digest is given. */
+  /** Default: `latest`, or absent if there is a digest. */
   readonly tag?: string
   readonly digest?: Digest
 }
@@ -20,10 +20,10 @@ const DEFAULT_REGISTRY = 'docker.io'
 const HOST = /^(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]{1,5})?$/
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
-/** The Docker grammar bounds a name, its host included, to 255 characters. */
+/** The Docker grammar allows a name of 255 characters, its host included. */
 const MAX_NAME_LENGTH = 255
 
-/** Parses `[host[:port]/]path[:tag][@sha256:…]`. Throws `invalid-argument`, naming what is wrong. */
+/** Parses `[host[:port]/]path[:tag][@sha256:…]`. Throws `invalid-argument` with the reason. */
 export function parseReference(text: string): ImageReference {
   if (text.length > MAX_REFERENCE_LENGTH) throw refused(text, 'it is too long')
   const at = text.indexOf('@')
@@ -44,7 +44,10 @@ export function parseReference(text: string): ImageReference {
   return { ...location, tag: tag ?? 'latest' }
 }
 
-/** Parses `host[:port]/path`, as it stands in a store URL: no tag, no digest, no defaults. */
+/**
+ * Parses the part `host[:port]/path` of a store URL. It has no tag, no digest and no defaults.
+ * Throws `invalid-argument` with the reason.
+ */
 export function parseRepository(text: string): { registry: string; repository: string } {
   const slash = text.indexOf('/')
   const registry = text.slice(0, slash)
@@ -54,14 +57,14 @@ export function parseRepository(text: string): { registry: string; repository: s
   return { registry, repository }
 }
 
-/** The reference in its full form, with every default written out. */
+/** The full text of a reference: registry and repository, then tag and digest if it has them. */
 export function formatReference(reference: ImageReference): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`
   const digest = reference.digest === undefined ? '' : `@${reference.digest}`
   return `${reference.registry}/${reference.repository}${tag}${digest}`
 }
 
-/** Whether `registry` (host[:port]) is this machine, which containerd speaks plain HTTP to. */
+/** Whether `registry` (host[:port]) is this machine. containerd uses plain HTTP for it. */
 export function isLoopbackRegistry(registry: string): boolean {
   const host = registry.startsWith('[')
     ? registry.slice(1, registry.indexOf(']'))
@@ -69,7 +72,7 @@ export function isLoopbackRegistry(registry: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 }
 
-/** Where the API of `registry` is: Docker Hub's differs from its name. */
+/** The origin of the API of `registry` (host[:port]). Docker Hub's API has another host name. */
 export function apiOrigin(registry: string, plainHttp: boolean): string {
   const host = registry === DEFAULT_REGISTRY ? 'registry-1.docker.io' : registry
   return `${plainHttp ? 'http' : 'https'}://${host}`

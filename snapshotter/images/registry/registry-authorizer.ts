@@ -1,7 +1,7 @@
 /**
- * Credentials for requests to registries: answers Basic and Bearer challenges, keeps tokens until
- * they expire. What it knows is kept by origin and repository, so nothing learned for one registry
- * is ever sent to another; tokens and passwords never reach a log or an error message.
+ * Credentials for requests to registries. The authorizer answers Basic and Bearer challenges and
+ * keeps tokens until they expire. Tokens are kept for each origin and repository, so a token of one
+ * registry is never sent to another. Tokens and passwords never reach a log or an error message.
  */
 import type { Dispatcher } from 'undici'
 import { type Authorizer, createHttpCounters, HttpClient } from '../../../fusefs/index.js'
@@ -12,31 +12,33 @@ import { fetchToken } from './token-request.js'
 
 export interface RegistryAuthorizerModules {
   readonly credentials: CredentialSource
-  /** For requests to token servers. The caller closes it. */
+  /** The connections to token servers. The caller closes it. */
   readonly dispatcher: Dispatcher
-  /** Whether the credentials of the registry at `url` may be sent there. Default: always. */
+  /** Whether the credentials of the registry at `url` may be sent to it. Default: always. */
   readonly mayCarryCredentials?: ((url: URL) => boolean) | undefined
 }
 
 type BearerChallenge = Extract<Challenge, { scheme: 'bearer' }>
 
+/** The credentials for one repository. Times are those of `performance.now()`. */
 interface Knowledge {
+  /** The value of the header `Authorization`. */
   header: string
   obtainedAtMs: number
-  /** When `header` is no good any more, in ms of `performance.now()`. */
+  /** From this time on, `header` must not be sent. */
   expiresAtMs: number
-  /** How to get a new one, all scopes asked for so far included; absent for Basic. */
+  /** The challenge for a new token, with all scopes asked for so far. Absent for Basic. */
   bearer?: BearerChallenge
 }
 
-/** A token is renewed this long before it expires: a request may be queued. */
+/** A token is renewed this long before it expires, because a request may have to wait. */
 const EXPIRY_MARGIN_MS = 10_000
 /**
- * A challenge that asks for no more than a token this young holds is the answer to a request that
- * was under way before the token was there.
+ * Credentials younger than this count as new. A challenge that they satisfy answers a request that
+ * was sent before they were known, so the request is repeated with them.
  */
 const FRESH_MS = 2_000
-/** Repositories remembered; the oldest are forgotten and asked for again. */
+/** Repositories whose credentials are kept. The oldest are dropped. */
 const MAX_KNOWN = 1024
 
 export class RegistryAuthorizer implements Authorizer {
@@ -74,7 +76,7 @@ export class RegistryAuthorizer implements Authorizer {
     return this.#once(`${key} ${wwwAuthenticate}`, () => this.#obtain(url, key, challenges))
   }
 
-  /** One attempt for all who ask the same at the same time. */
+  /** Calls `obtain`, or waits for the call that is under way for the same question. */
   #once(question: string, obtain: () => Promise<boolean>): Promise<boolean> {
     const pending = this.#pending.get(question)
     if (pending !== undefined) return pending
@@ -154,8 +156,8 @@ function basicHeader(credential: { username: string; password: string }): string
 }
 
 /**
- * A registry names its token server. Credentials go there over TLS only, unless the registry itself
- * was reached without.
+ * Whether credentials may be sent to the token server at `realm`, which the registry has named.
+ * Over plain HTTP they may only if the registry itself is reached over plain HTTP.
  */
 function mayReceiveCredentials(realm: URL, registry: URL): boolean {
   return (
@@ -168,13 +170,15 @@ function registryOf(url: URL): string {
   return url.hostname === 'registry-1.docker.io' ? 'docker.io' : url.host
 }
 
-/** Origin and repository; other paths of a registry share one entry. */
+/**
+ * The key of a URL's credentials: origin and repository. Paths outside of repositories share one.
+ */
 function keyOf(url: URL): string {
   const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(url.pathname)?.[1]
   return `${url.origin} ${repository ?? ''}`
 }
 
-/** The union of two scope strings, actions of the same resource joined. */
+/** The union of two scope strings. The actions of the same resource are joined. */
 function mergeScopes(known: string | undefined, asked: string | undefined): string {
   const actions = new Map<string, Set<string>>()
   for (const scope of `${known ?? ''} ${asked ?? ''}`.split(' ')) {

@@ -1,6 +1,6 @@
 /**
- * HTTP as the registry's modules use it: with credentials, in the words of this layer. The one place
- * where failures of HTTP become errors of this layer.
+ * The HTTP client of the registry modules. It adds credentials. Only this file turns failures of
+ * HTTP into errors of this layer.
  */
 import type { Dispatcher } from 'undici'
 import {
@@ -24,7 +24,7 @@ import {
 } from './registry-limits.js'
 
 export interface RegistryExchange extends TimedExchange {
-  /** For messages: `GET manifest app:1 from registry:5000`. */
+  /** The beginning of messages, for example `GET manifest app:1 from registry:5000`. */
   readonly what: string
 }
 
@@ -32,18 +32,21 @@ export interface BlobQuestion {
   readonly url: URL
   readonly digest: Digest
   readonly sizeBytes: number
+  /** The beginning of messages. */
   readonly what: string
   readonly signal: AbortSignal
 }
 
 export interface RegistryClientModules {
+  /** The connections. The caller closes it. */
   readonly dispatcher: Dispatcher
   readonly authorizer: Authorizer
 }
 
 /**
- * Errors of all methods: `unauthorized`, `not-found`, `failed-precondition` (any other refusal),
- * `invalid-content`, `unavailable`, `cancelled`, and those of the authorizer.
+ * All methods throw `SnapshotterError` with one of these codes: `unauthorized`, `not-found`,
+ * `failed-precondition` (any other refusal), `invalid-content`, `unavailable`, `cancelled`. Errors
+ * of the authorizer that are not temporary pass unchanged.
  */
 export class RegistryClient {
   readonly #client: HttpClient
@@ -62,12 +65,15 @@ export class RegistryClient {
     this.#ranges = new RangeReader(REGISTRY_LIMITS, { client: this.#client, counters })
   }
 
-  /** The first expected answer; its body has been read away. */
+  /** Returns an expected answer. Its body has been discarded. Retries. */
   async send(exchange: RegistryExchange): Promise<Answer> {
     return inWordsOf(exchange.what, () => this.#client.send(exchange))
   }
 
-  /** The first expected answer and its body. */
+  /**
+   * Returns an expected answer and its whole body. Retries. Throws `invalid-content` for a body of
+   * more than `maxBytes`.
+   */
   async read(
     exchange: RegistryExchange,
     maxBytes: number,
@@ -76,15 +82,19 @@ export class RegistryClient {
   }
 
   /**
-   * Yields a blob's bytes in order: whole and right when it ends without an error. A body that
-   * breaks off is asked for again from where it stopped; tries without a single new byte are bounded.
-   * Throws `invalid-content` when there are too many bytes or their digest is wrong.
+   * Yields a blob's bytes in order. They are complete and verified once the generator ends without
+   * an error. If a body breaks off, a new request continues after its last byte. The number of
+   * requests in a row without a new byte is limited. Throws `invalid-content` if there are too many
+   * bytes or their digest is wrong.
    */
   blob(question: BlobQuestion): AsyncGenerator<Uint8Array, void, undefined> {
     return verifiedStream(this.#bytesOf(question), question, question.what)
   }
 
-  /** For work of several exchanges, each of which is sent once. The caller closes it. */
+  /**
+   * Counts the failures of work that makes several exchanges and repeats them itself. Each exchange
+   * then has `attempts: 1`. `attempts` defaults to the registry limits. The caller closes it.
+   */
   retries(work: { what: string; attempts?: number; signal: AbortSignal }): RegistryRetries {
     return new RegistryRetries(work.what, this.#client.attempts(work.attempts), work.signal)
   }
@@ -101,6 +111,7 @@ export class RegistryClient {
   }
 }
 
+/** Counts the failures of one piece of work and waits between its attempts. */
 export class RegistryRetries {
   readonly #what: string
   readonly #attempts: Attempts
@@ -112,7 +123,10 @@ export class RegistryRetries {
     this.#deadline = new Deadline(signal)
   }
 
-  /** Returns when it is time for the next attempt; throws `error` where repeating cannot help. */
+  /**
+   * Resolves when it is time for the next attempt. Rejects with `error` if repeating cannot help or
+   * no attempts are left, and with `cancelled` if the caller has aborted the work.
+   */
   async failed(error: unknown): Promise<void> {
     const isHttp = error instanceof SnapshotterError && error.cause instanceof HttpFailure
     try {
@@ -122,6 +136,7 @@ export class RegistryRetries {
     }
   }
 
+  /** Detaches from the caller's signal. Idempotent. */
   close(): void {
     this.#deadline.close()
   }
@@ -135,14 +150,19 @@ async function inWordsOf<T>(what: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The error that leaves the registry's modules. Errors that are not of HTTP pass unchanged. */
+/**
+ * The error of this layer for a failure of HTTP. Other errors pass unchanged. `what` begins the
+ * message.
+ */
 function errorFrom(error: unknown, what: string): unknown {
   if (!(error instanceof HttpFailure)) return error
   if (error.reason === 'credentials' && !isPassing(error.cause)) return error.cause
   return new SnapshotterError(codeOf(error), `${what}: ${error.message}`, { cause: error })
 }
 
-/** Whether an authorizer's error may pass: this layer's say so by their code. */
+/**
+ * Whether an authorizer's error is temporary. Errors of this layer are, if they are `unavailable`.
+ */
 function isPassing(error: unknown): boolean {
   return !(error instanceof SnapshotterError) || error.code === 'unavailable'
 }
@@ -174,7 +194,10 @@ function codeOfStatus({ status, retryable }: HttpFailure): SnapshotterErrorCode 
   return retryable ? 'unavailable' : 'failed-precondition'
 }
 
-/** The first error of a distribution-spec error document, printable and short. */
+/**
+ * The explanation in a distribution-spec error document: its first error, in printable ASCII, at
+ * most 300 characters. Empty for a body that is no such document.
+ */
 function registrySays(body: Uint8Array): string {
   let document: unknown
   try {

@@ -1,6 +1,6 @@
 /**
- * The connections of this process to registries: one pool, one authorizer, any number of
- * repositories on top.
+ * The connections to registries. All repositories of a `RegistryConnection` share its connection
+ * pool and its authorizer.
  */
 import type { Agent, Dispatcher } from 'undici'
 import { createHttpAgent } from '../../../fusefs/index.js'
@@ -13,20 +13,20 @@ import { Repository } from './repository.js'
 
 export interface RegistryConnectionOptions {
   /**
-   * Which registries speak HTTP without TLS. `loopback` (the default): those of this machine, as
-   * containerd has it; `always`: all of them.
+   * The registries that are reached over HTTP without TLS. `loopback`, the default: registries on
+   * this machine, as in containerd. `always`: all registries.
    */
   readonly plainHttp?: 'loopback' | 'always'
   /** Connections to one registry at a time. Default 8. */
   readonly connectionsPerOrigin?: number
-  /** Whether the credentials of the registry at `url` may be sent there. Default: always. */
+  /** Whether the credentials of the registry at `url` may be sent to it. Default: always. */
   readonly mayCarryCredentials?: (url: URL) => boolean
 }
 
 export interface RegistryConnectionModules {
-  /** Default: anonymous. */
+  /** Default: no credentials. */
   readonly credentials?: CredentialSource
-  /** Default: an agent of its own, closed with the connection. A given one stays the caller's. */
+  /** The caller closes it. Default: an agent that is opened and closed with this connection. */
   readonly dispatcher?: Dispatcher
 }
 
@@ -49,6 +49,7 @@ export class RegistryConnection {
     this.#client = new RegistryClient({ dispatcher, authorizer: this.authorizer })
   }
 
+  /** Opens no connection yet. The caller closes it. */
   static open(
     options: RegistryConnectionOptions = {},
     modules: RegistryConnectionModules = {},
@@ -65,8 +66,8 @@ export class RegistryConnection {
   }
 
   /**
-   * `registry` is host[:port] as in a reference. `plainHttp` overrides the connection's rule, for
-   * URLs that say it. Nothing is sent.
+   * A repository of `registry`, which is host[:port] as in an image reference. `plainHttp` replaces
+   * the rule of the option `plainHttp`, for URLs that name a scheme. Nothing is sent yet.
    */
   repository(registry: string, repository: string, plainHttp?: boolean): Repository {
     const plain = plainHttp ?? this.usesPlainHttp(registry)
@@ -80,7 +81,7 @@ export class RegistryConnection {
     return this.#plainHttp === 'always' || isLoopbackRegistry(registry)
   }
 
-  /** Idempotent. Requests under way are ended. */
+  /** Closes the connections that this object has opened. Requests on them fail. Idempotent. */
   async close(): Promise<void> {
     await this.#ownAgent?.destroy()
   }

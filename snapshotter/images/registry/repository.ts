@@ -1,6 +1,6 @@
 /**
- * One repository of an OCI registry (distribution-spec 1.1): manifests and blobs, read and written.
- * Whatever is read is verified against its digest before the caller may rely on it.
+ * Reads and writes the manifests and blobs of one repository of an OCI registry (distribution-spec
+ * 1.1). Content is verified against its digest when it is read.
  */
 import type { Readable } from 'node:stream'
 import { type Digest, digestOf, isDigest } from '../../../index-format/index.js'
@@ -16,27 +16,28 @@ import { MANIFEST_TYPES, OCI_INDEX } from './media-types.js'
 import { uploadChunks } from './upload.js'
 
 export interface RepositoryOptions {
-  /** host[:port] as in a reference. */
+  /** host[:port], as in an image reference. */
   readonly registry: string
   readonly repository: string
-  /** Where its API is: scheme and host. */
+  /** The scheme and host of the registry's API. */
   readonly origin: string
 }
 
-/** A manifest's bytes as the registry keeps them, checked against `descriptor.digest`. */
+/** The bytes of a manifest as the registry stores them. Their digest is `descriptor.digest`. */
 export interface StoredManifest {
   readonly descriptor: Descriptor
   readonly bytes: Uint8Array
 }
 
-/** A blob to be written whose digest is known. */
+/** A blob to write. Its digest and size are known beforehand. */
 export interface BlobContent {
   readonly digest: Digest
   readonly sizeBytes: number
-  /** Called once for each try: the bytes as they are, or a stream of them. */
+  /** Called once for each attempt. Returns the bytes, or a stream of them. */
   readonly open: () => Uint8Array | Readable
 }
 
+/** All methods throw the errors of `RegistryClient`. */
 export class Repository {
   readonly registry: string
   readonly repository: string
@@ -50,12 +51,15 @@ export class Repository {
     this.#client = modules.client
   }
 
-  /** What messages call it. */
+  /** The repository's name in messages: `registry/repository`. */
   get name(): string {
     return `${this.registry}/${this.repository}`
   }
 
-  /** Reads the manifest of a tag or a digest. Throws `not-found`, `invalid-content`, … */
+  /**
+   * Reads the manifest of a tag or a digest. Throws `not-found` if there is none, and
+   * `invalid-content` if its bytes have another digest than the registry or the caller says.
+   */
   async manifest(tagOrDigest: string, signal: AbortSignal): Promise<StoredManifest> {
     const what = `GET manifest ${tagOrDigest} from ${this.name}`
     const exchange = {
@@ -80,7 +84,7 @@ export class Repository {
     return { bytes, descriptor: { mediaType, digest, sizeBytes: bytes.length } }
   }
 
-  /** The digest a tag stands for, or `undefined` where there is no such manifest. */
+  /** The digest of the manifest of a tag or a digest. `undefined` if there is no such manifest. */
   async resolve(tagOrDigest: string, signal: AbortSignal): Promise<Digest | undefined> {
     const answer = await this.#client.send({
       method: 'HEAD',
@@ -98,9 +102,10 @@ export class Repository {
   }
 
   /**
-   * The bytes of a blob, in order. A connection that breaks is resumed, a bounded number of times.
-   * Throws `invalid-content` at the end where size or digest are not the descriptor's: what was
-   * made of the bytes must be thrown away then.
+   * Yields the bytes of a blob, in order. If the connection breaks, a new request continues after
+   * the last byte, a limited number of times. Throws `invalid-content` at the end if the size or
+   * the digest is not the descriptor's. The caller must then discard all results made from the
+   * bytes.
    */
   blob(descriptor: Descriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const { digest, sizeBytes } = descriptor
@@ -109,7 +114,9 @@ export class Repository {
     return this.#client.blob({ url, digest, sizeBytes, what, signal })
   }
 
-  /** The size of a blob that is there, else `undefined`. */
+  /**
+   * The size of a blob in bytes. `undefined` if the repository does not have it, or names no size.
+   */
   async blobSize(digest: Digest, signal: AbortSignal): Promise<number | undefined> {
     const answer = await this.#client.send({
       method: 'HEAD',
@@ -124,12 +131,13 @@ export class Repository {
     return Number.isSafeInteger(size) ? size : undefined
   }
 
-  /** Writes a blob: one POST, one PUT. The registry has verified the digest when this returns. */
+  /** Writes a blob with one POST and one PUT. The registry has then verified its digest. */
   async putBlob(blob: BlobContent, signal: AbortSignal): Promise<void> {
     const what = `PUT blob ${blob.digest} to ${this.name}`
     const retries = this.#client.retries({ what, attempts: 3, signal })
     try {
-      // A session whose PUT failed may hold a part of the bytes; each try takes a new one.
+      // An upload session may keep a part of the bytes after a failed PUT. Each attempt opens a new
+      // session.
       for (;;) {
         const url = await this.#startUpload(what, signal)
         url.searchParams.set('digest', blob.digest)
@@ -146,8 +154,8 @@ export class Repository {
   }
 
   /**
-   * Writes a blob whose size and digest are not known before its end, in pieces that are repeated
-   * when they fail. Returns what was written.
+   * Writes a blob whose size and digest are not known before its end. It is sent in chunks, and a
+   * chunk that fails is sent again. Returns the digest and size of the blob.
    */
   async putStream(
     content: AsyncIterable<Uint8Array>,
@@ -158,7 +166,10 @@ export class Repository {
     return uploadChunks({ url, content, what, signal }, this.#client)
   }
 
-  /** Makes a blob of another repository of this registry one of ours. False: it has to be written. */
+  /**
+   * Asks the registry to add a blob of its repository `from` to this repository. False if the
+   * registry did not: the caller then has to write the blob.
+   */
   async mountBlob(digest: Digest, from: string, signal: AbortSignal): Promise<boolean> {
     const url = this.#url('blobs/uploads/')
     url.searchParams.set('mount', digest)
@@ -177,13 +188,17 @@ export class Repository {
       if (answer.status === 202) await this.#cancelUpload(answer.header('location'), what, signal)
       return answer.status === 201
     } catch (error) {
-      // No right to read the other repository, or a registry that does not know mounting.
+      // We may not read the other repository, or the registry does not support mounting.
       if (error instanceof SnapshotterError && MOUNT_REFUSED.has(error.code)) return false
       throw error
     }
   }
 
-  /** Writes a manifest under a tag or its digest. All it names must be there already. */
+  /**
+   * Writes a manifest under a tag or its digest, and returns the digest. All content that the
+   * manifest names must have been written before. Throws `invalid-content` if the registry stored
+   * other bytes.
+   */
   async putManifest(
     tagOrDigest: string,
     manifest: { mediaType: string; bytes: Uint8Array },
@@ -212,8 +227,8 @@ export class Repository {
   }
 
   /**
-   * Whether the registry has the referrers API and lists `referrer` under `subject`: it then needs no
-   * tag to be found by.
+   * Whether the registry has the referrers API and lists `referrer` under `subject`. If so, clients
+   * find the referrer without a tag.
    */
   async knowsReferrer(subject: Digest, referrer: Digest, signal: AbortSignal): Promise<boolean> {
     const what = `GET referrers of ${subject} from ${this.name}`
@@ -280,7 +295,7 @@ export class Repository {
     if (location === undefined || !URL.canParse(location, base.href)) return
     const url = new URL(location, base)
     const answer = { method: 'DELETE', url, what, expect: [200, 202, 204], attempts: 1 } as const
-    // An upload nobody continues expires by itself.
+    // A failure does not matter: the registry drops an abandoned upload after some time.
     await this.#client
       .send({ ...answer, timeoutMs: SMALL_EXCHANGE_TIMEOUT_MS, signal })
       .catch(() => undefined)

@@ -1,6 +1,6 @@
 /**
- * One exchange with a token server (Docker's token authentication specification, and its OAuth2
- * form for identity tokens).
+ * Requests a token from a token server, by Docker's token authentication specification or, for
+ * identity tokens, by its OAuth2 form.
  */
 import { type Exchange, type HttpClient, HttpFailure } from '../../../fusefs/index.js'
 import { SnapshotterError, type SnapshotterErrorCode } from '../../errors.js'
@@ -9,27 +9,32 @@ import { JsonObject } from './json-object.js'
 import { MAX_ANSWER_BYTES } from './registry-limits.js'
 
 export interface TokenQuestion {
+  /** The URL of the token server. */
   readonly realm: URL
   readonly service: string | undefined
   /** Space-separated; may be empty. */
   readonly scope: string
+  /** Undefined: the request carries no credentials. */
   readonly credential: Credential | undefined
 }
 
 export interface Token {
+  /** Printable ASCII, without spaces. */
   readonly token: string
+  /** Milliseconds from now; 1 second to 24 hours. */
   readonly lifeMs: number
 }
 
 const ATTEMPTS = 3
 const DEADLINE_MS = 60_000
-/** A token without `expires_in` lives this long (token specification). */
+/** The life of a token if the answer has no `expires_in` (token specification). */
 const DEFAULT_LIFE_S = 60
 const CLIENT_ID = 'thin-snapshotter'
 
 /**
- * A token, or `undefined` when the server refuses the credentials. Throws `unavailable` when it
- * cannot be reached, `invalid-content` when its answer is not one. `client` has no authorizer.
+ * Returns a token, or `undefined` if the server refuses the credentials. Throws `unavailable` if
+ * the server cannot be reached, `failed-precondition` if the address policy forbids to connect to
+ * it, `invalid-content` if its answer holds no valid token. `client` must have no authorizer.
  */
 export async function fetchToken(
   question: TokenQuestion,
@@ -59,7 +64,7 @@ function codeOf(failure: HttpFailure): SnapshotterErrorCode {
   return failure.reason === 'address' ? 'failed-precondition' : 'unavailable'
 }
 
-/** Credentials go to the realm alone: a token server that redirects refuses. */
+/** The request for a token. Redirects are refused, so that credentials reach only the realm. */
 function exchangeFor(question: TokenQuestion): Exchange {
   const { realm, service, scope, credential } = question
   const common = { expect: [200], follow: 'none' } as const
@@ -88,7 +93,7 @@ function exchangeFor(question: TokenQuestion): Exchange {
 function tokenFromAnswer(body: Uint8Array, where: string): Token {
   const json = JsonObject.parse(body, where)
   const token = json.optionalString('token') ?? json.optionalString('access_token')
-  // A token with other characters could end the header and begin another.
+  // Any other character, such as a line break, could end the header and begin another one.
   if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) {
     throw new SnapshotterError('invalid-content', `${where}: the answer holds no token`)
   }

@@ -1,6 +1,7 @@
 /**
- * A chunked upload (distribution-spec, "Pushing a blob in chunks"): for content whose size and
- * digest are not known before its end. One chunk is held in memory, so that it can be repeated.
+ * Uploads a blob in chunks (distribution-spec, "Pushing a blob in chunks"), for content whose size
+ * and digest are not known before its end. One chunk is held in memory, so that it can be sent
+ * again.
  */
 import { createHash } from 'node:crypto'
 import type { Answer } from '../../../fusefs/index.js'
@@ -10,17 +11,19 @@ import type { RegistryClient, RegistryRetries } from './registry-client.js'
 import { BLOB_EXCHANGE_TIMEOUT_MS, SMALL_EXCHANGE_TIMEOUT_MS } from './registry-limits.js'
 
 export interface ChunkedUpload {
-  /** What the registry named when it opened the upload. */
+  /** The location that the registry gave when it opened the upload. */
   readonly url: URL
   readonly content: AsyncIterable<Uint8Array>
+  /** The beginning of messages. */
   readonly what: string
   readonly signal: AbortSignal
-  /** Default 16 MiB: S3 behind a registry takes no parts under 5 MiB. */
+  /** Default 16 MiB. S3, behind a registry, accepts no parts under 5 MiB. */
   readonly chunkBytes?: number
 }
 
 const DEFAULT_CHUNK_BYTES = 16 * 1024 * 1024
 
+/** Returns the digest and size of the content. Throws the errors of `RegistryClient`. */
 export async function uploadChunks(
   upload: ChunkedUpload,
   client: RegistryClient,
@@ -52,13 +55,13 @@ export async function uploadChunks(
 interface Chunk {
   readonly url: URL
   readonly chunk: Uint8Array
-  /** Where the chunk stands in the blob. */
+  /** Position of the chunk in the blob, in bytes. */
   readonly offset: number
   readonly what: string
   readonly signal: AbortSignal
 }
 
-/** Sends one chunk, and returns where the next one goes. */
+/** Sends one chunk. Returns the URL for the next one. */
 async function sendChunk(piece: Chunk, client: RegistryClient): Promise<URL> {
   const { what, signal } = piece
   const retries = client.retries({ what, signal })
@@ -69,7 +72,10 @@ async function sendChunk(piece: Chunk, client: RegistryClient): Promise<URL> {
   }
 }
 
-/** A chunk that failed may have arrived: the registry is asked how far it is before the next attempt. */
+/**
+ * Sends one chunk. After a failure the registry may have the chunk nevertheless. So each further
+ * attempt first asks the registry how many bytes it has.
+ */
 async function sendWithRetries(
   piece: Chunk,
   retries: RegistryRetries,
@@ -112,7 +118,7 @@ async function sendWithRetries(
   }
 }
 
-/** How many bytes the registry has, which is where the upload must go on. */
+/** Asks the registry how many bytes of the upload it has. The next chunk begins at that offset. */
 async function uploadState(
   url: URL,
   what: string,
@@ -128,7 +134,8 @@ async function uploadState(
     signal,
   })
   const last = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '')?.[1]
-  // An empty upload is told as `0-0`, the same as one byte; ours never have chunks of one byte alone.
+  // Registries answer `0-0` for an empty upload as well as for one byte. It is taken as empty,
+  // because we never send a first chunk of a single byte.
   const receivedBytes = last === undefined || last === '0' ? 0 : Number(last) + 1
   return { receivedBytes, url: nextLocation(answer, url) }
 }
@@ -139,7 +146,7 @@ function nextLocation(answer: Answer, url: URL): URL {
   return new URL(location, url)
 }
 
-/** The same bytes in pieces of exactly `chunkBytes`, the last one excepted. */
+/** The bytes of `content` in pieces of `chunkBytes`. The last piece may be shorter. */
 async function* chunksOf(
   content: AsyncIterable<Uint8Array>,
   chunkBytes: number,

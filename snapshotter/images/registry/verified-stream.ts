@@ -1,18 +1,18 @@
-/** Bytes that are known to be the right ones when they end without an error. */
+/** Verifies the size and the digest of a stream of bytes while it is read. */
 import { createHash } from 'node:crypto'
 import type { Digest } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 
-/** What the bytes must be. */
+/** The digest and the size that the bytes must have. */
 export interface Expected {
   readonly digest: Digest
   readonly sizeBytes: number
 }
 
 /**
- * Passes `bytes` on. Throws `invalid-content` as soon as there are too many, and at the end where
- * there are too few or where their digest is another one. `where` begins the message, and says what
- * they are and where they come from. Errors of `bytes` itself pass unchanged.
+ * Yields `bytes` as they are. Throws `invalid-content` as soon as there are too many bytes, and at
+ * the end if there are too few or their digest is another one. `where` begins the message: it names
+ * the content and its origin. Errors of `bytes` itself pass unchanged.
  */
 export async function* verifiedStream(
   bytes: AsyncIterable<Uint8Array>,

@@ -1,11 +1,10 @@
 /**
- * The host directories that images may name as layers. A recipe is written by a stranger: without
+ * The host directories that images may name as layers. Recipes are written by strangers. Without
  * this check, an image with the layer `file:///etc` would show a container the node's passwords.
  *
- * A path is judged by where it leads. It is resolved component by component below an allowed
- * prefix, and a symbolic link or `..` that would leave the prefix is refused. Somebody who can
- * write below a prefix can replace a directory between this check and the mount: prefixes must be
- * writable for trusted users only.
+ * A path is resolved component by component below an allowed prefix. A symbolic link or `..` that
+ * leaves the prefix is refused. A user who can write below a prefix can replace a directory between
+ * this check and the mount. Therefore only trusted users may be able to write below a prefix.
  */
 import { lstat, readlink, realpath } from 'node:fs/promises'
 import { isAbsolute, join } from 'node:path'
@@ -26,8 +25,8 @@ export class AllowedDirectories {
   }
 
   /**
-   * The real path of `directory`. Throws `failed-precondition`, naming `layer` and the configuration
-   * key, where no prefix allows it or it cannot be resolved, and `cancelled` by `signal`.
+   * The real path of `directory`. Throws `failed-precondition` if no prefix allows it or it cannot
+   * be resolved; `layer` begins the message. Throws `cancelled` if `signal` aborts.
    */
   async resolve(directory: string, layer: string, signal: AbortSignal): Promise<string> {
     let escape: EscapeError | undefined
@@ -55,14 +54,15 @@ export class AllowedDirectories {
   }
 }
 
-/** The path leads out of the prefix. Stays in this file. */
+/** The path leads out of the prefix. This error does not leave this file. */
 class EscapeError extends Error {
   override readonly name = 'EscapeError'
 }
 
 /**
- * The real path of `path` where it stays below `prefix`. Undefined where `path` does not begin with
- * the prefix or with the prefix's real path. Throws `EscapeError` or the system's error.
+ * The real path of `path`. `undefined` if `path` does not begin with the prefix or with the
+ * prefix's real path. Throws `EscapeError` if `path` leads out of `prefix`, and the system's
+ * errors.
  */
 async function resolveBelow(prefix: string, path: string): Promise<string | undefined> {
   const root = await realpath(prefix).catch(() => prefix)

@@ -1,6 +1,6 @@
 /**
  * Layers that are directories of the host, unpacked by CVMFS (`cvmfs://`) or by hand (`file:`).
- * overlayfs gets short symbolic links to them, below the store's root. The reason: a CVMFS path has
+ * overlayfs gets short symbolic links to them, which are below the store's root. A CVMFS path has
  * 90 bytes, and the paths of all lower directories of a mount must fit in one page.
  */
 import { mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises'
@@ -9,13 +9,13 @@ import { SnapshotterError } from '../../errors.js'
 import { cancellable } from '../../waiting/cancellable.js'
 import type { AllowedDirectories } from './allowed-directories.js'
 
-/** The links to the directories that layers use. Layers share the link to a directory. */
+/** The links to the directories that layers use. Each directory has one link. */
 export class HostDirectories {
   readonly #linksDir: string
   readonly #allowed: AllowedDirectories
   /** Names of links, by the real path that they lead to. */
   readonly #links: Map<string, string>
-  /** By the path in a layer: its real path, when the layer was used last. */
+  /** The real path of each directory at its last use, by the path in the layer. */
   readonly #realPaths = new Map<string, string>()
   #next: number
 
@@ -26,7 +26,9 @@ export class HostDirectories {
     this.#next = 1 + Math.max(0, ...[...links.values()].map((name) => Number.parseInt(name, 36)))
   }
 
-  /** Reads the links in `linksDir`, which is created where it is missing and is ours alone. */
+  /**
+   * Reads the links in `linksDir`. The folder is created if it is missing. Nothing else may use it.
+   */
   static async open(
     linksDir: string,
     modules: { allowed: AllowedDirectories },
@@ -39,9 +41,9 @@ export class HostDirectories {
   }
 
   /**
-   * The real path of `directory`. Throws `failed-precondition`, naming `layer`, where the
-   * configuration does not allow it, it is not there, or it is not a directory; `cancelled` by
-   * `signal`.
+   * The real path of `directory`. Throws `failed-precondition` if the configuration does not allow
+   * it, if it is missing, or if it is not a directory; `layer` begins the message. Throws
+   * `cancelled` if `signal` aborts.
    */
   async realPathOf(directory: string, layer: string, signal: AbortSignal): Promise<string> {
     const path = await this.#allowed.resolve(directory, layer, signal)
@@ -50,8 +52,9 @@ export class HostDirectories {
   }
 
   /**
-   * A path for overlayfs's lowerdir that leads to `directory`. The directory is judged at each call:
-   * a symbolic link on the way, or the configuration, may have changed. Throws as `realPathOf`.
+   * A link to `directory`, for the lowerdir of an overlayfs. The directory is checked at each call,
+   * because a symbolic link in its path, or the configuration, may have changed. Throws as
+   * `realPathOf`.
    */
   async lowerdirOf(directory: string, layer: string, signal: AbortSignal): Promise<string> {
     const path = await this.realPathOf(directory, layer, signal)
@@ -69,7 +72,10 @@ export class HostDirectories {
     return join(this.#linksDir, name)
   }
 
-  /** Removes the links to all directories but these. Mounts that went through one stay as they are. */
+  /**
+   * Removes the links to all directories that are not keys of `directories`. Existing mounts
+   * continue to work.
+   */
   async keepOnly(directories: ReadonlyMap<string, unknown>): Promise<void> {
     for (const directory of this.#realPaths.keys()) {
       if (!directories.has(directory)) this.#realPaths.delete(directory)

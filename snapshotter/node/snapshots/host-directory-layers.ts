@@ -1,7 +1,6 @@
 /**
- * The part of `ThinLayers` that needs no FUSE: recipes whose layers are all directories of the
- * host, such as CVMFS's recipes. This class fetches nothing. It stores only links on the local
- * disk.
+ * The `ThinLayers` for recipes whose layers are all directories of the host, such as CVMFS's
+ * recipes. They need no FUSE. This class fetches nothing. It stores only links on the local disk.
  */
 import { directoryOfLayerUrl, type Recipe, textFromLayerUrl } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -36,7 +35,7 @@ export class HostDirectoryLayers implements ThinLayers {
       layers.unshift({ kind: 'directory', path })
     }
     const layer: ThinLayer = { kind: 'layers', layers }
-    // Counted before it is linked, so that no release meanwhile takes the link away.
+    // Count the layer before making its links, so that no `release` meanwhile removes them.
     this.#count(layer, 1)
     try {
       await this.lowerdirs(layer, signal)
@@ -65,7 +64,7 @@ export class HostDirectoryLayers implements ThinLayers {
     await this.#directories.keepOnly(this.#uses)
   }
 
-  /** Counts the links only. The directories are not ours. */
+  /** Only the links count as usage. The directories belong to the host. */
   async usage(layer: ThinLayer): Promise<Usage> {
     return Promise.resolve({ sizeBytes: 0, inodes: directoriesOf(layer).length })
   }

@@ -1,4 +1,6 @@
-/** The start that an image was published with: its plan lies beside the recipe in the thin layer. */
+/**
+ * The start that an image was published with: its plan lies beside the recipe in the thin layer.
+ */
 import { join } from 'node:path'
 import {
   type StartupPlan,
@@ -11,9 +13,9 @@ import type { PrefetchPlan, Start } from './start.js'
 import { StartupPackPlaces } from './startup-pack-places.js'
 
 /**
- * The start that the recipe's section `ref` names. `folder` holds the files of the thin layer; they
- * are read when the plan is. `readPlan` throws `invalid-content` where the plan is not the
- * recipe's, and what `startupPlanFromBytes` throws.
+ * The start that the recipe's section `ref` names. `folder` holds the files of the thin layer. Only
+ * `readPlan` reads them. It throws `invalid-content` if the plan is not the one that the recipe
+ * names, the filesystem's errors if it cannot be read, and the errors of `startupPlanFromBytes`.
  */
 export function publishedStart(ref: StartupRef, folder: string): Start {
   return { origin: 'image', readPlan: () => prefetchPlanOf(readStartupPlan(ref, folder)) }
@@ -23,7 +25,7 @@ function prefetchPlanOf(plan: StartupPlan): PrefetchPlan {
   const { packs, runs, paths } = plan
   return {
     ...{ packs, runs, paths },
-    // The packs are in the order of the start: one is complete before the next is asked for.
+    // The packs are in the order of the start. Each is complete before the next one is requested.
     steps: packs.map(({ frames }, pack) => [{ pack, first: 0, count: frames.length }]),
     rawBytes: packs.reduce((sum, pack) => sum + pack.rawSizeBytes, 0),
     placesIn: (index) => new StartupPackPlaces(plan, index),

@@ -1,7 +1,7 @@
 /**
- * Records the pages that are read of a tree, in order, and the directories in which names are
+ * Records the pages of a tree that are read, in order, and the directories in which names are
  * looked up. First, the tree's names and pages are dropped from the kernel's caches, and read-ahead
- * is set to 0, so that the kernel asks for every page. This makes the recorded start slow. It is
+ * is set to 0, so that the kernel asks for every page. The recorded start is slow. Recording is
  * meant for publishers.
  */
 import type { FuseServer, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
@@ -42,11 +42,11 @@ export interface RecordingStarted {
   /** The tree's name. */
   readonly tree: string
   readonly indexDigest: string
-  /** Number of regular files of which the kernel had cached something. */
+  /** Number of regular files that the kernel had cached. */
   readonly droppedFiles: number
 }
 
-/** Reads beyond this many bytes are not recorded: they are no part of a start. */
+/** Reads after this many bytes are not recorded, because they are no part of a start. */
 const MAX_RECORDED_BYTES = 1024 ** 3
 /** Files that are handled in one turn of the event loop. */
 const FILES_PER_TURN = 256
@@ -61,8 +61,8 @@ export class Recorder {
 
   /**
    * Begins to record. `treeName` is the tree's directory name or the digest of its index. Throws
-   * `not-found` for an unknown tree, `already-exists` for a tree that is being recorded, and what
-   * `PartialIndexes.complete` throws. The caller calls `stop`.
+   * `not-found` for an unknown tree, `already-exists` for a tree that is being recorded, and the
+   * errors of `PartialIndexes.complete`. The caller calls `stop`.
    */
   async start(treeName: string, signal: AbortSignal): Promise<RecordingStarted> {
     const tree = this.#tree(treeName)
@@ -100,8 +100,8 @@ export class Recorder {
   }
 
   /**
-   * Ends a recording and returns its profile. `commands` are stored in it. Throws `not-found` where
-   * the tree is not being recorded.
+   * Ends a recording and returns its profile, with `commands` in it. Throws `not-found` if the tree
+   * is unknown or not being recorded.
    */
   async stop(treeName: string, commands: readonly string[]): Promise<Profile> {
     const tree = this.#tree(treeName)

@@ -1,8 +1,8 @@
 /**
- * The prefetch of one start. It fetches the plan's frames into the local cache, in few requests, and
- * stores them in the kernel's page cache as they arrive. The program's reads then need neither the
- * network nor the daemon. A page is stored only where the tree's own index says that the bytes
- * belong: a tree may be shared with an image whose plan lies.
+ * The prefetch of one start. It fetches the plan's frames into the local cache, in few requests,
+ * and stores them in the kernel's page cache as they arrive. The program's reads then need neither
+ * the network nor the daemon. A page is stored only if the tree's own index says that its bytes are
+ * right. Images with the same tree share it, and the plan of one of them may be wrong on purpose.
  */
 import type {
   BlobSource,
@@ -27,7 +27,9 @@ export interface PrefetchTarget {
 export interface StartPrefetchOptions {
   readonly start: Start
   readonly source: BlobSource
-  /** Resolves when the tree is registered and its mount may be used. A rejection ends the prefetch. */
+  /**
+   * Resolves when the tree is registered and its mount may be used. A rejection ends the prefetch.
+   */
   readonly target: Promise<PrefetchTarget>
 }
 
@@ -39,7 +41,9 @@ export interface StartPrefetchModules {
 /** Frames that are being stored in the page cache at a time. */
 const MAX_STORING = 4
 
-/** A frame that has been fetched: positions of its pack in the plan and of the frame in the pack. */
+/**
+ * A frame that has been fetched: positions of its pack in the plan and of the frame in the pack.
+ */
 type FetchedFrame = readonly [pack: number, frame: number]
 
 export class StartPrefetch {
@@ -136,7 +140,8 @@ export class StartPrefetch {
   async #storeFetched(plan: PrefetchPlan): Promise<number> {
     const target = await this.#target
     if (target === undefined) return 0
-    // Let the turn end in which the tree was registered: containerd waits for the answer to Commit.
+    // The tree was registered in this turn of the event loop. Let the turn end first, because
+    // containerd waits for the answer to Commit.
     await new Promise((resolve) => setImmediate(resolve))
     const index = target.openIndex()
     const lookups = new KernelLookups(plan, index, target)

@@ -24,7 +24,9 @@ export interface StartPrefetcherModules {
 export interface PrefetchOptions {
   /** The stores that the recipe names, in order. */
   readonly stores: readonly string[]
-  /** Resolves when the tree is registered and its mount may be used. A rejection ends the prefetch. */
+  /**
+   * Resolves when the tree is registered and its mount may be used. A rejection ends the prefetch.
+   */
   readonly tree: Promise<TreeRecord>
 }
 
@@ -45,8 +47,8 @@ export class StartPrefetcher {
 
   /**
    * Fetches the bytes of a start and stores them in the page cache of its tree. Fetching begins at
-   * once, before the tree is registered. Undefined where the stores cannot be used: that is logged,
-   * and the image only starts more slowly. Never throws.
+   * once, before the tree is registered. Returns `undefined` if the stores cannot be used. This is
+   * logged, and the image only starts more slowly. Never throws.
    */
   prefetch(
     start: Start,
@@ -70,7 +72,7 @@ export class StartPrefetcher {
     return this.#running.size > 0
   }
 
-  /** Ends the prefetches of trees that are gone. */
+  /** Ends the prefetches of trees that have been removed. */
   cancel(slots: readonly number[]): void {
     for (const slot of slots) for (const one of this.#bySlot.get(slot) ?? []) one.cancel()
   }
@@ -95,7 +97,7 @@ export class StartPrefetcher {
       ;({ slot } = record)
       this.#bySlot.set(slot, (this.#bySlot.get(slot) ?? new Set()).add(prefetch))
     }
-    // A rejection ends the prefetch, which hears of it through its target.
+    // A rejection of `tree` also rejects the prefetch's target, and that ends the prefetch.
     tree.then(onTree, () => undefined)
     void prefetch.done.then(() => {
       this.#running.delete(prefetch)

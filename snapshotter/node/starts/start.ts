@@ -1,7 +1,7 @@
 /**
- * A start: the bytes that a program will read first, and the source that knows them. Sources are
- * the image (published), this node (learned), somebody else's node (shared), and the publisher's
- * guess. All of them are brought in by `StartPrefetcher.prefetch`.
+ * A start: the bytes that a program will read first, and the source of that knowledge. The source
+ * is the image (a published start), this node (learned), another node (shared), or the publisher's
+ * guess. `StartPrefetcher.prefetch` fetches the bytes of all kinds.
  */
 import type { PageRun } from '../../../fusefs/index.js'
 import type { Index, PackTable } from '../../../index-format/index.js'
@@ -11,7 +11,10 @@ export type StartOrigin = 'image' | 'guess' | 'learned' | 'shared'
 
 export interface Start {
   readonly origin: StartOrigin
-  /** Called once, when the prefetch begins. A rejection leaves the image to be read as needed. */
+  /**
+   * Called once, when the prefetch begins. If it fails, nothing is prefetched: content is then
+   * fetched when it is read.
+   */
   readonly readPlan: () => PrefetchPlan | Promise<PrefetchPlan>
 }
 
@@ -39,6 +42,6 @@ export interface PrefetchPlan {
   readonly paths: ReadonlyMap<number, Uint8Array>
   /** Uncompressed bytes of all frames. */
   readonly rawBytes: number
-  /** The index stays the caller's, open as long as the places are used. */
+  /** The caller closes the index, after the last use of the places. */
   placesIn(index: Index): FramePlaces
 }

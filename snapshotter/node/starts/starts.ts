@@ -1,6 +1,6 @@
 /**
- * The starts of this node's images. `openTree` is the one place that orders what has to happen
- * before a merged tree may be used, and everything that makes its first start fast:
+ * The starts of this node's images. `openTree` makes a merged tree ready for use and its first
+ * start fast. Its steps, in order:
  *
  * 1. The start that the image was published with begins to be prefetched: its plan is in the thin
  *    layer and needs no index. Without one, this node's learned profile is read, and if there is
@@ -8,8 +8,9 @@
  * 2. The index, or the part of it that a start needs, is stored, and the tree is registered.
  * 3. The threads of the tree's mount are started.
  * 4. A published start: read-ahead is held while it is prefetched.
- *    Any other start: the learned one is prefetched, else the guess, then the shared one when it
- *    arrives. A start that nobody knows is learned.
+ *    Any other start: the learned profile is prefetched, together with the guess. Without a learned
+ *    profile, the guess is prefetched alone, then the shared profile when it arrives. Until it
+ *    arrives, this node learns the start.
  * 5. When a published start has been prefetched, the rest of a partial index is fetched.
  *
  * The pull waits for 1 to 3 and for the hold of 4. It does not wait for bytes of a start.
@@ -32,15 +33,15 @@ import type { Start, StartOrigin } from './start.js'
 import type { StartLearner } from './start-learner.js'
 import type { StartPrefetcher } from './start-prefetcher.js'
 
-/** A source of profiles that is asked where the node has learned none. */
+/** A source of profiles for trees of which this node has learned none. */
 export interface ProfileFinder {
-  /** The profile of the recipe's merged tree. Undefined where there is none. Never rejects. */
+  /** The profile of the recipe's merged tree. `undefined` if there is none. Never rejects. */
   find(thin: ThinSection, signal: AbortSignal): Promise<Profile | undefined>
 }
 
 /** A source of profiles in the files of the thin layer. */
 export interface GuessReader {
-  /** Undefined where there is none that can be read. Never throws. */
+  /** The guessed profile. `undefined` if the layer has none that can be read. Never throws. */
   read(thin: ThinSection, folder: string): Profile | undefined
 }
 
@@ -66,11 +67,14 @@ export interface OpenTreeOptions {
   readonly folder: string
   /** Stores the index and registers the tree. */
   readonly register: () => Promise<TreeRecord>
-  /** Whether a snapshot uses the tree already. Its program has then started before. */
+  /**
+   * Whether a snapshot uses the tree already. Then its program has started before, and only a
+   * published start is prefetched.
+   */
   readonly isUsed: (tree: TreeRecord) => boolean
 }
 
-/** Read-ahead is held for at most this long: other containers open files, too. */
+/** Read-ahead is held for at most this long, because other containers use the same mount. */
 const MAX_HOLD_MS = 10_000
 
 export class Starts {
@@ -83,7 +87,7 @@ export class Starts {
     this.#modules = modules
   }
 
-  /** Steps 1 to 5 above. Throws what `register` and `prepareMount` throw. */
+  /** Steps 1 to 5 above. Throws the errors of `register` and `prepareMount`. */
   async openTree(options: OpenTreeOptions): Promise<TreeRecord> {
     const { thin, folder } = options
     return thin.startup === undefined
@@ -91,7 +95,10 @@ export class Starts {
       : this.#openPublished(options, publishedStart(thin.startup, folder))
   }
 
-  /** Trees are gone. Their prefetches end, and what was read of them so far is learned. */
+  /**
+   * Called when trees have been removed. Their prefetches end. Profiles that are being learned are
+   * kept as they are.
+   */
   removed(slots: readonly number[]): void {
     const { learner, prefetcher } = this.#modules
     prefetcher.cancel(slots)
@@ -101,12 +108,15 @@ export class Starts {
     }
   }
 
-  /** Somebody records the tree in `slot`: a profile learned at the same time would be wrong. */
+  /**
+   * Called when a recording of the tree in `slot` begins. A profile that is learned at the same
+   * time would be wrong, so it is dropped.
+   */
   recorded(slot: number): void {
     this.#modules.learner?.drop(slot)
   }
 
-  /** Ends all prefetches, and keeps what was learned so far. Idempotent. */
+  /** Ends all prefetches. Keeps the profiles that are being learned, as they are. Idempotent. */
   async close(): Promise<void> {
     const { learned, learner, prefetcher } = this.#modules
     this.#abort.abort()
@@ -136,7 +146,7 @@ export class Starts {
     const { thin, folder, isUsed } = options
     const { stores } = thin
     const guess = guesses.read(thin, folder)
-    // Neither of these two rejects.
+    // Neither of the next two promises rejects.
     const known = profiles.get(thin.merged.digest)
     const found = known.then((profile) =>
       profile === undefined ? shared?.find(thin, this.#abort.signal) : undefined,
@@ -146,7 +156,7 @@ export class Starts {
     if (isUsed(tree)) return tree
     const learned = await known
     if (learned !== undefined) {
-      // When it was learned, guessed pages were in the page cache already, so it lacks them.
+      // The guessed pages were in the page cache when this profile was learned, so it lacks them.
       const profile = guess === undefined ? learned : mergedProfile(guess, learned)
       this.#prefetchProfile(profile, 'learned', { tree, stores })
       return tree
@@ -169,7 +179,7 @@ export class Starts {
   ): void {
     const { slot } = to.tree
     const awaiting: Promise<void> = found.then((shared) => {
-      // The tree may be gone. Its slot is never used again.
+      // The tree may have been removed meanwhile. Its slot is never used again.
       if (this.#awaitingShared.get(slot) !== awaiting) return
       this.#awaitingShared.delete(slot)
       if (shared !== undefined) this.#useShared(shared, to)
@@ -186,7 +196,10 @@ export class Starts {
     this.#prefetchProfile(shared, 'shared', to)
   }
 
-  /** The kernel reads ahead as always: the neighbours of a page of ordinary packs are in its frame. */
+  /**
+   * Prefetches without holding the kernel's read-ahead. These frames are in ordinary packs, where a
+   * page's neighbours are in the same frame, so reading them ahead costs no request.
+   */
   #prefetchProfile(
     profile: Profile,
     origin: StartOrigin,
@@ -199,7 +212,7 @@ export class Starts {
   #planReader(profile: Profile, index: Digest): Start['readPlan'] {
     const { partialIndexes, registry } = this.#modules
     return async () => {
-      // Not in this turn of the event loop: the caller, and containerd behind it, need not wait.
+      // Continue in a later turn of the event loop, because containerd waits for the caller.
       await new Promise((resolve) => setImmediate(resolve))
       await partialIndexes.complete(index, this.#abort.signal)
       return planOfProfile(profile, registry.indexPath(index))

@@ -1,32 +1,35 @@
-/** The merged index of one image, as it is in the store, and what goes with it for a faster start. */
+/**
+ * The merged index of one image in the store, and the startup data or the guess that belongs to it.
+ */
 import type { Digest } from '../../../index-format/index.js'
 import type { KnownIndex } from './publish-database.js'
 
 export interface MergedIndex {
   readonly index: KnownIndex
-  /** The packs it refers to: content that upper layers hide is not among them. */
+  /** The packs that the index refers to. It does not refer to content that upper layers hide. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
+  /** Whether the index was in the store before. */
   readonly reused: boolean
-  /** Where profiles were given. */
+  /** Present if the publisher gave profiles. */
   readonly startup?: PublishedStartup
-  /** Where none were, and something could be guessed. */
+  /** Present if the publisher gave no profiles and a start could be guessed. */
   readonly guess?: GuessedStart
 }
 
-/** What the thin layer and its recipe say about a start. */
+/** A start that is published with the image, in the thin layer and its recipe. */
 export interface PublishedStartup {
   /** The startup plan, as the thin layer holds it. */
   readonly plan: Uint8Array
-  /** The startup packs, in the order in which they are to be fetched. */
+  /** The startup packs, in the order in which a node fetches them. */
   readonly packs: readonly { readonly digest: Digest; readonly sizeBytes: number }[]
-  /** The startup pages of the index, where they are to travel instead of it. */
+  /** The startup pages of the index. If present, the thin layer holds them instead of the index. */
   readonly pages?: Uint8Array
 }
 
-/** What a start of the image is guessed to read. */
+/** A guess of the content that a start of the image reads. */
 export interface GuessedStart {
-  /** The guess as a profile. */
+  /** The guess as a serialized profile. */
   readonly bytes: Uint8Array
-  /** Size of the content that the profile names, uncompressed. */
+  /** Uncompressed size in bytes of the content that the profile names. */
   readonly rawBytes: number
 }

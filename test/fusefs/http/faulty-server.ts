@@ -1,4 +1,7 @@
-/** An HTTP server on loopback whose answers are a list of functions, the last of which answers for ever. */
+/**
+ * An HTTP server on loopback. It answers each request with the next function of a list. The last
+ * function also answers all further requests.
+ */
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 
@@ -36,7 +39,7 @@ export class FaultyServer {
   }
 }
 
-/** A status, headers and a short body. */
+/** Answers with a status, headers and a short body. */
 export function answer(
   status: number,
   headers: Record<string, string> = {},
@@ -47,15 +50,15 @@ export function answer(
   }
 }
 
-/** No answer: the connection ends. */
+/** Ends the connection without an answer. */
 export const hangUp: RequestListener = (request) => {
   request.socket.destroy()
 }
 
-/** No answer, the connection open. */
+/** Sends no answer and leaves the connection open. */
 export const neverAnswer: RequestListener = () => undefined
 
-/** Headers for more bytes than come. */
+/** Announces 100 bytes, sends fewer, and ends the connection. */
 export const breakOff: RequestListener = (request, response) => {
   response.writeHead(200, { 'content-length': 100 })
   response.write('only so much', () => {

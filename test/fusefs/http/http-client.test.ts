@@ -20,7 +20,7 @@ const NEVER = new AbortController().signal
 const ok = answer(200, {}, 'the content')
 const NOW_MS = Date.parse('2030-01-01T00:00:00Z')
 
-/** What content ranges and registry exchanges ask with. */
+/** The limits that each user of the client passes, by the user's name. */
 const users: Record<string, ExchangeLimits> = {
   'content ranges': DEFAULT_HTTP_LIMITS,
   registries: REGISTRY_LIMITS,
@@ -31,7 +31,7 @@ for (const [user, limits] of Object.entries(users)) {
     const servers: FaultyServer[] = []
     let agent: Agent
     let counters: ReturnType<typeof createHttpCounters>
-    /** How long it would have waited, with the largest possible jitter. */
+    /** The waits before retries, with the largest possible jitter. None is really waited for. */
     let waitsMs: number[]
 
     beforeEach(() => {
@@ -265,7 +265,7 @@ for (const [user, limits] of Object.entries(users)) {
   })
 }
 
-/** Credentials for every URL: `known` from the start, "fresh" after a challenge. */
+/** Gives `known` as credentials for every URL, and "fresh" after a challenge. */
 function bearer(known: string | undefined): Authorizer & { challenges: string[] } {
   let token = known
   const challenges: string[] = []

@@ -1,4 +1,7 @@
-/** What the author of a recipe could reach: every server here is on loopback, as a victim would be. */
+/**
+ * Tests which servers the author of a recipe can make a node talk to. All servers here are on
+ * loopback, as those that an attacker would choose.
+ */
 import assert from 'node:assert/strict'
 import { type BlobSource, createContentStats } from '../../../fusefs/index.js'
 import { digestOf } from '../../../index-format/index.js'
