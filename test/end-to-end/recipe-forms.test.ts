@@ -33,7 +33,9 @@ describe('a recipe', function () {
 
   before(async () => {
     sandbox = await Sandbox.start()
-    machine = await sandbox.startMachine()
+    machine = await sandbox.startMachine({
+      daemonConfig: ['[host_directories]', `allow = [${JSON.stringify(sandbox.directory)}]`],
+    })
     pair = await publish(sandbox, 'whiteouts')
     const [thinLayer = ''] = await layersOf(pair.thin, 'thin')
     const unpacked = join(sandbox.directory, 'thin-layer')
