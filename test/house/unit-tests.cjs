@@ -6,6 +6,7 @@
 const LEFT_OUT = [
   // These run containerd, a registry, nginx, skopeo or umoci.
   'end-to-end/',
+  'faults/',
   'bench/workloads',
   'fusefs/content/real-stores',
   'index-format/merge/containerd',
