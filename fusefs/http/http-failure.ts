@@ -62,7 +62,7 @@ export class HttpFailure extends Error {
   afterAttempts(attempts: number): HttpFailure {
     if (attempts === 1) return this
     const { retryable, status, retryAfterMs, cause } = this
-    const message = `${this.message}, after ${attempts} attempts`
+    const message = `${this.message}; gave up after ${attempts} attempts`
     return new HttpFailure(this.reason, message, { retryable, status, retryAfterMs, cause })
   }
 }

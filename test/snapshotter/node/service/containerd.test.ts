@@ -26,7 +26,7 @@ describe('containerd with the snapshots service', function () {
   before(async () => {
     cache = await ImageCache.open()
     directory = await mkdtemp(join(tmpdir(), 'ctrd-'))
-    service = await RunningService.start()
+    service = await RunningService.start({ allow: [directory] })
     containerd = await Containerd.start({
       directory: join(directory, 'containerd'),
       snapshotters: { thin: service.address },
@@ -160,7 +160,10 @@ describe('containerd with the snapshots service', function () {
       running.push(await containerd.start(image, command, options))
     }
     await service.stop()
-    service = await RunningService.start({ directory: service.directory })
+    service = await RunningService.start({
+      directory: service.directory,
+      allow: [directory],
+    })
     for (const container of running) {
       const { stdout } = await containerd.exec(container, ['/bin/sh', '-c', 'echo alive'])
       assert.equal(stdout, 'alive\n')
