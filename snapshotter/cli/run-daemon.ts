@@ -32,6 +32,7 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
     log.error({ class: treeClass }, 'the FUSE mount is gone; was it unmounted by hand?')
     return end(daemon, log, 1)
   })
+  process.send?.({ kind: 'ready' })
 }
 
 async function end(daemon: Daemon, log: Logger, status: number): Promise<void> {

@@ -4,7 +4,7 @@
  * start this same program once more, with `--fuse`, as the daemon.
  */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js'
@@ -75,7 +75,8 @@ async function runFront(config: Config, options: Options): Promise<void> {
       keeperCommand: [process.execPath, '--max-semi-space-size=1', keeperPath],
       daemonCommand: [
         ...self,
-        ...(options.config === undefined ? [] : ['--config', options.config]),
+        // The keeper and its children run in another directory.
+        ...(options.config === undefined ? [] : ['--config', resolve(options.config)]),
         ...(options.trace === true ? ['--trace'] : []),
       ],
       mounts,

@@ -15,6 +15,11 @@ export function thinctlCommand(args: readonly string[]): string[] {
   return [process.execPath, join(cli, 'thinctl.js'), ...args]
 }
 
+/** The command that runs our `thin-snapshotterd` with these arguments. */
+export function daemonCommand(args: readonly string[]): string[] {
+  return [process.execPath, join(cli, 'thin-snapshotterd.js'), ...args]
+}
+
 /** Runs our `thinctl`. If it fails, throws an error with its output. */
 export async function thinctl(
   args: readonly string[],
@@ -67,10 +72,18 @@ export class ThinDaemon {
     return this.#service?.log() ?? ''
   }
 
-  /** Starts the daemon's program on the existing directory; for use after `stopProgram`. */
-  async startProgram(): Promise<void> {
+  /** Whether the program runs that was started last: the front, not the daemon behind it. */
+  get running(): boolean {
+    return this.#service?.running ?? false
+  }
+
+  /**
+   * Starts the daemon's program on the existing directory; for use after `stopProgram`. `config` is
+   * another way to write the path of the configuration.
+   */
+  async startProgram(options: { config?: string } = {}): Promise<void> {
     this.#service = await Service.start({
-      command: [process.execPath, join(cli, 'thin-snapshotterd.js'), '--config', this.config],
+      command: daemonCommand(['--config', options.config ?? this.config]),
       logFile: join(this.directory, 'thin-snapshotterd.log'),
       ready: () => answers(this.socket),
     })

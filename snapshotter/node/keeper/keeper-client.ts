@@ -26,10 +26,17 @@ export interface KeeperClientOptions {
 export class KeeperClient {
   readonly #socket: Socket
   readonly #onEvent: (event: KeeperEvent) => void
+  /** Whether no keeper ran before: nobody else has mounts in this one. */
+  readonly hasStartedKeeper: boolean
 
-  private constructor(socket: Socket, onEvent: (event: KeeperEvent) => void) {
+  private constructor(
+    socket: Socket,
+    onEvent: (event: KeeperEvent) => void,
+    hasStartedKeeper: boolean,
+  ) {
     this.#socket = socket
     this.#onEvent = onEvent
+    this.hasStartedKeeper = hasStartedKeeper
     const lines = new LineSplitter()
     socket.setEncoding('utf8')
     socket.on('error', () => undefined)
@@ -51,7 +58,7 @@ export class KeeperClient {
     onEvent: (event: KeeperEvent) => void,
   ): Promise<KeeperClient> {
     const running = await socketTo(options.socketPath)
-    if (running !== undefined) return new KeeperClient(running, onEvent)
+    if (running !== undefined) return new KeeperClient(running, onEvent, false)
     if (options.keeperCommand === undefined) {
       throw new SnapshotterError('unavailable', `no keeper listens on ${options.socketPath}`)
     }
@@ -59,7 +66,7 @@ export class KeeperClient {
     for (let waitedMs = 0; waitedMs < KEEPER_START_TIMEOUT_MS; waitedMs += KEEPER_START_POLL_MS) {
       await sleep(KEEPER_START_POLL_MS)
       const socket = await socketTo(options.socketPath)
-      if (socket !== undefined) return new KeeperClient(socket, onEvent)
+      if (socket !== undefined) return new KeeperClient(socket, onEvent, true)
     }
     throw new SnapshotterError(
       'unavailable',
@@ -67,9 +74,12 @@ export class KeeperClient {
     )
   }
 
-  /** Asks for the mounts and a daemon. The answer is a `started` or a `failed` event. */
+  /**
+   * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event; `ready` follows
+   * where `started` has `tellsReady`.
+   */
   start(command: readonly string[], mounts: readonly KeptMount[]): void {
-    this.#send({ op: 'start', version: KEEPER_PROTOCOL_VERSION, command, mounts })
+    this.#send({ op: 'start', version: KEEPER_PROTOCOL_VERSION, command, mounts, tellReady: true })
   }
 
   /** Asks the daemon to end and the mounts to stay. The answer is a `stopped` event. */

@@ -28,6 +28,8 @@ export type KeeperRequest =
       /** Program and arguments; `--fuse NAME=FD` is appended for every mount. */
       readonly command: readonly string[]
       readonly mounts: readonly KeptMount[]
+      /** Whether the client knows the event `ready`. Absent in requests of older fronts. */
+      readonly tellReady?: boolean
     }
   /** End the daemon, keep the mounts. */
   | { readonly op: 'stop' }
@@ -36,7 +38,10 @@ export type KeeperRequest =
 
 /** From the keeper to a client. */
 export type KeeperEvent =
-  | { readonly event: 'started'; readonly pid: number }
+  /** `tellsReady`: a `ready` event will follow. Absent from older keepers. */
+  | { readonly event: 'started'; readonly pid: number; readonly tellsReady?: boolean }
+  /** The daemon serves. Sent only where the request asked for it. */
+  | { readonly event: 'ready' }
   /** A piece of what the daemon wrote to its standard output or error. */
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
@@ -44,12 +49,18 @@ export type KeeperEvent =
   | { readonly event: 'done' }
   | { readonly event: 'failed'; readonly message: string }
 
-/** From the daemon to the keeper, over the channel between child and parent. */
+/** The outcome of an INIT. */
 export interface NegotiatedMessage {
   readonly kind: 'negotiated'
   readonly name: string
   readonly negotiated: NegotiatedInit
 }
+
+/** From the daemon to the keeper, over the channel between child and parent. */
+export type DaemonMessage =
+  | NegotiatedMessage
+  /** The daemon serves: mounts, and the calls of containerd. */
+  | { readonly kind: 'ready' }
 
 function record(value: unknown): Record<string, unknown> | undefined {
   return typeof value === 'object' && value !== null
@@ -82,7 +93,8 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
       const { version, command } = fields
       const mounts = mountsFrom(fields['mounts'])
       if (typeof version === 'number' && isStringList(command) && mounts !== undefined) {
-        return { op: 'start', version, command, mounts }
+        const tellReady = fields['tellReady'] === true
+        return { op: 'start', version, command, mounts, ...(tellReady && { tellReady }) }
       }
       break
     }
@@ -100,8 +112,13 @@ export function keeperEventFromLine(line: string): KeeperEvent {
   const { event, pid, stream, text, code, signal, message } = fields
   switch (event) {
     case 'started':
-      if (typeof pid === 'number') return { event, pid }
+      if (typeof pid === 'number') {
+        const tellsReady = fields['tellsReady'] === true
+        return { event, pid, ...(tellsReady && { tellsReady }) }
+      }
       break
+    case 'ready':
+      return { event }
     case 'output':
       if ((stream === 'stdout' || stream === 'stderr') && typeof text === 'string') {
         return { event, stream, text }
@@ -122,14 +139,21 @@ export function keeperEventFromLine(line: string): KeeperEvent {
   throw new SnapshotterError('invalid-content', `keeper: not an event: ${line.slice(0, 200)}`)
 }
 
-/** Whether a message on the daemon's channel is the outcome of an INIT. */
-export function isNegotiatedMessage(message: unknown): message is NegotiatedMessage {
+/** Parses what the daemon sends; undefined for what this keeper does not know. */
+export function daemonMessageFrom(message: unknown): DaemonMessage | undefined {
   const fields = record(message)
-  return (
-    fields?.['kind'] === 'negotiated' &&
-    typeof fields['name'] === 'string' &&
-    record(fields['negotiated']) !== undefined
-  )
+  switch (fields?.['kind']) {
+    case 'ready':
+      return { kind: 'ready' }
+    case 'negotiated':
+      return isNegotiatedMessage(message) ? message : undefined
+  }
+  return undefined
+}
+
+function isNegotiatedMessage(message: unknown): message is NegotiatedMessage {
+  const fields = record(message)
+  return typeof fields?.['name'] === 'string' && record(fields['negotiated']) !== undefined
 }
 
 /** Splits a byte stream into lines, bounded; an over-long line ends the conversation. */
