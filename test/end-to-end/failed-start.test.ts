@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { eventually } from '../sandbox/eventually.js'
 import { mountsBelow, unmountBelow } from '../sandbox/mounts.js'
 import { processesUsing } from '../sandbox/processes.js'
 import { type ProgramResult, tryProgram } from '../sandbox/program.js'
@@ -127,15 +128,5 @@ describe('a start that cannot succeed', function () {
 
   async function start(args: readonly string[]): Promise<ProgramResult> {
     return tryProgram(daemonCommand(args), { timeoutMs: 60_000 })
-  }
-
-  async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await attempt()
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-    }
   }
 })

@@ -77,6 +77,11 @@ export class ThinDaemon {
     return this.#service?.running ?? false
   }
 
+  /** Whether containerd could connect now. */
+  async answers(): Promise<boolean> {
+    return answers(this.socket)
+  }
+
   /**
    * Starts the daemon's program on the existing directory; for use after `stopProgram`. `config` is
    * another way to write the path of the configuration.

@@ -42,6 +42,7 @@ import { Starts } from '../starts/starts.js'
 import { TreeChanges } from '../tree-changes.js'
 import { BackgroundCompleter } from './background-completer.js'
 import { contentOptions, storeOptions } from './content-options.js'
+import { lostContainers } from './lost-containers.js'
 import { PartTable } from './part-table.js'
 import { StatusReporter } from './status-reporter.js'
 import { ThinTrees } from './thin-trees.js'
@@ -188,6 +189,21 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
     }),
     ({ store }) => store.close(),
   )
+  .row('lost containers', async ({ inherited, log, store, trees }) => {
+    const lost = await lostContainers({
+      inherited,
+      snapshots: store.list([]),
+      fsOf: (id) => store.fsOf(id),
+      classesOf: (layer) => trees.classesOf(layer),
+    })
+    if (lost.length > 0) {
+      log.error(
+        { count: lost.length, containers: lost.slice(0, MAX_LOGGED_CONTAINERS) },
+        'the keeper had died, and with it the files of these containers: start them again',
+      )
+    }
+    return {}
+  })
   .row('warm-up', async (parts) => {
     await warmUp(parts)
     return {}
@@ -220,6 +236,9 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
     },
     ({ service }) => service.close(),
   )
+
+/** A line of the log that says more is not read. */
+const MAX_LOGGED_CONTAINERS = 200
 
 type TreeParts = PartsOf<typeof TREE_PARTS>
 type PartsOf<Table> = Table extends PartTable<DaemonBase, infer Parts> ? Parts : never

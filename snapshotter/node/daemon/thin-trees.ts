@@ -130,6 +130,11 @@ export class ThinTrees implements ThinLayers {
     return this.#uses.get(slot) ?? 0
   }
 
+  /** The classes of a layer's trees. */
+  classesOf(layer: ThinLayer): TreeClass[] {
+    return slotsOf(layer).flatMap((slot) => this.#modules.registry.bySlot(slot)?.class ?? [])
+  }
+
   usage(layer: ThinLayer): Promise<Usage> {
     const slots = [...new Set(slotsOf(layer))]
     const sizeBytes = slots.reduce((sum, slot) => sum + this.#localBytes(slot), 0)

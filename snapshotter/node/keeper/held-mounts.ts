@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { NegotiatedInit } from '../../../fusefs/index.js'
-import { mountFuse, unmountFuse } from '../../../fusefs/mounting.js'
+import { mountAt, mountFuse, mountFuseAgain, unmountFuse } from '../../../fusefs/mounting.js'
 import { SnapshotterError } from '../../errors.js'
 import type { KeptMount } from './keeper-protocol.js'
 import { RootLock } from './root-lock.js'
@@ -12,6 +12,8 @@ export interface HeldMount {
   readonly name: string
   readonly mountpoint: string
   readonly handle: FileHandle
+  /** `major:minor` of the superblock. */
+  readonly device: string
   /** What the first daemon negotiated; absent until then. */
   negotiated: NegotiatedInit | undefined
 }
@@ -22,11 +24,13 @@ export class HeldMounts {
   readonly #locks = new Map<string, RootLock>()
 
   /**
-   * Mounts what is missing of `wanted`. Throws `failed-precondition` when a name is held at another
+   * Mounts what is missing of `wanted`: what was never mounted, what a keeper that died has left
+   * without a server, and what was unmounted by hand. Returns a sentence about each of the latter
+   * two for the operator. Throws `failed-precondition` when a name is held at another
    * mountpoint or another keeper has the root, `mount-failed` when mounting fails; what was held
    * before is then unchanged, and nothing else is held.
    */
-  async hold(wanted: readonly KeptMount[]): Promise<void> {
+  async hold(wanted: readonly KeptMount[]): Promise<string[]> {
     for (const { name, mountpoint } of wanted) {
       const held = this.#mounts.get(name)
       if (held === undefined || held.mountpoint === mountpoint) continue
@@ -36,11 +40,15 @@ export class HeldMounts {
       )
     }
     const known = new Set(this.#mounts.keys())
+    const notices: string[] = []
     try {
       for (const mount of wanted) {
         await this.#lock(dirname(mount.mountpoint))
-        if (!this.#mounts.has(mount.name)) await this.#mount(mount)
+        const held = this.#mounts.get(mount.name)
+        if (held === undefined) notices.push(...(await this.#mount(mount)))
+        else if (!(await isInPlace(held))) notices.push(await this.#replace(held))
       }
+      return notices
     } catch (error) {
       for (const held of [...this.#mounts.values()]) {
         if (!known.has(held.name)) await this.#release(held)
@@ -76,12 +84,34 @@ export class HeldMounts {
     await this.#unlockUnused()
   }
 
-  async #mount({ name, mountpoint }: KeptMount): Promise<void> {
-    // A mount that nobody holds any more answers every call with ENOTCONN; only its remains are left.
+  async #mount({ name, mountpoint }: KeptMount): Promise<string[]> {
+    // A mount that nobody serves answers mkdir(2) and everything else with ENOTCONN.
+    const wasAbandoned = await removeAbandonedMount(mountpoint)
     await mkdir(mountpoint, { recursive: true, mode: 0o700 })
-    await unmountFuse(mountpoint)
-    const { handle } = await mountFuse({ mountpoint, fsName: `thin-${name}` })
-    this.#mounts.set(name, { name, mountpoint, handle, negotiated: undefined })
+    const { handle } = await mountFuse({ mountpoint, fsName: fsNameOf(name) })
+    const device = (await mountAt(mountpoint))?.device ?? ''
+    this.#mounts.set(name, { name, mountpoint, handle, device, negotiated: undefined })
+    if (!wasAbandoned) return []
+    return [
+      `${mountpoint} was mounted, but its keeper had died: mounted anew; containers that used it have lost their files`,
+    ]
+  }
+
+  /** Puts a mount back that was unmounted by hand. */
+  async #replace(held: HeldMount): Promise<string> {
+    const { name, mountpoint, handle } = held
+    const what = `${mountpoint} was unmounted, but not by us`
+    try {
+      await mkdir(mountpoint, { recursive: true, mode: 0o700 })
+      await mountFuseAgain(handle, { mountpoint, fsName: fsNameOf(name) })
+      return `${what}: mounted again, and the containers that use it go on`
+    } catch {
+      // Its superblock is gone, so nothing can use it any more.
+      await handle.close()
+      this.#mounts.delete(name)
+      await this.#mount(held)
+      return `${what}: mounted anew; no container used it`
+    }
   }
 
   async #release({ name, mountpoint, handle }: HeldMount): Promise<void> {
@@ -103,4 +133,44 @@ export class HeldMounts {
       await lock.close()
     }
   }
+}
+
+/**
+ * Takes away the mounts of a root whose keeper has died. Returns their mountpoints. Throws
+ * `failed-precondition` when a keeper holds the root after all.
+ */
+export async function removeAbandonedMounts(mountpoints: readonly string[]): Promise<string[]> {
+  const removed: string[] = []
+  for (const mountpoint of mountpoints) {
+    const entry = await mountAt(mountpoint).catch(() => undefined)
+    if (entry?.isOurs !== true) continue
+    const lock = await RootLock.take(dirname(mountpoint))
+    try {
+      if (await removeAbandonedMount(mountpoint)) removed.push(mountpoint)
+    } finally {
+      await lock.close()
+    }
+  }
+  return removed
+}
+
+/** Whether there was one. The caller has the lock of the root, so nobody serves what is there. */
+async function removeAbandonedMount(mountpoint: string): Promise<boolean> {
+  for (let removed = 0; ; removed++) {
+    const entry = await mountAt(mountpoint)
+    if (entry === undefined) return removed > 0
+    if (!entry.isOurs) {
+      const message = `${mountpoint} is the mountpoint of something else; unmount it or set another root`
+      throw new SnapshotterError('failed-precondition', message)
+    }
+    await unmountFuse(mountpoint)
+  }
+}
+
+async function isInPlace({ mountpoint, device }: HeldMount): Promise<boolean> {
+  return (await mountAt(mountpoint))?.device === device
+}
+
+function fsNameOf(name: string): string {
+  return `thin-${name}`
 }

@@ -138,7 +138,7 @@ export class Keeper {
         'keeper: asked to start a daemon without a command',
       )
     }
-    await this.#mounts.hold(request.mounts)
+    for (const notice of await this.#mounts.hold(request.mounts)) say(socket, notice)
     const replaced = this.#order
     await this.#daemon?.stop()
     // An owner whose daemon never became ready cannot get it back.
@@ -221,11 +221,7 @@ export class Keeper {
       return true
     }
     if (isSameCommand(order, proven)) return false
-    send(order.owner, {
-      event: 'output',
-      stream: 'stderr',
-      text: `thin-snapshotter-keeper: ${why}; the one before goes on: ${proven.request.command.join(' ')}\n`,
-    })
+    say(order.owner, `${why}; the one before goes on: ${proven.request.command.join(' ')}`)
     this.#spawn({ ...proven, owner: order.owner })
     return true
   }
@@ -258,6 +254,15 @@ export class Keeper {
 
 function isSameCommand(one: Order, other: Order): boolean {
   return JSON.stringify(one.request.command) === JSON.stringify(other.request.command)
+}
+
+/** A line for the operator, beside what the daemon says. */
+function say(socket: Socket, message: string): void {
+  send(socket, {
+    event: 'output',
+    stream: 'stderr',
+    text: `thin-snapshotter-keeper: ${message}\n`,
+  })
 }
 
 function send(socket: Socket, event: KeeperEvent): void {

@@ -231,6 +231,11 @@ export class SnapshotStore {
     return found
   }
 
+  /** The directory of the files that belong to a snapshot alone: an overlay's upper directory. */
+  fsOf(id: number): string {
+    return this.#directories.fsOf(id)
+  }
+
   /**
    * What a snapshot takes on the local disk, its parents not counted: an active one is measured, a
    * committed one was at commit, and a thin one counts what it has in the cache now.
