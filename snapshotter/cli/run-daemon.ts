@@ -32,6 +32,10 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
     log.error({ class: treeClass }, 'the FUSE mount is gone; was it unmounted by hand?')
     return end(daemon, log, 1)
   })
+  void daemon.databaseRepaired().then(() => {
+    log.info({}, 'the snapshot database can be read again: the next daemon uses it')
+    return end(daemon, log, 1)
+  })
   process.send?.({ kind: 'ready' })
 }
 

@@ -182,7 +182,7 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
   .row(
     'snapshot store',
     async ({ config, log, trees }) => ({
-      store: await SnapshotStore.open(
+      store: await SnapshotStore.openOrRefuse(
         { root: config.root, overlayOptions: await detectOverlayOptions() },
         { log, thinLayers: trees },
       ),
@@ -192,7 +192,7 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
   .row('lost containers', async ({ inherited, log, store, trees }) => {
     const lost = await lostContainers({
       inherited,
-      snapshots: store.list([]),
+      snapshots: store.refusal === undefined ? store.list([]) : [],
       fsOf: (id) => store.fsOf(id),
       classesOf: (layer) => trees.classesOf(layer),
     })

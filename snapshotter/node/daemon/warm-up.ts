@@ -21,7 +21,7 @@ const ROUNDS = 3
 
 /** Never rejects. */
 export async function warmUp({ config, store, content, log }: WarmUpModules): Promise<void> {
-  if (store.list([]).length > 0) return
+  if (store.refusal !== undefined || store.list([]).length > 0) return
   const { level } = log
   log.level = 'error'
   try {

@@ -7,7 +7,6 @@
  * directory does not occur.
  */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Mount } from '../../../proto/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -18,8 +17,10 @@ import { labelsOf, updatedLabels } from './labels.js'
 import { type Lower, mountsOf } from './mounts.js'
 import { readRecipe } from './recipe-file.js'
 import type { Kind, Labels, Snapshot } from './snapshot.js'
+import { overlayMounts } from '../overlay-mounts.js'
 import { SnapshotDatabase } from './snapshot-database.js'
-import { SnapshotDirectories } from './snapshot-directories.js'
+import { isId, type SnapshotDirectories } from './snapshot-directories.js'
+import { openDatabase, openDirectories } from './store-files.js'
 import type { ThinLayer, ThinLayers, Usage } from './thin-layers.js'
 import { WallClock } from './wall-clock.js'
 
@@ -82,12 +83,20 @@ export class SnapshotStore {
   /** Commits that may be fetching, by key: Remove does not wait for the network. */
   readonly #commits = new Map<string, AbortController>()
   #closed = false
+  /** Why every call fails; undefined while the database can be used. */
+  readonly refusal: SnapshotterError | undefined
 
   private constructor(
     options: SnapshotStoreOptions,
     modules: SnapshotStoreModules,
-    parts: { database: SnapshotDatabase; directories: SnapshotDirectories; emptyDir: string },
+    parts: {
+      database: SnapshotDatabase
+      directories: SnapshotDirectories
+      emptyDir: string
+      refusal?: SnapshotterError
+    },
   ) {
+    this.refusal = parts.refusal
     this.#options = options
     this.#log = modules.log
     this.#thinLayers = modules.thinLayers
@@ -98,7 +107,8 @@ export class SnapshotStore {
 
   /**
    * Opens the store, clears away what an unclean stop left behind, and restores the thin layers.
-   * Throws `failed-precondition` when another process has it open. The caller closes it.
+   * Throws `failed-precondition` when another process has it open, `internal` when the database is
+   * damaged, or is missing beside directories of snapshots. The caller closes it.
    */
   static async open(
     options: SnapshotStoreOptions,
@@ -108,18 +118,44 @@ export class SnapshotStore {
     let database: SnapshotDatabase | undefined
     try {
       await mkdir(options.root, { recursive: true, mode: 0o700 })
-      database = SnapshotDatabase.open(join(options.root, 'snapshots.db'))
-      const directories = await SnapshotDirectories.open(options.root)
-      const emptyDir = join(options.root, 'empty')
-      await mkdir(emptyDir, { recursive: true, mode: 0o755 })
-      const store = new SnapshotStore(options, modules, { database, directories, emptyDir })
-      await store.cleanup()
+      database = await openDatabase(options.root)
       const thin = [...database.all()].flatMap((snapshot) => snapshot.thin ?? [])
-      await modules.thinLayers.restore(thin)
+      const store = new SnapshotStore(options, modules, {
+        database,
+        ...(await openDirectories(options.root)),
+      })
+      const keepsOthers = await store.#removeOrphans()
+      await modules.thinLayers.restore(thin, ...(keepsOthers ? [{ keepsOthers }] : []))
       return store
     } catch (error) {
       database?.close()
       throw SnapshotterError.from(error, attempt)
+    }
+  }
+
+  /**
+   * As `open`. Where the database is damaged or missing, logs that and returns a store whose calls
+   * all fail with `refusal`. It forgets and removes nothing, so that containers that run go on.
+   */
+  static async openOrRefuse(
+    options: SnapshotStoreOptions,
+    modules: SnapshotStoreModules,
+  ): Promise<SnapshotStore> {
+    try {
+      return await SnapshotStore.open(options, modules)
+    } catch (error) {
+      if (error instanceof SnapshotterError && error.code === 'failed-precondition') throw error
+      const { message } = SnapshotterError.from(error, 'open the snapshot store')
+      const refusal = new SnapshotterError(
+        'failed-precondition',
+        `${message}; containers that run go on, but nothing can be pulled or started: run "thinctl repair"`,
+        { cause: error },
+      )
+      modules.log.error({ err: error }, refusal.message)
+      await modules.thinLayers.restore([], { keepsOthers: true })
+      const parts = await openDirectories(options.root)
+      const database = SnapshotDatabase.open(':memory:')
+      return new SnapshotStore(options, modules, { database, ...parts, refusal })
     }
   }
 
@@ -259,11 +295,32 @@ export class SnapshotStore {
   /** Removes directories that belong to no snapshot. What cannot be removed is logged. */
   async cleanup(): Promise<void> {
     this.#requireOpen()
-    for (const name of await this.#directories.orphans(() => this.#database.ids())) {
+    await this.#removeOrphans()
+  }
+
+  /**
+   * Those with an id stay, and the answer is true, while a container runs on a snapshot that the
+   * database does not know, as after its repair.
+   */
+  async #removeOrphans(): Promise<boolean> {
+    const orphans = await this.#directories.orphans(() => this.#database.ids())
+    const keepsIds = orphans.some(isId) && (await this.#hasUnknownContainers())
+    for (const name of orphans) {
+      if (keepsIds && isId(name)) continue
       await this.#orLog(`remove the orphaned directory ${name}`, () =>
         this.#directories.removeOrphan(name),
       )
     }
+    return keepsIds
+  }
+
+  /** Whether an overlay is mounted whose upper directory belongs to no snapshot of the database. */
+  async #hasUnknownContainers(): Promise<boolean> {
+    const ids = this.#database.ids()
+    return (await overlayMounts()).some(({ upperDirectory }) => {
+      const id = this.#directories.idOf(upperDirectory ?? '')
+      return id !== undefined && !ids.has(id)
+    })
   }
 
   async #create(
@@ -419,6 +476,7 @@ export class SnapshotStore {
 
   #requireOpen(): void {
     if (this.#closed) throw new SnapshotterError('unavailable', 'the daemon is stopping')
+    if (this.refusal !== undefined) throw this.refusal
   }
 }
 

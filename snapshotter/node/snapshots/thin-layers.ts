@@ -38,6 +38,10 @@ export interface Usage {
   readonly inodes: number
 }
 
+export interface RestoreOptions {
+  readonly keepsOthers?: boolean
+}
+
 /**
  * Serves the trees of thin layers. Calls are counted per snapshot: a layer is in use as often as it
  * was registered or restored, less how often it was released.
@@ -45,10 +49,11 @@ export interface Usage {
 export interface ThinLayers {
   /**
    * Called once when a store opens, before anything else, with the thin layer of every snapshot it
-   * holds (equal ones as often as they occur). What is not among them may be forgotten. Must not
-   * need the network; a layer that cannot be served now must fail in `lowerdirs`, not here.
+   * holds (equal ones as often as they occur). What is not among them may be forgotten, unless
+   * `keepsOthers` (default false): containers may run on snapshots that the store does not know.
+   * Must not need the network; a layer that cannot be served now must fail in `lowerdirs`, not here.
    */
-  restore(layers: readonly ThinLayer[]): Promise<void>
+  restore(layers: readonly ThinLayer[], options?: RestoreOptions): Promise<void>
   /**
    * Commit found a recipe: makes its trees available. Registering the same recipe again gives an
    * equal layer. Throws a `SnapshotterError` that names store and digest: `unavailable` (the store
