@@ -78,6 +78,18 @@ describe('a node that comes back', function () {
     await reads(await start('next'))
   })
 
+  it('ends in order, and says nothing of a death, after thinctl shutdown', async () => {
+    const container = await start('container')
+    await reads(container)
+    await container.close()
+    await thinctl(['shutdown', '--config', daemon.config])
+    await eventually(() => {
+      assert.equal(daemon.exitCode, 0)
+    })
+    assert.doesNotMatch(daemon.log(), /the daemon ended|the keeper is gone/)
+    await daemon.startProgram()
+  })
+
   it('mounts anew, and says it once, what was unmounted by hand', async () => {
     await reads(await start('first'))
     for (const container of containers.splice(0)) await container.close()

@@ -77,6 +77,11 @@ export class ThinDaemon {
     return this.#service?.running ?? false
   }
 
+  /** The exit status of the program that was started last, once it has ended; null before. */
+  get exitCode(): number | null {
+    return this.#service?.exitCode ?? null
+  }
+
   /** Whether containerd could connect now. */
   async answers(): Promise<boolean> {
     return answers(this.socket)

@@ -133,9 +133,11 @@ const START_PARTS = TREE_PARTS.row(
   .row('read-ahead', ({ config, log, mountpoints }) => ({
     readAhead: new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log }),
   }))
+  // Its own, because the warm-up mutes it: it tells of every start.
+  .row('log of starts', ({ log }) => ({ startLog: log.child({}) }))
   .row(
     'start prefetcher',
-    ({ content, fuse, log, mountpoints, registry, sources }) => ({
+    ({ content, fuse, startLog: log, mountpoints, registry, sources }) => ({
       prefetcher: new StartPrefetcher({ mountpoints }, { content, sources, registry, fuse, log }),
     }),
     ({ prefetcher }) => prefetcher.close(),
