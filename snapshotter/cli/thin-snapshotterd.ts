@@ -11,6 +11,7 @@ import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js
 import { mountpointsUnder, TREE_CLASSES } from '../node/mountpoints.js'
 import { Supervisor } from '../node/keeper/supervisor.js'
 import { VERSION } from '../version.js'
+import { ServiceManager } from './service-manager.js'
 import { EXIT_BAD_INPUT } from './exit-status.js'
 
 interface Options {
@@ -68,6 +69,10 @@ async function runFront(config: Config, options: Options): Promise<void> {
       stopping.abort()
     })
   }
+  const warn = (message: string): void => {
+    process.stderr.write(`thin-snapshotterd: ${message}\n`)
+  }
+  const serviceManager = ServiceManager.fromEnvironment(process.env, { warn })
   const self = [process.execPath, ...V8_FLAGS, ...process.execArgv, fileURLToPath(import.meta.url)]
   await Supervisor.run(
     {
@@ -81,11 +86,13 @@ async function runFront(config: Config, options: Options): Promise<void> {
       ],
       mounts,
       refusalStatus: EXIT_BAD_INPUT,
+      watchdogMs: config.watchdog.deadlineMs,
     },
     {
       output: (stream, text) => process[stream].write(text),
-      warn: (message) => {
-        process.stderr.write(`thin-snapshotterd: ${message}\n`)
+      warn,
+      onChange: (change) => {
+        serviceManager.hear(change)
       },
     },
     stopping.signal,

@@ -20,6 +20,7 @@ export interface Config {
   readonly prefetch: PrefetchConfig
   readonly background: BackgroundConfig
   readonly fuse: FuseConfig
+  readonly watchdog: WatchdogConfig
   readonly profile: ProfileConfig
   /** Prefixes of host directories that images may name as layers. Absolute paths; empty: none. */
   readonly allowedHostDirectories: readonly string[]
@@ -85,6 +86,11 @@ export interface FuseConfig {
   /** Threads that answer the kernel, for each superblock. */
   readonly dispatchers: number
   readonly readAheadKib: number
+}
+
+export interface WatchdogConfig {
+  /** How long a daemon may leave its keeper without an answer; 0: for ever. */
+  readonly deadlineMs: number
 }
 
 /** What is done for images that were published without a start. */

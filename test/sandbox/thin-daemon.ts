@@ -89,11 +89,14 @@ export class ThinDaemon {
 
   /**
    * Starts the daemon's program on the existing directory; for use after `stopProgram`. `config` is
-   * another way to write the path of the configuration.
+   * another way to write the path of the configuration, `env` is added to the environment.
    */
-  async startProgram(options: { config?: string } = {}): Promise<void> {
+  async startProgram(
+    options: { config?: string; env?: Readonly<Record<string, string>> } = {},
+  ): Promise<void> {
     this.#service = await Service.start({
       command: daemonCommand(['--config', options.config ?? this.config]),
+      ...(options.env !== undefined && { env: options.env }),
       logFile: join(this.directory, 'thin-snapshotterd.log'),
       ready: () => answers(this.socket),
     })

@@ -70,6 +70,11 @@ export class Daemon {
     if (this.#closing !== undefined) await new Promise<never>(() => undefined)
   }
 
+  /** Resolves when every mount that threads serve has answered a request. */
+  async answered(): Promise<void> {
+    if (this.#closing === undefined) await this.#fuse.answered()
+  }
+
   /**
    * Answers the requests under way, saves the state of the cache, and leaves the mounts. False when
    * a dispatcher thread did not end: the process has to be killed. Idempotent.

@@ -1,7 +1,7 @@
 /** One daemon process, as its parent, the keeper, sees it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { daemonMessageFrom, type NegotiatedMessage } from './keeper-protocol.js'
+import { daemonMessageFrom, type NegotiatedMessage, PING } from './keeper-protocol.js'
 
 /** How long a daemon may take to end after SIGTERM before it gets SIGKILL. */
 const STOP_TIMEOUT_MS = 20_000
@@ -21,6 +21,14 @@ const DAEMON_ENVIRONMENT = {
   UV_THREADPOOL_SIZE: '6',
 }
 
+/**
+ * Pings in the time after which a daemon that answers none is killed. Counted in our own turns, so
+ * that a machine on which nothing ran for a while is not taken for a daemon that hangs.
+ */
+const PINGS_PER_DEADLINE = 4
+/** A program that still loads cannot answer: it gets so many times the deadline for its first. */
+const FIRST_ANSWER_FACTOR = 4
+
 /** The first descriptor of a child after stdin, stdout, stderr and the channel to the parent. */
 export const FIRST_INHERITED_FD = 4
 
@@ -29,6 +37,8 @@ export interface DaemonChildOptions {
   readonly args: readonly string[]
   /** What the child gets from `FIRST_INHERITED_FD` on. */
   readonly fds: readonly number[]
+  /** A daemon that answers no ping for so long is killed. 0: no pings. */
+  readonly watchdogMs: number
 }
 
 /** How a daemon ended. */
@@ -42,6 +52,10 @@ export interface DaemonListener {
   readonly onNegotiated: (message: NegotiatedMessage) => void
   /** The daemon serves. */
   readonly onReady: () => void
+  /** The daemon has answered a ping. */
+  readonly onAlive: () => void
+  /** The daemon is killed, because it has answered no ping for this time. */
+  readonly onHang: (hungMs: number) => void
   /** Called once, after the last output. */
   readonly onEnd: (end: DaemonEnd) => void
 }
@@ -51,8 +65,15 @@ export class DaemonChild {
   readonly #ended: Promise<void>
   #isReady = false
   #isStopping = false
+  #hasAnswered = false
+  /** Pings since the last answer. */
+  #unanswered = 0
 
-  private constructor(child: ChildProcess, program: string, listener: DaemonListener) {
+  private constructor(
+    child: ChildProcess,
+    { program, watchdogMs }: DaemonChildOptions,
+    listener: DaemonListener,
+  ) {
     this.#child = child
     for (const name of ['stdout', 'stderr'] as const) {
       const stream = child[name]
@@ -64,12 +85,19 @@ export class DaemonChild {
     child.on('message', (message) => {
       this.#hear(message, listener)
     })
+    const pings =
+      watchdogMs > 0
+        ? setInterval(() => {
+            this.#ping(watchdogMs, listener)
+          }, watchdogMs / PINGS_PER_DEADLINE)
+        : undefined
     let failure: string | undefined
     child.on('error', (error) => {
       failure = `cannot run ${program}: ${error.message}`
     })
     this.#ended = new Promise((resolve) => {
       child.on('close', (code, signal) => {
+        clearInterval(pings)
         resolve()
         listener.onEnd(
           failure === undefined
@@ -86,7 +114,7 @@ export class DaemonChild {
       env: { ...DAEMON_ENVIRONMENT, ...process.env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...options.fds],
     })
-    return new DaemonChild(child, options.program, listener)
+    return new DaemonChild(child, options, listener)
   }
 
   /** Undefined for a program that could not be run. */
@@ -117,6 +145,19 @@ export class DaemonChild {
     await killed
   }
 
+  /** A daemon that ends has a deadline of its own. */
+  #ping(watchdogMs: number, listener: DaemonListener): void {
+    if (this.#isStopping || !this.#child.connected) return
+    const factor = this.#hasAnswered ? 1 : FIRST_ANSWER_FACTOR
+    if (this.#unanswered >= PINGS_PER_DEADLINE * factor) {
+      listener.onHang(watchdogMs * factor)
+      this.#child.kill('SIGKILL')
+      return
+    }
+    // One ping is under way at a time: a daemon that hangs would only collect them.
+    if (this.#unanswered++ === 0) this.#child.send(PING, () => undefined)
+  }
+
   #hear(value: unknown, listener: DaemonListener): void {
     const message = daemonMessageFrom(value)
     switch (message?.kind) {
@@ -126,6 +167,11 @@ export class DaemonChild {
       case 'ready':
         this.#isReady = true
         listener.onReady()
+        return
+      case 'pong':
+        this.#hasAnswered = true
+        this.#unanswered = 0
+        listener.onAlive()
         return
       case undefined:
     }

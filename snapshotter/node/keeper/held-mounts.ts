@@ -58,6 +58,19 @@ export class HeldMounts {
     }
   }
 
+  /**
+   * Puts back what was unmounted by hand while containers use it. A mount that nothing used is gone,
+   * and its daemon with it: `hold` makes it anew. Returns a sentence about each for the operator.
+   */
+  async putBack(): Promise<string[]> {
+    const notices: string[] = []
+    for (const held of this.#mounts.values()) {
+      if (await isInPlace(held)) continue
+      if (await this.#mountAgain(held)) notices.push(noticeOf(held, 'again'))
+    }
+    return notices
+  }
+
   /** The mounts with these names, in this order. */
   named(names: readonly string[]): HeldMount[] {
     return names.flatMap((name) => this.#mounts.get(name) ?? [])
@@ -97,20 +110,23 @@ export class HeldMounts {
     ]
   }
 
-  /** Puts a mount back that was unmounted by hand. */
   async #replace(held: HeldMount): Promise<string> {
-    const { name, mountpoint, handle } = held
-    const what = `${mountpoint} was unmounted, but not by us`
+    if (await this.#mountAgain(held)) return noticeOf(held, 'again')
+    // Its superblock is gone, so nothing can use it any more.
+    await held.handle.close()
+    this.#mounts.delete(held.name)
+    await this.#mount(held)
+    return noticeOf(held, 'anew')
+  }
+
+  /** False when the superblock is gone. */
+  async #mountAgain({ name, mountpoint, handle }: HeldMount): Promise<boolean> {
     try {
       await mkdir(mountpoint, { recursive: true, mode: 0o700 })
       await mountFuseAgain(handle, { mountpoint, fsName: fsNameOf(name) })
-      return `${what}: mounted again, and the containers that use it go on`
+      return true
     } catch {
-      // Its superblock is gone, so nothing can use it any more.
-      await handle.close()
-      this.#mounts.delete(name)
-      await this.#mount(held)
-      return `${what}: mounted anew; no container used it`
+      return false
     }
   }
 
@@ -169,6 +185,11 @@ async function removeAbandonedMount(mountpoint: string): Promise<boolean> {
 
 async function isInPlace({ mountpoint, device }: HeldMount): Promise<boolean> {
   return (await mountAt(mountpoint))?.device === device
+}
+
+function noticeOf({ mountpoint }: HeldMount, how: 'again' | 'anew'): string {
+  const users = how === 'again' ? 'and the containers that use it go on' : 'no container used it'
+  return `${mountpoint} was unmounted, but not by us: mounted ${how}; ${users}`
 }
 
 function fsNameOf(name: string): string {

@@ -76,10 +76,12 @@ export class KeeperClient {
 
   /**
    * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event; `ready` follows
-   * where `started` has `tellsReady`.
+   * where `started` has `tellsReady`, and `alive` again and again where `watchdogMs` (default 0) is
+   * not 0.
    */
-  start(command: readonly string[], mounts: readonly KeptMount[]): void {
-    this.#send({ op: 'start', version: KEEPER_PROTOCOL_VERSION, command, mounts, tellReady: true })
+  start(command: readonly string[], mounts: readonly KeptMount[], watchdogMs = 0): void {
+    const version = KEEPER_PROTOCOL_VERSION
+    this.#send({ op: 'start', version, command, mounts, tellReady: true, watchdogMs })
   }
 
   /** Asks the daemon to end and the mounts to stay. The answer is a `stopped` event. */

@@ -30,6 +30,11 @@ export type KeeperRequest =
       readonly mounts: readonly KeptMount[]
       /** Whether the client knows the event `ready`. Absent in requests of older fronts. */
       readonly tellReady?: boolean
+      /**
+       * A daemon that answers no ping for so long is killed, and the client is told of those that
+       * are answered. Absent or 0: no pings.
+       */
+      readonly watchdogMs?: number
     }
   /** End the daemon, keep the mounts. */
   | { readonly op: 'stop' }
@@ -42,6 +47,8 @@ export type KeeperEvent =
   | { readonly event: 'started'; readonly pid: number; readonly tellsReady?: boolean }
   /** The daemon serves. Sent only where the request asked for it. */
   | { readonly event: 'ready' }
+  /** The daemon has answered a ping. Sent only where the request asked for a watchdog. */
+  | { readonly event: 'alive' }
   /** A piece of what the daemon wrote to its standard output or error. */
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
@@ -61,6 +68,16 @@ export type DaemonMessage =
   | NegotiatedMessage
   /** The daemon serves: mounts, and the calls of containerd. */
   | { readonly kind: 'ready' }
+  /** The answer to a ping. */
+  | { readonly kind: 'pong' }
+
+/** From the keeper to the daemon, over the same channel. */
+export const PING = { kind: 'ping' } as const
+
+/** Whether a message of the keeper is a ping; a daemon ignores what it does not know. */
+export function isPing(message: unknown): boolean {
+  return record(message)?.['kind'] === PING.kind
+}
 
 function record(value: unknown): Record<string, unknown> | undefined {
   return typeof value === 'object' && value !== null
@@ -94,7 +111,12 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
       const mounts = mountsFrom(fields['mounts'])
       if (typeof version === 'number' && isStringList(command) && mounts !== undefined) {
         const tellReady = fields['tellReady'] === true
-        return { op: 'start', version, command, mounts, ...(tellReady && { tellReady }) }
+        const watchdogMs = fields['watchdogMs']
+        return {
+          ...{ op: 'start', version, command, mounts },
+          ...(tellReady && { tellReady }),
+          ...(typeof watchdogMs === 'number' && { watchdogMs }),
+        }
       }
       break
     }
@@ -118,6 +140,7 @@ export function keeperEventFromLine(line: string): KeeperEvent {
       }
       break
     case 'ready':
+    case 'alive':
       return { event }
     case 'output':
       if ((stream === 'stdout' || stream === 'stderr') && typeof text === 'string') {
@@ -145,6 +168,8 @@ export function daemonMessageFrom(message: unknown): DaemonMessage | undefined {
   switch (fields?.['kind']) {
     case 'ready':
       return { kind: 'ready' }
+    case 'pong':
+      return { kind: 'pong' }
     case 'negotiated':
       return isNegotiatedMessage(message) ? message : undefined
   }

@@ -158,7 +158,7 @@ export class Keeper {
     ])
     const fds = [...mounts.map(({ handle }) => handle.fd), ...this.#mounts.lockFds()]
     const daemon = DaemonChild.spawn(
-      { program, args: [...args, ...fuseArgs], fds },
+      { program, args: [...args, ...fuseArgs], fds, watchdogMs: request.watchdogMs ?? 0 },
       {
         onOutput: (stream, text) => {
           send(owner, { event: 'output', stream, text })
@@ -168,6 +168,12 @@ export class Keeper {
         },
         onReady: () => {
           this.#prove(order)
+        },
+        onAlive: () => {
+          this.#queue(() => this.#look(owner))
+        },
+        onHang: (hungMs) => {
+          say(owner, `the daemon did not answer for ${String(hungMs)} ms: it is replaced`)
         },
         onEnd: (end) => {
           this.#bury(order, daemon, end)
@@ -179,6 +185,12 @@ export class Keeper {
     if (daemon.pid === undefined) return
     const tellsReady = request.tellReady === true
     send(owner, { event: 'started', pid: daemon.pid, ...(tellsReady && { tellsReady }) })
+  }
+
+  /** At every answer to a ping: the mounts may have been unmounted by hand meanwhile. */
+  async #look(owner: Socket): Promise<void> {
+    send(owner, { event: 'alive' })
+    for (const notice of await this.#mounts.putBack()) say(owner, notice)
   }
 
   /** The daemon of `order` serves: the one that it replaced is not needed any more. */

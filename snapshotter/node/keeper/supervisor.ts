@@ -21,6 +21,8 @@ export interface SupervisorOptions extends KeeperClientOptions {
   readonly mounts: readonly KeptMount[]
   /** The exit status by which a daemon says that trying again is useless. */
   readonly refusalStatus: number
+  /** A daemon that does not answer the keeper for so long is replaced. 0: never. */
+  readonly watchdogMs: number
 }
 
 export interface SupervisorModules {
@@ -28,9 +30,16 @@ export interface SupervisorModules {
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void
   /** One line for the operator: a daemon that died and is started again. */
   readonly warn: (message: string) => void
+  /**
+   * Called when a daemon is started, when it is ready, and at each sign of life that the keeper
+   * passes on.
+   */
+  readonly onChange?: (change: DaemonChange) => void
   /** Default: the system's monotonic clock. */
   readonly clock?: SupervisorClock
 }
+
+export type DaemonChange = 'starting' | 'ready' | 'alive'
 
 export interface SupervisorClock {
   readonly nowMs: () => number
@@ -129,7 +138,9 @@ export class Supervisor {
     const life = new Promise<Ending>((resolve) => {
       this.#ended = resolve
     })
-    client.start(this.#options.daemonCommand, this.#options.mounts)
+    this.#modules.onChange?.('starting')
+    const { daemonCommand, mounts, watchdogMs } = this.#options
+    client.start(daemonCommand, mounts, watchdogMs)
     return life
   }
 
@@ -166,11 +177,14 @@ export class Supervisor {
     switch (event.event) {
       case 'started':
         // An older keeper does not tell when the daemon serves.
-        if (event.tellsReady !== true) this.#readyAtMs = this.#clock.nowMs()
+        if (event.tellsReady !== true) this.#serves()
         return
       case 'ready':
-        this.#readyAtMs = this.#clock.nowMs()
         this.#wasReady = true
+        this.#serves()
+        return
+      case 'alive':
+        this.#modules.onChange?.('alive')
         return
       case 'output':
         this.#modules.output(event.stream, event.text)
@@ -186,6 +200,11 @@ export class Supervisor {
         this.#released.abort()
         this.#ended?.({ kind: 'stopped' })
     }
+  }
+
+  #serves(): void {
+    this.#readyAtMs = this.#clock.nowMs()
+    this.#modules.onChange?.('ready')
   }
 }
 

@@ -119,6 +119,48 @@ describe('Keeper', () => {
     )
   })
 
+  it('tells of every ping that the daemon answers', async () => {
+    const front = await keeper.connect()
+    const answers = "process.on('message', ({ kind }) => { if (kind === 'ping') say('pong') })"
+    front.client.start(daemonOf(`${SERVES}; ${answers}`), [], 200)
+    for (let sign = 0; sign < 3; sign++) await front.next('alive')
+    assert.deepEqual(
+      front.events.filter(({ event }) => event === 'exited'),
+      [],
+    )
+  })
+
+  for (const [how, script] of [
+    ['is in an endless loop', 'for (;;);'],
+    ['was stopped with SIGSTOP', "process.kill(process.pid, 'SIGSTOP')"],
+    ['has lost an event', "process.removeAllListeners('message')"],
+  ] as const) {
+    it(`kills a daemon that ${how}`, async () => {
+      const front = await keeper.connect()
+      const answers = `process.on('message', ({ kind }) => { say('pong'); ${script} });`
+      front.client.start(daemonOf(`${SERVES}; ${answers}`), [], 200)
+      await front.next('ready')
+      assert.deepEqual(await front.next('exited'), {
+        event: 'exited',
+        code: null,
+        signal: 'SIGKILL',
+      })
+      assert.match((await front.next('output')).text, /the daemon did not answer for \d+ ms/)
+    })
+  }
+
+  it('leaves a daemon in peace that was started without a watchdog', async () => {
+    const front = await keeper.connect()
+    front.client.start(daemonOf(`${SERVES}; process.on('message', () => process.exit(7))`), [])
+    await front.next('ready')
+    front.client.stop()
+    await front.next('stopped')
+    assert.deepEqual(
+      front.events.filter(({ event }) => event !== 'started'),
+      [],
+    )
+  })
+
   it('calls the end of a daemon that it has asked to end an end in order', async () => {
     const front = await keeper.connect()
     const kills = "process.on('SIGTERM', () => process.kill(process.pid, 'SIGKILL'))"

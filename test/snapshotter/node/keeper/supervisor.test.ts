@@ -92,6 +92,7 @@ describe('Supervisor', () => {
         daemonCommand: ['daemon'],
         mounts: [],
         refusalStatus: REFUSAL,
+        watchdogMs: 0,
       },
       {
         output: () => undefined,
