@@ -13,7 +13,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { read as readCallback, write as writeCallback, writeSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -116,6 +116,7 @@ export class FuseServer {
   /** When `stop` gives up, in milliseconds since 1970. Undefined before `stop`. */
   #deadline: number | undefined
   #stopped: Promise<boolean> | undefined
+  #hasThreads = false
 
   private constructor(
     options: FuseServerOptions,
@@ -220,9 +221,20 @@ export class FuseServer {
    * not use the mount. The threads load their code through libuv's pool, and the stand-in reads
    * requests in it. Calls that use the mount could fill that pool and would then wait for ever.
    */
-  startThreads(): Promise<void> {
+  async startThreads(): Promise<void> {
     this.kernelCache.start()
-    return this.#pool.start()
+    await this.#pool.start()
+    this.#hasThreads = true
+  }
+
+  /**
+   * Resolves when a thread has answered a request through the mount, which is never when all threads
+   * hang. Resolves at once while no thread runs, or after the end.
+   */
+  async answered(): Promise<void> {
+    if (!this.#hasThreads || this.#stopped !== undefined) return
+    // Where the mount is gone, that is noticed elsewhere.
+    await statfs(this.#mountpoint).catch(() => undefined)
   }
 
   /** Counters since this server started. */

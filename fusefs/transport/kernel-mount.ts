@@ -29,12 +29,12 @@ export interface KernelMount {
 const MOUNT_OPTIONS =
   'rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,ro,nosuid,nodev'
 
+/** The type in the mount table. */
+const FUSE_TYPE = 'fuse.thin'
+
 /** Mounts. Throws `mount-failed`. To answer requests, start a `FuseServer` on the handle next. */
 export async function mountFuse(options: KernelMountOptions): Promise<KernelMount> {
   const mountpoint = await locate(options.mountpoint)
-  if (!/^[\w.:@/-]+$/.test(options.fsName)) {
-    throw new FusefsError('mount-failed', `mount ${mountpoint}: bad name "${options.fsName}"`)
-  }
   let handle: FileHandle
   try {
     handle = await open('/dev/fuse', constants.O_RDWR)
@@ -44,13 +44,33 @@ export async function mountFuse(options: KernelMountOptions): Promise<KernelMoun
     })
   }
   try {
-    const args = ['-i', '-t', 'fuse.thin', '-o', `fd=3,${MOUNT_OPTIONS}`]
-    await runCommand('mount', [...args, options.fsName, mountpoint], { extraFds: [handle.fd] })
+    await attach(handle, { ...options, mountpoint })
     return { handle, mountpoint }
   } catch (error) {
     await handle.close()
     throw error
   }
+}
+
+/**
+ * Mounts once more what `handle` is connected to, after somebody has unmounted it. That works while
+ * an overlay above still uses the superblock, and needs Linux 5.15. Throws `mount-failed` when the
+ * superblock is gone: then nothing uses the handle any more.
+ */
+export async function mountFuseAgain(
+  handle: FileHandle,
+  options: KernelMountOptions,
+): Promise<void> {
+  await attach(handle, { ...options, mountpoint: await locate(options.mountpoint) })
+}
+
+async function attach(handle: FileHandle, options: KernelMountOptions): Promise<void> {
+  const { fsName, mountpoint } = options
+  if (!/^[\w.:@/-]+$/.test(fsName)) {
+    throw new FusefsError('mount-failed', `mount ${mountpoint}: bad name "${fsName}"`)
+  }
+  const args = ['-i', '-t', FUSE_TYPE, '-o', `fd=3,${MOUNT_OPTIONS}`]
+  await runCommand('mount', [...args, fsName, mountpoint], { extraFds: [handle.fd] })
 }
 
 /**
@@ -64,7 +84,7 @@ export async function unmountFuse(mountpoint: string): Promise<void> {
     // answers.
     await runCommand('umount', ['-i', '-c', path])
   } catch (error) {
-    if ((await mountOf(path)) === undefined) return
+    if ((await topmostOn(path)) === undefined) return
     await runCommand('umount', ['-i', '-c', '-l', path]).catch(() => {
       throw error
     })
@@ -77,7 +97,7 @@ export async function unmountFuse(mountpoint: string): Promise<void> {
  * `mount-failed` when nothing is mounted there or sysfs is read-only.
  */
 export async function setReadAhead(mountpoint: string, sizeKib = 1024): Promise<void> {
-  const device = await mountOf(await locate(mountpoint))
+  const device = (await mountAt(mountpoint))?.device
   if (device === undefined) {
     throw new FusefsError(
       'mount-failed',
@@ -106,15 +126,33 @@ async function locate(mountpoint: string): Promise<string> {
   }
 }
 
-/** `major:minor` of the topmost mount on exactly this path, from proc_pid_mountinfo(5). */
-async function mountOf(path: string): Promise<string | undefined> {
+/** A line of the mount table. */
+export interface MountEntry {
+  /** `major:minor` of the superblock. */
+  readonly device: string
+  /** Whether `mountFuse` has made it, here or in another process. */
+  readonly isOurs: boolean
+}
+
+/**
+ * The topmost mount on exactly this path, from the mount table; undefined if there is none. Does not
+ * access the mountpoint. Throws `mount-failed` when the directory above it does not exist.
+ */
+export async function mountAt(mountpoint: string): Promise<MountEntry | undefined> {
+  return topmostOn(await locate(mountpoint))
+}
+
+/** See proc_pid_mountinfo(5). */
+async function topmostOn(path: string): Promise<MountEntry | undefined> {
   const table = await readFile('/proc/self/mountinfo', 'latin1')
-  let device: string | undefined
+  let entry: MountEntry | undefined
   for (const line of table.split('\n')) {
-    const fields = line.split(' ')
-    if (fields[4] !== undefined && unescapeOctal(fields[4]) === path) device = fields[2]
+    const [before = '', after = ''] = line.split(' - ', 2)
+    const fields = before.split(' ')
+    if (fields[4] === undefined || unescapeOctal(fields[4]) !== path) continue
+    entry = { device: fields[2] ?? '', isOurs: after.startsWith(`${FUSE_TYPE} `) }
   }
-  return device
+  return entry
 }
 
 function unescapeOctal(text: string): string {

@@ -5,6 +5,7 @@ import type { Config } from '../config/index.js'
 import { Daemon } from '../node/daemon/daemon.js'
 import type { InheritedFuse } from '../node/fuse-servers.js'
 import { TREE_CLASSES } from '../node/mountpoints.js'
+import { isPing } from '../node/keeper/keeper-protocol.js'
 import { SnapshotterError } from '../errors.js'
 import { createLog } from '../log/create-log.js'
 
@@ -22,10 +23,15 @@ export interface DaemonProcessOptions {
 export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   const { config, trace } = options
   const log = createLog(trace ? { ...config.log, level: 'debug' } : config.log)
+  let answered = (): Promise<void> => Promise.resolve()
+  process.on('message', (message) => {
+    if (isPing(message)) void answered().then(() => process.send?.({ kind: 'pong' }))
+  })
   const daemon = await Daemon.start(
     { config, inherited: options.fuse.map(inheritedFromArgument), trace },
     { log, onInit: tellKeeper },
   )
+  answered = () => daemon.answered()
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => void end(daemon, log, 0))
   }
@@ -35,6 +41,11 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
     log.error({ class: treeClass }, 'the FUSE mount is gone; was it unmounted by hand?')
     return end(daemon, log, 1)
   })
+  void daemon.databaseRepaired().then(() => {
+    log.info({}, 'the snapshot database can be read again: the next daemon uses it')
+    return end(daemon, log, 1)
+  })
+  process.send?.({ kind: 'ready' })
 }
 
 async function end(daemon: Daemon, log: Logger, status: number): Promise<void> {

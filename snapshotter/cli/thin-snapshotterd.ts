@@ -4,7 +4,7 @@
  * to start the same program again, with `--fuse`, as the daemon.
  */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../config/index.js'
@@ -12,6 +12,7 @@ import { mountpointsUnder, TREE_CLASSES } from '../node/mountpoints.js'
 import { openRootDirectory, tightenedText } from '../node/root-directory.js'
 import { Supervisor } from '../node/keeper/supervisor.js'
 import { VERSION } from '../version.js'
+import { ServiceManager } from './service-manager.js'
 import { EXIT_BAD_INPUT } from './exit-status.js'
 
 interface Options {
@@ -73,6 +74,10 @@ async function runFront(config: Config, options: Options): Promise<void> {
       stopping.abort()
     })
   }
+  const warn = (message: string): void => {
+    process.stderr.write(`thin-snapshotterd: ${message}\n`)
+  }
+  const serviceManager = ServiceManager.fromEnvironment(process.env, { warn })
   const self = [process.execPath, ...V8_FLAGS, ...process.execArgv, fileURLToPath(import.meta.url)]
   await Supervisor.run(
     {
@@ -80,16 +85,19 @@ async function runFront(config: Config, options: Options): Promise<void> {
       keeperCommand: [process.execPath, '--max-semi-space-size=1', keeperPath],
       daemonCommand: [
         ...self,
-        ...(options.config === undefined ? [] : ['--config', options.config]),
+        // The keeper and its children run in another directory.
+        ...(options.config === undefined ? [] : ['--config', resolve(options.config)]),
         ...(options.trace === true ? ['--trace'] : []),
       ],
       mounts,
       refusalStatus: EXIT_BAD_INPUT,
+      watchdogMs: config.watchdog.deadlineMs,
     },
     {
       output: (stream, text) => process[stream].write(text),
-      warn: (message) => {
-        process.stderr.write(`thin-snapshotterd: ${message}\n`)
+      warn,
+      onChange: (change) => {
+        serviceManager.hear(change)
       },
     },
     stopping.signal,

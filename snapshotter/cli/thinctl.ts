@@ -29,6 +29,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ['status', async () => (await import('./commands/status-command.js')).addStatusCommand],
   ['pause', async () => (await import('./commands/background-command.js')).addPauseCommand],
   ['resume', async () => (await import('./commands/background-command.js')).addResumeCommand],
+  ['repair', async () => (await import('./commands/repair-command.js')).addRepairCommand],
   ['shutdown', async () => (await import('./commands/shutdown-command.js')).addShutdownCommand],
 ])
 

@@ -20,6 +20,7 @@ export interface Config {
   readonly prefetch: PrefetchConfig
   readonly background: BackgroundConfig
   readonly fuse: FuseConfig
+  readonly watchdog: WatchdogConfig
   readonly profile: ProfileConfig
   /** Prefixes of host directories that images may name as layers. Absolute paths; empty: none. */
   readonly allowedHostDirectories: readonly string[]
@@ -93,7 +94,12 @@ export interface FuseConfig {
   readonly readAheadKib: number
 }
 
-/** Starts of images that were published without a startup pack. */
+export interface WatchdogConfig {
+  /** How long a daemon may leave its keeper without an answer; 0: for ever. */
+  readonly deadlineMs: number
+}
+
+/** What is done for images that were published without a start. */
 export interface ProfileConfig {
   /** Whether the first start of such an image on this node is learned. */
   readonly learn: boolean

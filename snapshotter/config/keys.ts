@@ -108,6 +108,12 @@ export const KEYS = {
     min: 0,
     max: 64 * 1024,
   }),
+  watchdogDeadline: durationKey({
+    path: 'watchdog.deadline',
+    fallback: '30s',
+    min: 0,
+    max: HOUR_MS,
+  }),
   profileLearn: switchKey({ path: 'profile.learn', fallback: true }),
   profileLearnPeriod: durationKey({
     path: 'profile.learn_period',

@@ -75,6 +75,7 @@ function configFrom(reader: TableReader): Config {
       dispatchers: reader.get(KEYS.fuseDispatchers),
       readAheadKib: reader.get(KEYS.fuseReadAhead),
     },
+    watchdog: { deadlineMs: reader.get(KEYS.watchdogDeadline) },
     profile: {
       learn: reader.get(KEYS.profileLearn),
       learnPeriodMs: reader.get(KEYS.profileLearnPeriod),

@@ -94,6 +94,11 @@ export class FuseServers {
     await this.server(treeClass).startThreads()
   }
 
+  /** Resolves when every mount that threads serve has answered a request. */
+  async answered(): Promise<void> {
+    await Promise.all([...this.#servers.values()].map((server) => server.answered()))
+  }
+
   mountpoint(treeClass: TreeClass): string {
     return this.#mountpoints[treeClass]
   }

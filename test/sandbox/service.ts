@@ -61,6 +61,11 @@ export class Service {
     )
   }
 
+  /** The exit status of a program that has ended by itself; null otherwise. */
+  get exitCode(): number | null {
+    return this.#child.exitCode
+  }
+
   /** Everything the program has printed so far. */
   log(): string {
     return readFileSync(this.#options.logFile, 'utf8')

@@ -21,6 +21,11 @@ export function thinctlCommand(args: readonly string[]): string[] {
   return [process.execPath, join(cli, 'thinctl.js'), ...args]
 }
 
+/** The command that runs our `thin-snapshotterd` with these arguments. */
+export function daemonCommand(args: readonly string[]): string[] {
+  return [process.execPath, join(cli, 'thin-snapshotterd.js'), ...args]
+}
+
 /** Runs our `thinctl`. If it fails, throws an error with its output. */
 export async function thinctl(
   args: readonly string[],
@@ -75,10 +80,31 @@ export class ThinDaemon {
     return this.#service?.log() ?? ''
   }
 
-  /** Starts the daemon's program on the existing directory; for use after `stopProgram`. */
-  async startProgram(): Promise<void> {
+  /** Whether the program runs that was started last: the front, not the daemon behind it. */
+  get running(): boolean {
+    return this.#service?.running ?? false
+  }
+
+  /** The exit status of the program that was started last, once it has ended; null before. */
+  get exitCode(): number | null {
+    return this.#service?.exitCode ?? null
+  }
+
+  /** Whether containerd could connect now. */
+  async answers(): Promise<boolean> {
+    return answers(this.socket)
+  }
+
+  /**
+   * Starts the daemon's program on the existing directory; for use after `stopProgram`. `config` is
+   * another way to write the path of the configuration, `env` is added to the environment.
+   */
+  async startProgram(
+    options: { config?: string; env?: Readonly<Record<string, string>> } = {},
+  ): Promise<void> {
     this.#service = await Service.start({
-      command: [process.execPath, join(cli, 'thin-snapshotterd.js'), '--config', this.config],
+      command: daemonCommand(['--config', options.config ?? this.config]),
+      ...(options.env !== undefined && { env: options.env }),
       logFile: join(this.directory, 'thin-snapshotterd.log'),
       ready: () => answers(this.socket),
     })

@@ -1,9 +1,12 @@
 /** `thinctl shutdown`: ends the daemon, its mounts and the keeper. */
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
+import { type Config, DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
 import { SnapshotterError } from '../../errors.js'
+import { removeAbandonedMounts } from '../../node/keeper/held-mounts.js'
 import { KeeperClient } from '../../node/keeper/keeper-client.js'
+import { overlayAbove } from '../../node/keeper/overlay-above.js'
+import { mountpointsUnder, TREE_CLASSES } from '../../node/mountpoints.js'
 
 export function addShutdownCommand(program: Command): void {
   program
@@ -13,19 +16,41 @@ export function addShutdownCommand(program: Command): void {
     .option('--force', 'unmount even what is in use: reads in those containers fail from then on')
     .action(async (options: { config?: string; force?: true }) => {
       const config = await loadConfig(options.config)
-      await shutdown(join(config.state, 'keeper.sock'), options.force === true)
+      await shutdown(config, options.force === true)
     })
 }
 
-async function shutdown(socketPath: string, force: boolean): Promise<void> {
+async function shutdown(config: Config, force: boolean): Promise<void> {
   let refusal: string | undefined
-  const client = await KeeperClient.connect({ socketPath }, (event) => {
-    if (event.event !== 'failed') return
-    refusal = event.message
-    client.close()
-  })
+  let client: KeeperClient
+  try {
+    client = await KeeperClient.connect(
+      { socketPath: join(config.state, 'keeper.sock') },
+      (event) => {
+        if (event.event !== 'failed') return
+        refusal = event.message
+        client.close()
+      },
+    )
+  } catch (error) {
+    if (await clearAway(config.root, force)) return
+    throw error
+  }
   client.shutdown({ force })
   // The connection closes when the keeper ends, after the mounts are gone.
   await client.closed()
   if (refusal !== undefined) throw new SnapshotterError('failed-precondition', refusal)
+}
+
+/** Takes away what a keeper that died has left mounted. False if there is nothing. */
+async function clearAway(root: string, force: boolean): Promise<boolean> {
+  const mountpoints = TREE_CLASSES.map((name) => mountpointsUnder(root)[name])
+  const user = force ? undefined : await overlayAbove(mountpoints)
+  if (user !== undefined) {
+    throw new SnapshotterError(
+      'failed-precondition',
+      `the keeper has died, and ${user} is mounted over its trees; end its container first, or shut down with --force`,
+    )
+  }
+  return (await removeAbandonedMounts(mountpoints)).length > 0
 }

@@ -33,7 +33,8 @@ function statusText(status: DaemonStatus): string {
     ['address', status.address],
     [
       'snapshots',
-      `${snapshots.committed} committed (${snapshots.thin} thin), ${snapshots.active} active, ${snapshots.view} views`,
+      snapshots.problem ??
+        `${snapshots.committed} committed (${snapshots.thin} thin), ${snapshots.active} active, ${snapshots.view} views`,
     ],
     [
       'cache',

@@ -68,6 +68,8 @@ export interface DaemonStatus {
     readonly active: number
     readonly view: number
     readonly thin: number
+    /** Why nobody can tell how many there are: the numbers are then 0. */
+    readonly problem?: string
   }
   readonly trees: readonly TreeStatus[]
   readonly cache: CacheStatus
@@ -97,6 +99,7 @@ const MAX_COUNT = Number.MAX_SAFE_INTEGER
 export function daemonStatusFromJson(text: string): DaemonStatus {
   const status = JsonObject.parse(Buffer.from(text), 'status of the daemon')
   const snapshots = status.object('snapshots')
+  const problem = snapshots.optionalString('problem')
   const fuse = status.object('fuse')
   return {
     version: status.string('version'),
@@ -109,6 +112,7 @@ export function daemonStatusFromJson(text: string): DaemonStatus {
       active: snapshots.size('active', MAX_COUNT),
       view: snapshots.size('view', MAX_COUNT),
       thin: snapshots.size('thin', MAX_COUNT),
+      ...(problem !== undefined && { problem }),
     },
     trees: status.objects('trees', MAX_TREES).map(treeFromJson),
     cache: cacheFromJson(status.object('cache')),

@@ -43,6 +43,7 @@ import { Starts } from '../starts/starts.js'
 import { TreeChanges } from '../tree-changes.js'
 import { BackgroundCompleter } from './background-completer.js'
 import { contentOptions, storeOptions } from './content-options.js'
+import { lostContainers } from './lost-containers.js'
 import { PartTable } from './part-table.js'
 import { StatusReporter } from './status-reporter.js'
 import { ThinTrees } from './thin-trees.js'
@@ -146,9 +147,11 @@ const START_PARTS = TREE_PARTS.row(
   .row('read-ahead', ({ config, log, mountpoints }) => ({
     readAhead: new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log }),
   }))
+  // Its own, because the warm-up mutes it: it tells of every start.
+  .row('log of starts', ({ log }) => ({ startLog: log.child({}) }))
   .row(
     'start prefetcher',
-    ({ content, fuse, log, mountpoints, registry, sources }) => ({
+    ({ content, fuse, startLog: log, mountpoints, registry, sources }) => ({
       prefetcher: new StartPrefetcher({ mountpoints }, { content, sources, registry, fuse, log }),
     }),
     ({ prefetcher }) => prefetcher.close(),
@@ -195,13 +198,28 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
   .row(
     'snapshot store',
     async ({ config, log, trees }) => ({
-      store: await SnapshotStore.open(
+      store: await SnapshotStore.openOrRefuse(
         { root: config.root, overlayOptions: await detectOverlayOptions() },
         { log, thinLayers: trees },
       ),
     }),
     ({ store }) => store.close(),
   )
+  .row('lost containers', async ({ inherited, log, store, trees }) => {
+    const lost = await lostContainers({
+      inherited,
+      snapshots: store.refusal === undefined ? store.list([]) : [],
+      fsOf: (id) => store.fsOf(id),
+      classesOf: (layer) => trees.classesOf(layer),
+    })
+    if (lost.length > 0) {
+      log.error(
+        { count: lost.length, containers: lost.slice(0, MAX_LOGGED_CONTAINERS) },
+        'the keeper had died, and with it the files of these containers: start them again',
+      )
+    }
+    return {}
+  })
   .row('warm-up', async (parts) => {
     await warmUp(parts)
     return {}
@@ -234,6 +252,9 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
     },
     ({ service }) => service.close(),
   )
+
+/** A line of the log that says more is not read. */
+const MAX_LOGGED_CONTAINERS = 200
 
 type TreeParts = PartsOf<typeof TREE_PARTS>
 type PartsOf<Table> = Table extends PartTable<DaemonBase, infer Parts> ? Parts : never

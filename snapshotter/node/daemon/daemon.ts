@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { NegotiatedInit, TreeClass } from '../../../fusefs/index.js'
 import type { Config } from '../../config/index.js'
 import type { FuseServers, InheritedFuse } from '../fuse-servers.js'
+import { databaseReadable } from './database-watch.js'
 import { DAEMON_PARTS } from './daemon-parts.js'
 
 export interface DaemonOptions {
@@ -23,11 +24,16 @@ export interface DaemonModules {
 
 export class Daemon {
   readonly #fuse: FuseServers
+  readonly #repaired: Promise<void>
   readonly #closeParts: () => Promise<void>
   #closing: Promise<boolean> | undefined
 
-  private constructor(fuse: FuseServers, closeParts: () => Promise<void>) {
-    this.#fuse = fuse
+  private constructor(
+    parts: { fuse: FuseServers; repaired: Promise<void> },
+    closeParts: () => Promise<void>,
+  ) {
+    this.#fuse = parts.fuse
+    this.#repaired = parts.repaired
     this.#closeParts = closeParts
   }
 
@@ -40,7 +46,11 @@ export class Daemon {
     const { parts, close } = await DAEMON_PARTS.open({ ...options, ...modules }, { log })
     const { address, root } = options.config
     log.info({ address, root }, 'ready for containerd')
-    return new Daemon(parts.fuse, close)
+    const repaired =
+      parts.store.refusal === undefined
+        ? new Promise<never>(() => undefined)
+        : databaseReadable(root)
+    return new Daemon({ fuse: parts.fuse, repaired }, close)
   }
 
   /** Resolves when a mount went away under the daemon, which can then serve no longer. */
@@ -49,6 +59,20 @@ export class Daemon {
     // The threads also end when the daemon is closed.
     if (this.#closing === undefined) return lost
     return new Promise(() => undefined)
+  }
+
+  /**
+   * Resolves when a snapshot database that was damaged has been repaired: a new daemon can use it.
+   * Never, if it was whole.
+   */
+  async databaseRepaired(): Promise<void> {
+    await this.#repaired
+    if (this.#closing !== undefined) await new Promise<never>(() => undefined)
+  }
+
+  /** Resolves when every mount that threads serve has answered a request. */
+  async answered(): Promise<void> {
+    if (this.#closing === undefined) await this.#fuse.answered()
   }
 
   /**

@@ -70,7 +70,9 @@ export class StatusReporter {
   }
 
   #snapshotCounts(): DaemonStatus['snapshots'] {
+    const { refusal } = this.#modules.store
     const counts = { committed: 0, active: 0, view: 0, thin: 0 }
+    if (refusal !== undefined) return { ...counts, problem: refusal.message }
     for (const snapshot of this.#modules.store.list([])) {
       counts[snapshot.kind]++
       if (snapshot.thin !== undefined) counts.thin++

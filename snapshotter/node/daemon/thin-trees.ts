@@ -20,6 +20,7 @@ import { KeyedLock } from '../../waiting/keyed-lock.js'
 import type { HostDirectoryLayers } from '../snapshots/host-directory-layers.js'
 import type {
   LowerDirectory,
+  RestoreOptions,
   ThinLayer,
   ThinLayerPlace,
   ThinLayers,
@@ -78,12 +79,15 @@ export class ThinTrees implements ThinLayers {
     this.#modules = modules
   }
 
-  async restore(layers: readonly ThinLayer[]): Promise<void> {
+  async restore(layers: readonly ThinLayer[], options: RestoreOptions = {}): Promise<void> {
     for (const layer of layers) this.#count(layer, 1)
-    const unused = this.#modules.registry.list().filter(({ slot }) => !this.#uses.has(slot))
-    await this.#forget(unused.map(({ slot }) => slot))
+    const unused = this.#modules.registry
+      .list()
+      .flatMap(({ slot }) => (this.#uses.has(slot) ? [] : [slot]))
+    if (options.keepsOthers === true) for (const slot of unused) this.#uses.set(slot, 1)
+    else await this.#forget(unused)
     await this.#modules.partialIndexes.restore()
-    await this.#modules.hostDirectories.restore(layers)
+    await this.#modules.hostDirectories.restore(layers, options)
   }
 
   async register(recipe: Recipe, place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer> {
@@ -134,6 +138,11 @@ export class ThinTrees implements ThinLayers {
   /** How many snapshots use the tree in `slot`. */
   usesOf(slot: number): number {
     return this.#uses.get(slot) ?? 0
+  }
+
+  /** The classes of a layer's trees. */
+  classesOf(layer: ThinLayer): TreeClass[] {
+    return slotsOf(layer).flatMap((slot) => this.#modules.registry.bySlot(slot)?.class ?? [])
   }
 
   usage(layer: ThinLayer): Promise<Usage> {

@@ -28,10 +28,17 @@ export interface KeeperClientOptions {
 export class KeeperClient {
   readonly #socket: Socket
   readonly #onEvent: (event: KeeperEvent) => void
+  /** Whether no keeper ran before: nobody else has mounts in this one. */
+  readonly hasStartedKeeper: boolean
 
-  private constructor(socket: Socket, onEvent: (event: KeeperEvent) => void) {
+  private constructor(
+    socket: Socket,
+    onEvent: (event: KeeperEvent) => void,
+    hasStartedKeeper: boolean,
+  ) {
     this.#socket = socket
     this.#onEvent = onEvent
+    this.hasStartedKeeper = hasStartedKeeper
     const lines = new LineSplitter()
     socket.setEncoding('utf8')
     socket.on('error', () => undefined)
@@ -54,7 +61,7 @@ export class KeeperClient {
     onEvent: (event: KeeperEvent) => void,
   ): Promise<KeeperClient> {
     const running = await socketTo(options.socketPath)
-    if (running !== undefined) return new KeeperClient(running, onEvent)
+    if (running !== undefined) return new KeeperClient(running, onEvent, false)
     if (options.keeperCommand === undefined) {
       throw new SnapshotterError('unavailable', `no keeper listens on ${options.socketPath}`)
     }
@@ -62,7 +69,7 @@ export class KeeperClient {
     for (let waitedMs = 0; waitedMs < KEEPER_START_TIMEOUT_MS; waitedMs += KEEPER_START_POLL_MS) {
       await sleep(KEEPER_START_POLL_MS)
       const socket = await socketTo(options.socketPath)
-      if (socket !== undefined) return new KeeperClient(socket, onEvent)
+      if (socket !== undefined) return new KeeperClient(socket, onEvent, true)
     }
     throw new SnapshotterError(
       'unavailable',
@@ -70,9 +77,14 @@ export class KeeperClient {
     )
   }
 
-  /** Asks for the mounts and a daemon. The answer is a `started` or a `failed` event. */
-  start(command: readonly string[], mounts: readonly KeptMount[]): void {
-    this.#send({ op: 'start', version: KEEPER_PROTOCOL_VERSION, command, mounts })
+  /**
+   * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event; `ready` follows
+   * where `started` has `tellsReady`, and `alive` again and again where `watchdogMs` (default 0) is
+   * not 0.
+   */
+  start(command: readonly string[], mounts: readonly KeptMount[], watchdogMs = 0): void {
+    const version = KEEPER_PROTOCOL_VERSION
+    this.#send({ op: 'start', version, command, mounts, tellReady: true, watchdogMs })
   }
 
   /** Asks the daemon to end and the mounts to stay. The answer is a `stopped` event. */

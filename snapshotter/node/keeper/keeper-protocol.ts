@@ -34,6 +34,13 @@ export type KeeperRequest =
        */
       readonly command: readonly string[]
       readonly mounts: readonly KeptMount[]
+      /** Whether the client knows the event `ready`. Absent in requests of older fronts. */
+      readonly tellReady?: boolean
+      /**
+       * A daemon that answers no ping for so long is killed, and the client is told of those that
+       * are answered. Absent or 0: no pings.
+       */
+      readonly watchdogMs?: number
     }
   /** Ends the daemon and keeps the mounts. */
   | { readonly op: 'stop' }
@@ -45,8 +52,13 @@ export type KeeperRequest =
 
 /** From the keeper to a client. */
 export type KeeperEvent =
-  | { readonly event: 'started'; readonly pid: number }
-  /** A piece of the daemon's standard output or error. */
+  /** `tellsReady`: a `ready` event will follow. Absent from older keepers. */
+  | { readonly event: 'started'; readonly pid: number; readonly tellsReady?: boolean }
+  /** The daemon serves. Sent only where the request asked for it. */
+  | { readonly event: 'ready' }
+  /** The daemon has answered a ping. Sent only where the request asked for a watchdog. */
+  | { readonly event: 'alive' }
+  /** A piece of what the daemon wrote to its standard output or error. */
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
   | { readonly event: 'stopped' }
@@ -58,6 +70,22 @@ export interface NegotiatedMessage {
   readonly kind: 'negotiated'
   readonly name: string
   readonly negotiated: NegotiatedInit
+}
+
+/** From the daemon to the keeper, over the channel between child and parent. */
+export type DaemonMessage =
+  | NegotiatedMessage
+  /** The daemon serves: mounts, and the calls of containerd. */
+  | { readonly kind: 'ready' }
+  /** The answer to a ping. */
+  | { readonly kind: 'pong' }
+
+/** From the keeper to the daemon, over the same channel. */
+export const PING = { kind: 'ping' } as const
+
+/** Whether a message of the keeper is a ping; a daemon ignores what it does not know. */
+export function isPing(message: unknown): boolean {
+  return record(message)?.['kind'] === PING.kind
 }
 
 function record(value: unknown): Record<string, unknown> | undefined {
@@ -91,7 +119,13 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
       const { version, command } = fields
       const mounts = mountsFrom(fields['mounts'])
       if (typeof version === 'number' && isStringList(command) && mounts !== undefined) {
-        return { op: 'start', version, command, mounts }
+        const tellReady = fields['tellReady'] === true
+        const watchdogMs = fields['watchdogMs']
+        return {
+          ...{ op: 'start', version, command, mounts },
+          ...(tellReady && { tellReady }),
+          ...(typeof watchdogMs === 'number' && { watchdogMs }),
+        }
       }
       break
     }
@@ -109,8 +143,14 @@ export function keeperEventFromLine(line: string): KeeperEvent {
   const { event, pid, stream, text, code, signal, message } = fields
   switch (event) {
     case 'started':
-      if (typeof pid === 'number') return { event, pid }
+      if (typeof pid === 'number') {
+        const tellsReady = fields['tellsReady'] === true
+        return { event, pid, ...(tellsReady && { tellsReady }) }
+      }
       break
+    case 'ready':
+    case 'alive':
+      return { event }
     case 'output':
       if ((stream === 'stdout' || stream === 'stderr') && typeof text === 'string') {
         return { event, stream, text }
@@ -131,14 +171,23 @@ export function keeperEventFromLine(line: string): KeeperEvent {
   throw new SnapshotterError('invalid-content', `keeper: not an event: ${line.slice(0, 200)}`)
 }
 
-/** Whether a message on the daemon's channel is the outcome of an INIT. */
-export function isNegotiatedMessage(message: unknown): message is NegotiatedMessage {
+/** Parses what the daemon sends; undefined for what this keeper does not know. */
+export function daemonMessageFrom(message: unknown): DaemonMessage | undefined {
   const fields = record(message)
-  return (
-    fields?.['kind'] === 'negotiated' &&
-    typeof fields['name'] === 'string' &&
-    record(fields['negotiated']) !== undefined
-  )
+  switch (fields?.['kind']) {
+    case 'ready':
+      return { kind: 'ready' }
+    case 'pong':
+      return { kind: 'pong' }
+    case 'negotiated':
+      return isNegotiatedMessage(message) ? message : undefined
+  }
+  return undefined
+}
+
+function isNegotiatedMessage(message: unknown): message is NegotiatedMessage {
+  const fields = record(message)
+  return typeof fields?.['name'] === 'string' && record(fields['negotiated']) !== undefined
 }
 
 /** Splits a stream of text into lines. Memory is bounded by the limit of an unfinished line. */

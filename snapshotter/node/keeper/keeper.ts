@@ -5,67 +5,47 @@
  * else, so that it hardly ever changes and need not be restarted. FUSE requests that arrive while
  * no daemon runs wait in the kernel.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type FileHandle, mkdir } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { NegotiatedInit } from '../../../fusefs/index.js'
-import { mountFuse, unmountFuse } from '../../../fusefs/mounting.js'
 import { SnapshotterError } from '../../errors.js'
 import { UnixSocket } from '../unix-socket.js'
+import { DaemonChild, type DaemonEnd, FIRST_INHERITED_FD } from './daemon-child.js'
+import { HeldMounts } from './held-mounts.js'
 import {
-  isNegotiatedMessage,
   KEEPER_PROTOCOL_VERSION,
   type KeeperEvent,
   type KeeperRequest,
-  type KeptMount,
   keeperRequestFromLine,
   LineSplitter,
 } from './keeper-protocol.js'
 import { overlayAbove } from './overlay-above.js'
-
-/** A daemon that has not ended this long after SIGTERM gets SIGKILL. */
-const STOP_TIMEOUT_MS = 20_000
-
-/**
- * Environment of the daemon. Variables that the operator has set take precedence. The malloc
- * settings make glibc return memory to the system, see mallopt(3). Each thread gets a heap of its
- * own. With shared heaps, the 30 MiB that V8's compiler takes for a moment lie between allocations
- * that SQLite keeps, and are never returned. The other settings return free memory at the top of a
- * heap; by default, glibc keeps up to 64 MiB of it after the first large buffer.
- */
-const DAEMON_ENVIRONMENT = {
-  MALLOC_ARENA_MAX: '16',
-  MALLOC_MMAP_THRESHOLD_: String(128 * 1024),
-  MALLOC_TRIM_THRESHOLD_: String(64 * 1024),
-  MALLOC_TOP_PAD_: '0',
-  // Node.js's default is 4. Each mount without trees occupies a thread, which waits in read(2).
-  UV_THREADPOOL_SIZE: '6',
-}
-
-/** The first descriptor of a child after stdin, stdout, stderr and the channel to the parent. */
-const FIRST_FUSE_FD = 4
-
-interface HeldMount {
-  readonly mountpoint: string
-  readonly handle: FileHandle
-  negotiated: NegotiatedInit | undefined
-}
 
 interface KeeperOptions {
   /** Path of the socket to which clients connect. */
   readonly socketPath: string
 }
 
+type StartRequest = Extract<KeeperRequest, { op: 'start' }>
+
+/** A daemon as a client asked for it. */
+interface Order {
+  readonly request: StartRequest
+  /** The client: it gets the output, and the daemon ends with it. */
+  readonly owner: Socket
+}
+
 export class Keeper {
   readonly #server: Server
-  readonly #mounts = new Map<string, HeldMount>()
+  readonly #mounts = new HeldMounts()
   readonly #onEmpty: () => void
   #socket: UnixSocket | undefined
-  #daemon: ChildProcess | undefined
-  /** The client that started the daemon. The daemon ends when this client disconnects. */
-  #owner: Socket | undefined
+  /** Requests are obeyed one after the other, whoever sent them. */
+  #turn: Promise<void> = Promise.resolve()
+  #daemon: DaemonChild | undefined
+  /** What the daemon was started for; undefined once its owner has gone. */
+  #order: Order | undefined
+  /** The last order whose daemon became ready: it is tried again where a new one does not. */
+  #proven: Order | undefined
 
   private constructor(onEmpty: () => void) {
     this.#onEmpty = onEmpty
@@ -93,23 +73,24 @@ export class Keeper {
     if (!this.#server.listening) return
     await this.#socket?.close()
     this.#server.close()
-    this.#owner?.end()
+    this.#order?.owner.end()
   }
 
   #serve(socket: Socket): void {
     const lines = new LineSplitter()
-    // Requests of one client are answered in order. A stop that overtook its start would be lost.
-    let turn: Promise<void> = Promise.resolve()
     socket.setEncoding('utf8')
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk: string) => {
-      turn = turn.then(() => this.#answer(socket, lines, chunk))
+      this.#queue(() => this.#answer(socket, lines, chunk))
     })
     socket.on('close', () => {
-      if (this.#owner !== socket) return
-      this.#owner = undefined
-      void this.#stopDaemon()
+      this.#queue(() => this.#leave(socket))
     })
+  }
+
+  #queue(work: () => Promise<void>): void {
+    // A request that fails is answered where it is obeyed; the next ones go on.
+    this.#turn = this.#turn.then(work).catch(() => undefined)
   }
 
   async #answer(socket: Socket, lines: LineSplitter, chunk: string): Promise<void> {
@@ -129,21 +110,22 @@ export class Keeper {
         await this.#start(socket, request)
         return
       case 'stop':
-        await this.#stopDaemon()
+        await this.#leave(socket)
         send(socket, { event: 'stopped' })
         return
       case 'shutdown':
         await this.#shutdown(request.force)
         send(socket, { event: 'done' })
-        // The client that started the daemon is told, so that its process ends as well.
-        if (this.#owner !== undefined && this.#owner !== socket)
-          send(this.#owner, { event: 'done' })
+        // The front that runs the daemon ends with it, in order.
+        if (this.#order !== undefined && this.#order.owner !== socket)
+          send(this.#order.owner, { event: 'done' })
         await this.close()
         this.#onEmpty()
     }
   }
 
-  async #start(socket: Socket, request: Extract<KeeperRequest, { op: 'start' }>): Promise<void> {
+  /** Whatever can fail before the running daemon is stopped is done before. */
+  async #start(socket: Socket, request: StartRequest): Promise<void> {
     if (request.version !== KEEPER_PROTOCOL_VERSION) {
       throw new SnapshotterError(
         'failed-precondition',
@@ -151,115 +133,151 @@ export class Keeper {
           'shut it down (thinctl shutdown) and start again',
       )
     }
-    await this.#stopDaemon()
-    for (const mount of request.mounts) await this.#hold(mount)
-    this.#owner = socket
-    this.#spawn(socket, request)
-  }
-
-  async #hold({ name, mountpoint }: KeptMount): Promise<void> {
-    const held = this.#mounts.get(name)
-    if (held?.mountpoint === mountpoint) return
-    if (held !== undefined) {
-      throw new SnapshotterError(
-        'failed-precondition',
-        `keeper: holds ${name} at ${held.mountpoint}, was asked for ${mountpoint}; shut it down first`,
-      )
-    }
-    // An earlier keeper may have left a dead mount, which answers every call with ENOTCONN.
-    await mkdir(mountpoint, { recursive: true, mode: 0o700 })
-    await unmountFuse(mountpoint)
-    const { handle } = await mountFuse({ mountpoint, fsName: `thin-${name}` })
-    this.#mounts.set(name, { mountpoint, handle, negotiated: undefined })
-  }
-
-  #spawn(socket: Socket, request: Extract<KeeperRequest, { op: 'start' }>): void {
-    const [program, ...args] = request.command
-    if (program === undefined) {
+    if (request.command[0] === undefined) {
       throw new SnapshotterError(
         'invalid-argument',
         'keeper: asked to start a daemon without a command',
       )
     }
-    const held = request.mounts.flatMap(({ name }) => {
-      const mount = this.#mounts.get(name)
-      return mount === undefined ? [] : [{ name, mount }]
-    })
-    const fuseArgs = held.flatMap(({ name, mount }, i) => [
+    for (const notice of await this.#mounts.hold(request.mounts)) say(socket, notice)
+    const replaced = this.#order
+    await this.#daemon?.stop()
+    // An owner whose daemon never became ready cannot get it back.
+    if (replaced !== undefined && replaced !== this.#proven && replaced.owner !== socket) {
+      send(replaced.owner, { event: 'stopped' })
+    }
+    this.#spawn({ owner: socket, request })
+  }
+
+  #spawn(order: Order): void {
+    const { owner, request } = order
+    const [program = '', ...args] = request.command
+    const mounts = this.#mounts.named(request.mounts.map(({ name }) => name))
+    const fuseArgs = mounts.flatMap(({ name, negotiated }, i) => [
       '--fuse',
-      `${name}=${String(FIRST_FUSE_FD + i)}=${JSON.stringify(mount.negotiated ?? null)}`,
+      `${name}=${String(FIRST_INHERITED_FD + i)}=${JSON.stringify(negotiated ?? null)}`,
     ])
-    const child = spawn(program, [...args, ...fuseArgs], {
-      env: { ...DAEMON_ENVIRONMENT, ...process.env },
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...held.map(({ mount }) => mount.handle.fd)],
-    })
-    this.#daemon = child
-    child.on('message', (message) => {
-      this.#remember(message)
-    })
-    child.on('error', (error) => {
-      send(socket, { event: 'failed', message: `keeper: cannot run ${program}: ${error.message}` })
-    })
-    forward(child, socket)
-    child.on('close', (code, signal) => {
-      if (this.#daemon === child) this.#daemon = undefined
-      send(socket, { event: 'exited', code, signal })
-    })
-    if (child.pid !== undefined) send(socket, { event: 'started', pid: child.pid })
-  }
-
-  #remember(message: unknown): void {
-    if (!isNegotiatedMessage(message)) return
-    const mount = this.#mounts.get(message.name)
-    if (mount !== undefined) mount.negotiated = message.negotiated
-  }
-
-  async #stopDaemon(): Promise<void> {
-    const child = this.#daemon
-    if (child === undefined) return
-    const closed = once(child, 'close')
-    child.kill('SIGTERM')
-    const deadline = new AbortController()
-    const killed = sleep(STOP_TIMEOUT_MS, undefined, { signal: deadline.signal }).then(
-      () => child.kill('SIGKILL'),
-      () => false,
+    const fds = [...mounts.map(({ handle }) => handle.fd), ...this.#mounts.lockFds()]
+    const daemon = DaemonChild.spawn(
+      { program, args: [...args, ...fuseArgs], fds, watchdogMs: request.watchdogMs ?? 0 },
+      {
+        onOutput: (stream, text) => {
+          send(owner, { event: 'output', stream, text })
+        },
+        onNegotiated: ({ name, negotiated }) => {
+          this.#mounts.remember(name, negotiated)
+        },
+        onReady: () => {
+          this.#prove(order)
+        },
+        onAlive: () => {
+          this.#queue(() => this.#look(owner))
+        },
+        onHang: (hungMs) => {
+          say(owner, `the daemon did not answer for ${String(hungMs)} ms: it is replaced`)
+        },
+        onEnd: (end) => {
+          this.#bury(order, daemon, end)
+        },
+      },
     )
-    await closed
-    deadline.abort()
-    await killed
+    this.#daemon = daemon
+    this.#order = order
+    if (daemon.pid === undefined) return
+    const tellsReady = request.tellReady === true
+    send(owner, { event: 'started', pid: daemon.pid, ...(tellsReady && { tellsReady }) })
+  }
+
+  /** At every answer to a ping: the mounts may have been unmounted by hand meanwhile. */
+  async #look(owner: Socket): Promise<void> {
+    send(owner, { event: 'alive' })
+    for (const notice of await this.#mounts.putBack()) say(owner, notice)
+  }
+
+  /** The daemon of `order` serves: the one that it replaced is not needed any more. */
+  #prove(order: Order): void {
+    const replaced = this.#proven
+    this.#proven = order
+    if (replaced !== undefined && replaced.owner !== order.owner) {
+      send(replaced.owner, { event: 'stopped' })
+    }
+    if (order.request.tellReady === true) send(order.owner, { event: 'ready' })
+  }
+
+  #bury(order: Order, daemon: DaemonChild, end: DaemonEnd): void {
+    if (this.#daemon === daemon) this.#daemon = undefined
+    if (daemon.isStopping) return
+    const proven = this.#proven
+    // Daemons of older fronts do not say that they are ready.
+    const failedToStart = order.request.tellReady === true && !daemon.isReady
+    if (failedToStart && proven !== undefined && proven !== order) {
+      if (this.#goOn(order, proven, end)) return
+    }
+    if (end.kind === 'failed') {
+      send(order.owner, { event: 'failed', message: `keeper: ${end.message}` })
+    } else {
+      send(order.owner, { event: 'exited', code: end.code, signal: end.signal })
+    }
+  }
+
+  /** Starts the daemon that `order` was to replace again, if there is one that differs. */
+  #goOn(order: Order, proven: Order, end: DaemonEnd): boolean {
+    const status =
+      end.kind === 'exited' ? (end.signal ?? `status ${String(end.code)}`) : end.message
+    const why = `the new daemon ended before it was ready (${status})`
+    if (proven.owner !== order.owner && proven.owner.writable) {
+      send(order.owner, {
+        event: 'failed',
+        message: `${why}; the daemon that ran before was started again`,
+      })
+      this.#spawn(proven)
+      return true
+    }
+    if (isSameCommand(order, proven)) return false
+    say(order.owner, `${why}; the one before goes on: ${proven.request.command.join(' ')}`)
+    this.#spawn({ ...proven, owner: order.owner })
+    return true
+  }
+
+  /** `socket` wants no daemon any more. */
+  async #leave(socket: Socket): Promise<void> {
+    if (this.#order?.owner !== socket) return
+    const proven = this.#proven
+    const isReady = this.#daemon?.isReady === true
+    await this.#daemon?.stop()
+    this.#order = undefined
+    // A new daemon that was given up while it started has replaced nothing.
+    const goesOn = proven !== undefined && proven.owner !== socket && proven.owner.writable
+    if (!isReady && goesOn) this.#spawn(proven)
   }
 
   /** A refusal comes before anything is stopped, so that containers are not affected. */
   async #shutdown(force: boolean): Promise<void> {
-    const mountpoints = [...this.#mounts.values()].map(({ mountpoint }) => mountpoint)
-    const user = force ? undefined : await overlayAbove(mountpoints)
+    const user = force ? undefined : await overlayAbove(this.#mounts.mountpoints)
     if (user !== undefined) {
       throw new SnapshotterError(
         'failed-precondition',
         `${user} is mounted over our trees; end its container first, or shut down with --force`,
       )
     }
-    await this.#stopDaemon()
-    for (const [name, { mountpoint, handle }] of this.#mounts) {
-      await unmountFuse(mountpoint)
-      // This is the last descriptor. Requests that still wait for an answer get ENOTCONN.
-      await handle.close()
-      this.#mounts.delete(name)
-    }
+    await this.#daemon?.stop()
+    await this.#mounts.release()
   }
+}
+
+function isSameCommand(one: Order, other: Order): boolean {
+  return JSON.stringify(one.request.command) === JSON.stringify(other.request.command)
+}
+
+/** A line for the operator, beside what the daemon says. */
+function say(socket: Socket, message: string): void {
+  send(socket, {
+    event: 'output',
+    stream: 'stderr',
+    text: `thin-snapshotter-keeper: ${message}\n`,
+  })
 }
 
 function send(socket: Socket, event: KeeperEvent): void {
   if (socket.writable) socket.write(JSON.stringify(event) + '\n')
-}
-
-/** Sends the daemon's output to the client that started it. Its terminal or journal shows it. */
-function forward(child: ChildProcess, socket: Socket): void {
-  for (const name of ['stdout', 'stderr'] as const) {
-    const stream = child[name]
-    stream?.setEncoding('utf8')
-    stream?.on('data', (text: string) => {
-      send(socket, { event: 'output', stream: name, text })
-    })
-  }
 }

@@ -7,12 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SnapshotterError } from '../../errors.js'
 import { KeeperClient, type KeeperClientOptions } from './keeper-client.js'
 import type { KeeperEvent, KeptMount } from './keeper-protocol.js'
+import { overlayAbove } from './overlay-above.js'
 
-/** A daemon that lived shorter than this has failed to start. The pause before the next doubles. */
+/** A daemon that served shorter than this has failed; the pause before the next doubles. */
 const HEALTHY_AFTER_MS = 10_000
 const RESTART_PAUSE_MIN_MS = 100
 const RESTART_PAUSE_MAX_MS = 10_000
-/** After this many failed starts in a row, no further daemon is started. */
+/** So many daemons in a row that were never ready are enough, where no container waits for one. */
 const FAILED_STARTS_MAX = 5
 
 export interface SupervisorOptions extends KeeperClientOptions {
@@ -21,6 +22,8 @@ export interface SupervisorOptions extends KeeperClientOptions {
   readonly mounts: readonly KeptMount[]
   /** A daemon that ends with this exit status is not started again. */
   readonly refusalStatus: number
+  /** A daemon that does not answer the keeper for so long is replaced. 0: never. */
+  readonly watchdogMs: number
 }
 
 export interface SupervisorModules {
@@ -28,6 +31,21 @@ export interface SupervisorModules {
   readonly output: (stream: 'stdout' | 'stderr', text: string) => void
   /** Takes one line for the operator when a daemon has died and is started again. */
   readonly warn: (message: string) => void
+  /**
+   * Called when a daemon is started, when it is ready, and at each sign of life that the keeper
+   * passes on.
+   */
+  readonly onChange?: (change: DaemonChange) => void
+  /** Default: the system's monotonic clock. */
+  readonly clock?: SupervisorClock
+}
+
+export type DaemonChange = 'starting' | 'ready' | 'alive'
+
+export interface SupervisorClock {
+  readonly nowMs: () => number
+  /** Resolves after `ms`, or when `signal` aborts. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 type Ending =
@@ -35,14 +53,25 @@ type Ending =
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'stopped' }
 
+const SYSTEM_CLOCK: SupervisorClock = {
+  nowMs: () => performance.now(),
+  pause: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => undefined),
+}
+
 export class Supervisor {
   readonly #options: SupervisorOptions
   readonly #modules: SupervisorModules
+  readonly #clock: SupervisorClock
+  /** Aborts when the keeper has ended the daemon in order: there is nothing left to supervise. */
+  readonly #released = new AbortController()
   #ended: ((ending: Ending) => void) | undefined
+  #readyAtMs: number | undefined
+  #wasReady = false
 
   private constructor(options: SupervisorOptions, modules: SupervisorModules) {
     this.#options = options
     this.#modules = modules
+    this.#clock = modules.clock ?? SYSTEM_CLOCK
   }
 
   /**
@@ -66,6 +95,9 @@ export class Supervisor {
     signal.addEventListener('abort', stop, { once: true })
     try {
       await Promise.race([supervisor.#superviseWith(client, signal), keeperLoss(client)])
+    } catch (error) {
+      if (client.hasStartedKeeper && !supervisor.#wasReady) await supervisor.#shutDown(client)
+      throw error
     } finally {
       signal.removeEventListener('abort', stop)
       client.close()
@@ -73,51 +105,87 @@ export class Supervisor {
   }
 
   async #superviseWith(client: KeeperClient, signal: AbortSignal): Promise<void> {
-    // A function, because TypeScript assumes that `signal.aborted` does not change during an await.
-    const stopping = (): boolean => signal.aborted
-    let failedStarts = 0
-    for (;;) {
-      const startedAtMs = performance.now()
+    const stopping = AbortSignal.any([signal, this.#released.signal])
+    // A function, because the compiler would take the state before the wait for the state after it.
+    const isOver = (): boolean => stopping.aborted
+    let failures = 0
+    while (!isOver()) {
       const ending = await this.#oneLife(client)
-      if (ending.kind === 'stopped' || stopping()) return
-      // The daemon ended in order, but not on our request: the keeper is being shut down.
+      if (ending.kind === 'stopped' || isOver()) return
+      // An older keeper says so of a daemon that it ended in order.
       if (ending.kind === 'exited' && ending.code === 0) return
       if (ending.kind === 'failed') throw new SnapshotterError('unavailable', ending.message)
-      if (ending.code === this.#options.refusalStatus) {
-        throw new SnapshotterError(
-          'invalid-argument',
-          'the daemon refuses to run; it said why above',
-        )
-      }
-      const livedMs = performance.now() - startedAtMs
-      failedStarts = livedMs < HEALTHY_AFTER_MS ? failedStarts + 1 : 0
-      if (failedStarts >= FAILED_STARTS_MAX) {
-        throw new SnapshotterError(
-          'internal',
-          `the daemon ended ${String(failedStarts)} times within ${String(HEALTHY_AFTER_MS)} ms of its start`,
-        )
-      }
-      const pauseMs = Math.min(RESTART_PAUSE_MIN_MS * 2 ** failedStarts, RESTART_PAUSE_MAX_MS)
+      const servedMs = this.#readyAtMs === undefined ? 0 : this.#clock.nowMs() - this.#readyAtMs
+      failures = servedMs >= HEALTHY_AFTER_MS ? 0 : failures + 1
+      await this.#requireHope(ending.code, failures)
+      const pauseMs =
+        failures === 0
+          ? 0
+          : Math.min(RESTART_PAUSE_MIN_MS * 2 ** (failures - 1), RESTART_PAUSE_MAX_MS)
+      const how = ending.signal ?? `status ${String(ending.code)}`
+      const when =
+        this.#readyAtMs === undefined
+          ? 'before it was ready'
+          : `after it had served for ${servedMs.toFixed(0)} ms`
       this.#modules.warn(
-        `the daemon ended (${ending.signal ?? `status ${String(ending.code)}`}) after ${livedMs.toFixed(0)} ms; ` +
-          `the mounts wait, starting another in ${String(pauseMs)} ms`,
+        `the daemon ended (${how}) ${when}; the mounts wait, starting another in ${String(pauseMs)} ms`,
       )
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
-      if (stopping()) return
+      await this.#clock.pause(pauseMs, stopping)
     }
   }
 
   #oneLife(client: KeeperClient): Promise<Ending> {
+    this.#readyAtMs = undefined
     const life = new Promise<Ending>((resolve) => {
       this.#ended = resolve
     })
-    client.start(this.#options.daemonCommand, this.#options.mounts)
+    this.#modules.onChange?.('starting')
+    const { daemonCommand, mounts, watchdogMs } = this.#options
+    client.start(daemonCommand, mounts, watchdogMs)
     return life
+  }
+
+  /**
+   * Throws when another daemon would fail as well and nobody waits for it. Once a daemon was ready,
+   * containers may wait, and they do where an overlay is mounted over our trees.
+   */
+  async #requireHope(code: number | null, failures: number): Promise<void> {
+    const isRefusal = code === this.#options.refusalStatus
+    if (this.#wasReady || (!isRefusal && failures < FAILED_STARTS_MAX)) return
+    const mountpoints = this.#options.mounts.map(({ mountpoint }) => mountpoint)
+    if ((await overlayAbove(mountpoints)) !== undefined) return
+    if (isRefusal) {
+      throw new SnapshotterError('invalid-argument', 'the daemon refuses to run; it said why above')
+    }
+    throw new SnapshotterError(
+      'internal',
+      `the daemon ended ${String(failures)} times before it was ready`,
+    )
+  }
+
+  /** Nothing of a start that failed stays, unless somebody uses it. */
+  async #shutDown(client: KeeperClient): Promise<void> {
+    const answered = new Promise<void>((resolve) => {
+      this.#ended = () => {
+        resolve()
+      }
+    })
+    client.shutdown({ force: false })
+    await Promise.race([answered, client.closed()])
   }
 
   #hear(event: KeeperEvent): void {
     switch (event.event) {
       case 'started':
+        // An older keeper does not tell when the daemon serves.
+        if (event.tellsReady !== true) this.#serves()
+        return
+      case 'ready':
+        this.#wasReady = true
+        this.#serves()
+        return
+      case 'alive':
+        this.#modules.onChange?.('alive')
         return
       case 'output':
         this.#modules.output(event.stream, event.text)
@@ -130,8 +198,14 @@ export class Supervisor {
         return
       case 'stopped':
       case 'done':
+        this.#released.abort()
         this.#ended?.({ kind: 'stopped' })
     }
+  }
+
+  #serves(): void {
+    this.#readyAtMs = this.#clock.nowMs()
+    this.#modules.onChange?.('ready')
   }
 }
 
@@ -139,6 +213,7 @@ async function keeperLoss(client: KeeperClient): Promise<never> {
   await client.closed()
   throw new SnapshotterError(
     'unavailable',
-    'the keeper is gone, and with it every mount: stop the containers that use thin images, then start again',
+    'the keeper is gone, and with it every mount: containers that use thin images have lost their files; ' +
+      'start again, then start those containers again',
   )
 }

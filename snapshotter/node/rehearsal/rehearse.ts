@@ -5,7 +5,7 @@
  * takes the same path as any other: gRPC, index, FUSE, HTTP, decompression, cache.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Digest } from '../../../index-format/index.js'
@@ -15,6 +15,13 @@ import { StoreServer } from '../../serve/index.js'
 import { SnapshotsServer, type SnapshotsServerModules } from '../service/snapshots-server.js'
 import { makeRehearsalImage, type RehearsalImage } from './rehearsal-image.js'
 import { SnapshotsCaller } from './snapshots-caller.js'
+
+/** Keys of its snapshots begin with this; containerd's begin with a namespace and a number. */
+export const REHEARSAL_KEY_PREFIX = 'thin-snapshotter-rehearsal/'
+
+/** Its folder, as mkdtemp(3) names it. Short: a socket is in it. */
+const FOLDER_PREFIX = 'r-'
+const FOLDER_NAME = /^r-[A-Za-z0-9]{6}$/
 
 export interface RehearsalOptions {
   /**
@@ -34,14 +41,39 @@ export interface RehearsalModules {
   readonly admit: (storePrefix: string) => () => void
 }
 
+/** What `clearRehearsals` needs of a snapshot store. */
+export interface ClearableStore {
+  list(filters: readonly string[]): readonly { readonly id: number; readonly key: string }[]
+  remove(key: string, signal: AbortSignal): Promise<void>
+}
+
+/** Removes what rehearsals have left behind that were killed, or whose calls were answered late. */
+export async function clearRehearsals(
+  options: Pick<RehearsalOptions, 'state'>,
+  modules: { store: ClearableStore },
+): Promise<void> {
+  const { store } = modules
+  // Children have greater ids than their parents.
+  const left = store
+    .list([])
+    .filter(({ key }) => key.startsWith(REHEARSAL_KEY_PREFIX))
+    .sort((a, b) => b.id - a.id)
+  for (const { key } of left) await store.remove(key, new AbortController().signal)
+  for (const name of await readdir(options.state)) {
+    if (FOLDER_NAME.test(name))
+      await rm(join(options.state, name), { recursive: true, force: true })
+  }
+}
+
 /**
- * Rejects where the rehearsal failed. In every case, its files, snapshots and packs are removed.
+ * Rejects with what failed first. A snapshot can be left then, where a call was answered too late:
+ * `clearRehearsals` removes it.
  */
 export async function rehearse(
   options: RehearsalOptions,
   modules: RehearsalModules,
 ): Promise<void> {
-  const folder = await mkdtemp(join(options.state, 'r-'))
+  const folder = await mkdtemp(join(options.state, FOLDER_PREFIX))
   const closers: (() => Promise<void> | void)[] = [
     () => rm(folder, { recursive: true, force: true }),
   ]
@@ -72,28 +104,29 @@ export async function rehearse(
 
 /** Makes the calls that `ctr images pull` and `ctr run` cause, then removes the snapshots. */
 async function pullAndStart(image: RehearsalImage, caller: SnapshotsCaller): Promise<void> {
-  const name = `rehearsal-${randomBytes(8).toString('hex')}`
-  const left: string[] = []
+  const name = `${REHEARSAL_KEY_PREFIX}${randomBytes(8).toString('hex')}`
+  const unpacking = `${name}-extract`
+  const container = `${name}-container`
   try {
-    const unpacking = `${name}-extract`
     const { mounts } = await caller.prepare(unpacking, '')
-    left.push(unpacking)
     const fsDir = mounts[0]?.source ?? ''
     for (const [file, bytes] of image.layer) await writeFile(join(fsDir, file), bytes)
     await caller.commit(name, unpacking)
-    left[0] = name
     await caller.stat(name)
-    const container = `${name}-container`
     await caller.prepare(container, name)
-    left.push(container)
     const tree = lowerdirOf(await caller.mounts(container))
     for (const [file, bytes] of image.files) {
       if ((await readFile(join(tree, file))).equals(bytes)) continue
       throw new SnapshotterError('internal', `the rehearsal read something else in ${tree}`)
     }
-  } finally {
-    for (const key of left.reverse()) await caller.remove(key)
+  } catch (error) {
+    // What was made is not known where a call was not answered in time.
+    for (const key of [container, name, unpacking]) {
+      await caller.remove(key).catch(() => undefined)
+    }
+    throw error
   }
+  for (const key of [container, name]) await caller.remove(key)
 }
 
 function lowerdirOf({ mounts }: MountsResponse): string {

@@ -5,7 +5,14 @@
 import { directoryOfLayerUrl, type Recipe, textFromLayerUrl } from '../../../index-format/index.js'
 import { SnapshotterError } from '../../errors.js'
 import type { HostDirectories } from './host-directories.js'
-import type { LowerDirectory, ThinLayer, ThinLayerPlace, ThinLayers, Usage } from './thin-layers.js'
+import type {
+  LowerDirectory,
+  RestoreOptions,
+  ThinLayer,
+  ThinLayerPlace,
+  ThinLayers,
+  Usage,
+} from './thin-layers.js'
 
 export class HostDirectoryLayers implements ThinLayers {
   readonly #directories: HostDirectories
@@ -16,9 +23,9 @@ export class HostDirectoryLayers implements ThinLayers {
     this.#directories = directories
   }
 
-  async restore(layers: readonly ThinLayer[]): Promise<void> {
+  async restore(layers: readonly ThinLayer[], options: RestoreOptions = {}): Promise<void> {
     for (const layer of layers) this.#count(layer, 1)
-    await this.#directories.keepOnly(this.#uses)
+    if (options.keepsOthers !== true) await this.#directories.keepOnly(this.#uses)
   }
 
   async register(recipe: Recipe, place: ThinLayerPlace, signal: AbortSignal): Promise<ThinLayer> {

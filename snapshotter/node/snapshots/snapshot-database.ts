@@ -32,6 +32,27 @@ const SCHEMA = `
   CREATE INDEX snapshot_by_parent ON snapshot (parent) WHERE parent IS NOT NULL;
 `
 
+/** The columns of the schema. */
+export const STORED_COLUMNS = [
+  ...['id', 'key', 'kind', 'parent', 'labels', 'created_ns', 'updated_ns'],
+  ...['size_bytes', 'inodes', 'thin'],
+] as const
+
+/** A row as it is stored; integers are bigint. */
+export interface StoredSnapshot {
+  readonly id: bigint
+  readonly key: string
+  readonly kind: Kind
+  /** An id. */
+  readonly parent: bigint | null
+  readonly labels: string
+  readonly created_ns: bigint
+  readonly updated_ns: bigint
+  readonly size_bytes: bigint
+  readonly inodes: bigint
+  readonly thin: string | null
+}
+
 const COLUMNS = `s.id, s.key, s.kind, p.key AS parent, s.labels, s.created_ns AS createdNs,
   s.updated_ns AS updatedNs, s.size_bytes AS sizeBytes, s.inodes, s.thin`
 
@@ -99,6 +120,21 @@ export class SnapshotDatabase {
       }
       throw SnapshotterError.from(error, `open ${path}`)
     }
+  }
+
+  /**
+   * Fills an empty database with rows of another one. New snapshots get ids above `lastId`.
+   */
+  fill(rows: readonly StoredSnapshot[], lastId: number): void {
+    this.transaction(() => {
+      const insert = this.#database.prepare(
+        `INSERT INTO snapshot (${STORED_COLUMNS.join()})
+         VALUES (${STORED_COLUMNS.map((name) => `@${name}`).join()})`,
+      )
+      for (const row of rows) insert.run(row)
+      this.#database.prepare("DELETE FROM sqlite_sequence WHERE name = 'snapshot'").run()
+      this.#database.prepare("INSERT INTO sqlite_sequence VALUES ('snapshot', ?)").run(lastId)
+    })
   }
 
   /** Idempotent. */
@@ -248,6 +284,9 @@ function prepareFile(database: BetterSqlite.Database, path: string): void {
       }
     })
     .immediate()
+  const damage = database.pragma('quick_check(1)', { simple: true })
+  if (damage === 'ok') return
+  throw new SnapshotterError('internal', `open ${path}: it is damaged: ${String(damage)}`)
 }
 
 function isEmpty(database: BetterSqlite.Database): boolean {

@@ -13,7 +13,7 @@ import {
   statSync,
 } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, join, relative } from 'node:path'
 import type { Kind } from './snapshot.js'
 
 const TEMPORARY_PREFIX = 'new-'
@@ -88,7 +88,24 @@ export class SnapshotDirectories {
     await rm(join(this.#directory, name), { recursive: true, force: true })
   }
 
-  /** Names of directories that belong neither to one of `ids` nor to a running request. */
+  /** The ids that have a directory; none where there are no directories yet. */
+  static async ids(root: string): Promise<number[]> {
+    const names = await readdir(join(root, 'snapshots')).catch(() => [])
+    return names.filter(isId).map(Number)
+  }
+
+  /** The greatest of `ids`; 0 if there is none. */
+  static async lastId(root: string): Promise<number> {
+    return Math.max(0, ...(await SnapshotDirectories.ids(root)))
+  }
+
+  /** The id of the snapshot that an overlay's upper directory belongs to, if it is one of ours. */
+  idOf(upperDirectory: string): number | undefined {
+    const [id = '', fs, ...rest] = relative(this.#directory, upperDirectory).split('/')
+    return isId(id) && fs === 'fs' && rest.length === 0 ? Number(id) : undefined
+  }
+
+  /** Names of directories that belong to none of `ids` and to no request under way. */
   async orphans(ids: () => ReadonlySet<number>): Promise<string[]> {
     const names = await readdir(this.#directory)
     // The ids are read after the directory, so that they include snapshots made in between.
@@ -97,7 +114,12 @@ export class SnapshotDirectories {
   }
 }
 
-/** Sets the mode with chmod, because mkdir(2) applies the umask. Containers see the mode. */
+/** Whether a directory's name is an id, not a temporary one. */
+export function isId(name: string): boolean {
+  return /^[1-9]\d{0,15}$/.test(name)
+}
+
+/** mkdir(2) applies the umask; what containers see must not depend on it. */
 function makeDirectory(path: string, mode: number): void {
   mkdirSync(path, { mode })
   chmodSync(path, mode)

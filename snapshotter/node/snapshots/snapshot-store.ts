@@ -8,7 +8,6 @@
  * without a row is an orphan, which `cleanup` removes.
  */
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { Mount } from '../../../proto/index.js'
 import { SnapshotterError } from '../../errors.js'
@@ -19,8 +18,10 @@ import { labelsOf, updatedLabels } from './labels.js'
 import { type Lower, mountsOf } from './mounts.js'
 import { readRecipe } from './recipe-file.js'
 import type { Kind, Labels, Snapshot } from './snapshot.js'
+import { overlayMounts } from '../overlay-mounts.js'
 import { SnapshotDatabase } from './snapshot-database.js'
-import { SnapshotDirectories } from './snapshot-directories.js'
+import { isId, type SnapshotDirectories } from './snapshot-directories.js'
+import { openDatabase, openDirectories } from './store-files.js'
 import type { ThinLayer, ThinLayers, Usage } from './thin-layers.js'
 import { WallClock } from './wall-clock.js'
 
@@ -83,12 +84,20 @@ export class SnapshotStore {
   /** Running commits, by key. Remove aborts them, so that it does not wait for the network. */
   readonly #commits = new Map<string, AbortController>()
   #closed = false
+  /** Why every call fails; undefined while the database can be used. */
+  readonly refusal: SnapshotterError | undefined
 
   private constructor(
     options: SnapshotStoreOptions,
     modules: SnapshotStoreModules,
-    parts: { database: SnapshotDatabase; directories: SnapshotDirectories; emptyDir: string },
+    parts: {
+      database: SnapshotDatabase
+      directories: SnapshotDirectories
+      emptyDir: string
+      refusal?: SnapshotterError
+    },
   ) {
+    this.refusal = parts.refusal
     this.#options = options
     this.#log = modules.log
     this.#thinLayers = modules.thinLayers
@@ -109,14 +118,14 @@ export class SnapshotStore {
     let database: SnapshotDatabase | undefined
     try {
       await mkdir(options.root, { recursive: true, mode: 0o700 })
-      database = SnapshotDatabase.open(join(options.root, 'snapshots.db'))
-      const directories = await SnapshotDirectories.open(options.root)
-      const emptyDir = join(options.root, 'empty')
-      await mkdir(emptyDir, { recursive: true, mode: 0o755 })
-      const store = new SnapshotStore(options, modules, { database, directories, emptyDir })
-      await store.cleanup()
+      database = await openDatabase(options.root)
       const thin = [...database.all()].flatMap((snapshot) => snapshot.thin ?? [])
-      await modules.thinLayers.restore(thin)
+      const store = new SnapshotStore(options, modules, {
+        database,
+        ...(await openDirectories(options.root)),
+      })
+      const keepsOthers = await store.#removeOrphans()
+      await modules.thinLayers.restore(thin, ...(keepsOthers ? [{ keepsOthers }] : []))
       return store
     } catch (error) {
       database?.close()
@@ -124,7 +133,33 @@ export class SnapshotStore {
     }
   }
 
-  /** Aborts running commits, waits for running changes, closes the database. Idempotent. */
+  /**
+   * As `open`. Where the database is damaged or missing, logs that and returns a store whose calls
+   * all fail with `refusal`. It forgets and removes nothing, so that containers that run go on.
+   */
+  static async openOrRefuse(
+    options: SnapshotStoreOptions,
+    modules: SnapshotStoreModules,
+  ): Promise<SnapshotStore> {
+    try {
+      return await SnapshotStore.open(options, modules)
+    } catch (error) {
+      if (error instanceof SnapshotterError && error.code === 'failed-precondition') throw error
+      const { message } = SnapshotterError.from(error, 'open the snapshot store')
+      const refusal = new SnapshotterError(
+        'failed-precondition',
+        `${message}; containers that run go on, but nothing can be pulled or started: run "thinctl repair"`,
+        { cause: error },
+      )
+      modules.log.error({ err: error }, refusal.message)
+      await modules.thinLayers.restore([], { keepsOthers: true })
+      const parts = await openDirectories(options.root)
+      const database = SnapshotDatabase.open(':memory:')
+      return new SnapshotStore(options, modules, { database, ...parts, refusal })
+    }
+  }
+
+  /** Aborts what is fetching, waits for the changes under way, closes the database. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     for (const commit of this.#commits.values()) commit.abort(new Error('the daemon stops'))
@@ -241,6 +276,11 @@ export class SnapshotStore {
     return found
   }
 
+  /** The directory of the files that belong to a snapshot alone: an overlay's upper directory. */
+  fsOf(id: number): string {
+    return this.#directories.fsOf(id)
+  }
+
   /**
    * The space that a snapshot takes on the local disk, without its parents. An active snapshot is
    * measured now; a committed one was measured at commit. A thin one adds its content that is in
@@ -265,11 +305,32 @@ export class SnapshotStore {
   /** Removes directories that belong to no snapshot. Logs those that cannot be removed. */
   async cleanup(): Promise<void> {
     this.#requireOpen()
-    for (const name of await this.#directories.orphans(() => this.#database.ids())) {
+    await this.#removeOrphans()
+  }
+
+  /**
+   * Those with an id stay, and the answer is true, while a container runs on a snapshot that the
+   * database does not know, as after its repair.
+   */
+  async #removeOrphans(): Promise<boolean> {
+    const orphans = await this.#directories.orphans(() => this.#database.ids())
+    const keepsIds = orphans.some(isId) && (await this.#hasUnknownContainers())
+    for (const name of orphans) {
+      if (keepsIds && isId(name)) continue
       await this.#orLog(`remove the orphaned directory ${name}`, () =>
         this.#directories.removeOrphan(name),
       )
     }
+    return keepsIds
+  }
+
+  /** Whether an overlay is mounted whose upper directory belongs to no snapshot of the database. */
+  async #hasUnknownContainers(): Promise<boolean> {
+    const ids = this.#database.ids()
+    return (await overlayMounts()).some(({ upperDirectory }) => {
+      const id = this.#directories.idOf(upperDirectory ?? '')
+      return id !== undefined && !ids.has(id)
+    })
   }
 
   async #create(
@@ -425,6 +486,7 @@ export class SnapshotStore {
 
   #requireOpen(): void {
     if (this.#closed) throw new SnapshotterError('unavailable', 'the daemon is stopping')
+    if (this.refusal !== undefined) throw this.refusal
   }
 }
 

@@ -39,6 +39,10 @@ export interface Usage {
   readonly inodes: number
 }
 
+export interface RestoreOptions {
+  readonly keepsOthers?: boolean
+}
+
 /**
  * Serves the trees of thin layers. Uses are counted: `register` and `restore` add one per snapshot,
  * `release` subtracts one.
@@ -49,7 +53,7 @@ export interface ThinLayers {
    * Equal layers occur once per snapshot. Trees that are not in `layers` may be removed. Must not
    * need the network. A layer that cannot be served must make `lowerdirs` fail, not this call.
    */
-  restore(layers: readonly ThinLayer[]): Promise<void>
+  restore(layers: readonly ThinLayer[], options?: RestoreOptions): Promise<void>
   /**
    * Makes the trees of a recipe available. Called by Commit. Registering the same recipe again
    * gives an equal layer. Throws a `SnapshotterError` that names store and digest: `unavailable`

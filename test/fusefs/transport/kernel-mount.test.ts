@@ -23,6 +23,13 @@ describe('a tree mounted through the kernel', () => {
 
   filesystemSuite({ viewer: () => new MountViewer(mount.root()) })
 
+  it('shows that it lives by an answer to a request of its own', async () => {
+    const statfs = (): number => mount.server?.counts().requests['STATFS'] ?? 0
+    const before = statfs()
+    await mount.server?.answered()
+    assert.equal(statfs(), before + 1)
+  })
+
   it('answered all of this without a fault', () => {
     assert.deepEqual(mount.log.errors, [])
     assert.equal(mount.server?.counts().faults, 0)

@@ -16,6 +16,8 @@ describe("the keeper's protocol", () => {
       command: ['/usr/bin/node', 'daemon.js'],
       mounts: [{ name: 'plain', mountpoint: '/var/lib/thin-snapshotter/plain' }],
     },
+    { op: 'start', version: 1, command: ['node'], mounts: [], tellReady: true },
+    { op: 'start', version: 1, command: ['node'], mounts: [], watchdogMs: 5 },
     { op: 'stop' },
     { op: 'shutdown', force: true },
   ]
@@ -27,6 +29,9 @@ describe("the keeper's protocol", () => {
 
   const events: KeeperEvent[] = [
     { event: 'started', pid: 7 },
+    { event: 'started', pid: 7, tellsReady: true },
+    { event: 'ready' },
+    { event: 'alive' },
     { event: 'output', stream: 'stderr', text: 'a line\n' },
     { event: 'exited', code: null, signal: 'SIGKILL' },
     { event: 'exited', code: 3, signal: null },
