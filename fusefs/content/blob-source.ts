@@ -17,6 +17,11 @@ export interface BlobSource {
   /** The name of this source in logs and errors: its URL without credentials. */
   readonly name: string
   /**
+   * The server behind this source, such as `https://host:port`. Requests to one origin are counted
+   * together, so that an origin that does not answer takes no place from others.
+   */
+  readonly origin: string
+  /**
    * Streams exactly `range.length` bytes, or throws a `FusefsError` (`fetch-failed`,
    * `blob-not-found`, `fetch-timeout`, `truncated-answer`) that names source and blob. The source
    * itself retries, a bounded number of times. The bytes are NOT verified. Aborting `signal`

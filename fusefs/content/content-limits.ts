@@ -62,8 +62,13 @@ export interface ContentLimits {
   readonly maxBytes: number
   /** Uncompressed bytes of frames kept in memory. Default 64 MiB. */
   readonly memoryBytes: number
-  /** Range requests under way. Default 8. */
+  /**
+   * Range requests under way at one origin, and range requests with progress at all origins. A read
+   * from an origin that has none with progress may exceed the latter. Default 8.
+   */
   readonly maxConcurrentFetches: number
+  /** A range request that receives nothing for this long no longer counts at other origins. Default 1,000. */
+  readonly noProgressMs: number
   /** Range requests under way for prefetch. Default 6, so that two of the 8 are left for reads. */
   readonly maxConcurrentPrefetches: number
   /**
@@ -108,6 +113,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   maxBytes: 10 * 1024 ** 3,
   memoryBytes: 64 * 1024 * 1024,
   maxConcurrentFetches: 8,
+  noProgressMs: 1_000,
   maxConcurrentPrefetches: 6,
   maxGapBytes: 64 * 1024,
   maxReadRangeBytes: 8 * 1024 * 1024,

@@ -27,6 +27,8 @@ export interface FailoverSourceModules {
 
 export class FailoverSource implements BlobSource {
   readonly name: string
+  /** The origins of all stores, because a request moves from one to the next. */
+  readonly origin: string
   readonly #sources: readonly BlobSource[]
   readonly #limits: FailoverLimits
   readonly #log: Log
@@ -41,6 +43,7 @@ export class FailoverSource implements BlobSource {
     modules: FailoverSourceModules,
   ) {
     this.name = options.sources.map((source) => source.name).join(', ')
+    this.origin = [...new Set(options.sources.map((source) => source.origin))].join(' ')
     this.#sources = options.sources
     this.#limits = options.limits
     this.#log = modules.log

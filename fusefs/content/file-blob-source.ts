@@ -9,6 +9,7 @@ import { blobPath, type StoreUrl } from './store-url.js'
 
 export class FileBlobSource implements BlobSource {
   readonly name: string
+  readonly origin = 'file:'
   readonly #directory: string
 
   private constructor(store: StoreUrl & { kind: 'file' }) {

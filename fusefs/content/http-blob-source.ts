@@ -13,7 +13,7 @@ import type { Log } from '../log.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './content-limits.js'
 import type { ContentStats } from './content-stats.js'
-import { blobUrl, type StoreUrl } from './store-url.js'
+import { blobUrl, originOf, type StoreUrl } from './store-url.js'
 
 type HttpStoreUrl = StoreUrl & { kind: 'registry' | 'static' }
 
@@ -29,6 +29,7 @@ export interface HttpBlobSourceModules {
 
 export class HttpBlobSource implements BlobSource {
   readonly name: string
+  readonly origin: string
   readonly #url: HttpStoreUrl
   readonly #limits: HttpLimits
   readonly #redirects: RedirectMemory
@@ -37,6 +38,7 @@ export class HttpBlobSource implements BlobSource {
 
   private constructor(url: HttpStoreUrl, limits: HttpLimits, modules: HttpBlobSourceModules) {
     this.name = url.name
+    this.origin = originOf(url)
     this.#url = url
     this.#limits = limits
     const { authorizer, log, stats, timing } = modules

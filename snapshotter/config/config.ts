@@ -49,7 +49,7 @@ export interface CacheConfig {
 }
 
 export interface FetchConfig {
-  /** Range requests at the same time. */
+  /** Range requests at the same time, to one server and to all together. */
   readonly concurrency: number
   readonly connectionsPerOrigin: number
   /** Attempts for one range, the first included. */

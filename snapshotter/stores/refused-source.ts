@@ -7,6 +7,7 @@ import type { SnapshotterError } from '../errors.js'
 
 export class RefusedSource implements BlobSource {
   readonly name: string
+  readonly origin = ''
   readonly #refusal: SnapshotterError
 
   constructor(name: string, refusal: SnapshotterError) {

@@ -12,6 +12,7 @@ import type { FaultLog } from '../fault-log.js'
 import type { FrameDecoder } from '../frame-decoder.js'
 import type { ContentLimits } from '../content-limits.js'
 import { frameOf, type PackEntry } from '../pack-entry.js'
+import type { FetchPlace } from './fetch-place.js'
 import { FetchTraffic } from './fetch-traffic.js'
 import { FrameAssembler } from './frame-assembler.js'
 import { type FetchPriority, FrameFlight } from './frame-flight.js'
@@ -50,7 +51,9 @@ export class FrameFetcher {
   constructor(limits: ContentLimits, modules: Modules) {
     this.#limits = limits
     this.#modules = modules
-    this.#traffic = new FetchTraffic(limits)
+    this.#traffic = new FetchTraffic(limits, () => {
+      this.#schedule()
+    })
   }
 
   /** Number of range requests under way, and of frames that wait for one. */
@@ -143,6 +146,10 @@ export class FrameFetcher {
   #enqueue(flight: FrameFlight): void {
     flight.range = undefined
     this.#queue.add(flight)
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     // Readers in one turn of the event loop often want neighbouring frames. Wait for all of them.
@@ -157,11 +164,10 @@ export class FrameFetcher {
       const flights = this.#neighbours(first)
       for (const flight of flights) this.#queue.delete(flight)
       const { priority, source } = first
-      this.#traffic.started(priority)
-      const run = this.#fetchRange(flights, source).finally(() => {
+      const place = this.#traffic.started(priority, source.origin)
+      const run = this.#fetchRange(flights, source, place).finally(() => {
         this.#running.delete(run)
-        this.#traffic.ended(priority)
-        this.#startRanges()
+        this.#traffic.ended(place, source.origin)
       })
       this.#running.add(run)
     }
@@ -169,8 +175,8 @@ export class FrameFetcher {
 
   #nextFlight(): FrameFlight | undefined {
     for (const priority of FETCH_PRIORITIES) {
-      const first = this.#queue.first(priority)
-      if (first !== undefined) return this.#traffic.mayStart(priority) ? first : undefined
+      const first = this.#queue.next(priority, (origin) => this.#traffic.mayStart(priority, origin))
+      if (first !== undefined) return first
     }
     return undefined
   }
@@ -222,7 +228,11 @@ export class FrameFetcher {
     }
   }
 
-  async #fetchRange(flights: readonly FrameFlight[], source: BlobSource): Promise<void> {
+  async #fetchRange(
+    flights: readonly FrameFlight[],
+    source: BlobSource,
+    place: FetchPlace,
+  ): Promise<void> {
     const { stats } = this.#modules
     const range = new AbortController()
     for (const flight of flights) flight.range = range
@@ -230,7 +240,7 @@ export class FrameFetcher {
     stats.rangesFetched++
     if (flights.length > 1) stats.framesCoalesced += flights.length
     try {
-      await this.#receive(flights, source, range.signal)
+      await this.#receive(flights, source, { signal: range.signal, place })
     } catch (error) {
       const failure = fusefsErrorOf(error)
       if (failure.code !== 'aborted') this.#noteFetchFailure(flights, source, failure)
@@ -245,7 +255,7 @@ export class FrameFetcher {
   async #receive(
     flights: readonly FrameFlight[],
     source: BlobSource,
-    signal: AbortSignal,
+    { signal, place }: { signal: AbortSignal; place: FetchPlace },
   ): Promise<void> {
     const frames = flights.map((flight) => frameOf(flight.entry.table, flight.frameIndex))
     const [head] = frames
@@ -260,8 +270,10 @@ export class FrameFetcher {
     const decoding = new Set<Promise<void>>()
     const urgency = (): FetchPriority => urgencyOf(flights, signal)
     let received = 0
+    place.waits()
     try {
       for await (const piece of source.stream({ digest, offset: head.offset, length }, signal)) {
+        place.progressed()
         received += piece.length
         this.#modules.stats.bytesFetched += piece.length
         for (const { tag, compressed } of assembler.push(piece)) {
@@ -271,6 +283,7 @@ export class FrameFetcher {
         }
         await this.#modules.room()
         if (await this.#traffic.admit(piece.length, urgency)) this.#modules.stats.prefetchPauses++
+        place.waits()
       }
     } finally {
       await Promise.all(decoding)

@@ -48,8 +48,8 @@ export class ContentHarness {
   }
 
   /** A source for a server. `stop` closes it. */
-  sourceAt(server: BlobServer): BlobSource {
-    const options = { url: server.origin, limits: QUICK_HTTP }
+  sourceAt(server: BlobServer, limits: Partial<HttpLimits> = {}): BlobSource {
+    const options = { url: server.origin, limits: { ...QUICK_HTTP, ...limits } }
     const source = sourceFromUrl(options, { log: this.log, stats: this.stats })
     this.#closers.push(() => source.close())
     return source

@@ -214,6 +214,7 @@ describe('StoredTree', () => {
   it('does not take an unreachable store for a difference', async () => {
     const failing: BlobSource = {
       name: 'store that is down',
+      origin: 'nowhere',
 
       async *stream() {
         await Promise.resolve()
