@@ -20,6 +20,7 @@ import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './content-limits.js'
 import type { MirrorShared } from './mirror-view.js'
 import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
+import { isLate } from '../waiting/request-deadline.js'
 import { ScopedSignal } from '../waiting/scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {
@@ -151,7 +152,8 @@ export class ContentStore {
 
   /**
    * Fills `target`. Throws what the source throws, `verification-failed` when the source's bytes do
-   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed,
+   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed, or
+   * `fetch-timeout` if that is the reason of `signal`,
    * and `invalid-argument` for a range that the pack does not have or an invalid frame table. A
    * failed read can be tried again.
    */
@@ -365,6 +367,7 @@ export class ContentStore {
       try {
         return await abortable(flight.decoded, signal)
       } catch (error) {
+        if (isLate(signal)) throw signal.reason
         if (signal.aborted) {
           const message = `read of pack ${entry.table.digest} given up by the caller`
           throw new FusefsError('aborted', message, { cause: error })
@@ -373,9 +376,21 @@ export class ContentStore {
         // have the frame.
         if (flight.source === source || attempts >= MAX_FLIGHTS) throw error
       } finally {
-        this.#fetcher.leave(flight)
+        const goesOn = this.#fetcher.leave(flight, { isLate: isLate(signal) })
+        if (goesOn) this.#keepUntilSettled(entry, flight)
       }
     }
+  }
+
+  /** Keeps the entry of a pack for a flight that no reader waits for. */
+  #keepUntilSettled(entry: PackEntry, flight: FrameFlight): void {
+    entry.users++
+    this.#directory?.pin(entry.id)
+    void flight.decoded
+      .catch(() => undefined)
+      .finally(() => {
+        this.#release(entry)
+      })
   }
 
   #inMemory(entry: PackEntry, frameIndex: number): Uint8Array | undefined {

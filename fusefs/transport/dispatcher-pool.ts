@@ -28,6 +28,8 @@ export interface DispatcherPoolOptions {
   readonly count: number
   /** Whether to answer requests without threads until `start`. Otherwise threads start at once. */
   readonly standIn: boolean
+  /** Longest time from a request that waits for an index to its answer. */
+  readonly deadlineMs: number
 }
 
 export interface DispatcherPoolModules {
@@ -66,7 +68,7 @@ export class DispatcherPool {
       this.#finish = resolve
     })
     const { completeIndex, log } = modules
-    this.#parked = new ParkedRequests({
+    this.#parked = new ParkedRequests(options, {
       ...{ completeIndex, log },
       openDispatcher: () =>
         this.#ownDispatcher((parked) => {
@@ -214,7 +216,7 @@ export class DispatcherPool {
         if (--this.#starting === 0) this.#started()
         return
       case 'miss':
-        misses.take(message)
+        misses.take(message, this.#parked.waitedMs)
         return
       case 'read':
       case 'look':

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { FusefsError } from '../errors.js'
+import { requestDeadline } from '../waiting/request-deadline.js'
 import { isFault } from '../filesystem/errno.js'
 import type { Log } from '../log.js'
 import type { Dispatcher } from './dispatcher.js'
@@ -33,12 +34,21 @@ export class ParkedRequests {
   /** One controller for each request that waits. */
   readonly #aborts = new Set<AbortController>()
   readonly #killed = new KilledWaiters()
+  readonly #deadlineMs: number
   readonly #logged = new LRUCache<number, true>({ max: MAX_LOGGED })
   #dispatcher: Dispatcher | undefined
   #isAbandoned = false
+  #answeringSinceMs: number | undefined
 
-  constructor(modules: ParkedRequestsModules) {
+  /** `deadlineMs`: longest time from a request to its answer. */
+  constructor(options: { deadlineMs: number }, modules: ParkedRequestsModules) {
+    this.#deadlineMs = options.deadlineMs
     this.#modules = modules
+  }
+
+  /** How long the request that is being answered now has waited. 0 when none is. */
+  get waitedMs(): number {
+    return this.#answeringSinceMs === undefined ? 0 : performance.now() - this.#answeringSinceMs
   }
 
   /** Number of requests that wait. */
@@ -58,7 +68,9 @@ export class ParkedRequests {
     const abort = new AbortController()
     this.#aborts.add(abort)
     this.#killed.add(unique, { pid, abort })
-    void this.#answer(parked, abort.signal).finally(() => {
+    const scope = requestDeadline(abort.signal, { deadlineMs: this.#deadlineMs })
+    void this.#answer(parked, scope.signal).finally(() => {
+      scope.close()
       this.#aborts.delete(abort)
       this.#killed.remove(unique)
     })
@@ -81,6 +93,7 @@ export class ParkedRequests {
   }
 
   async #answer(parked: ParkedRequest, signal: AbortSignal): Promise<void> {
+    const sinceMs = performance.now()
     try {
       await this.#modules.completeIndex(parked.slot, signal)
     } catch (error) {
@@ -90,7 +103,9 @@ export class ParkedRequests {
     }
     if (this.#isAbandoned) return
     this.#logged.delete(parked.slot)
+    this.#answeringSinceMs = sinceMs
     this.#load(parked).serve(parked.request.length)
+    this.#answeringSinceMs = undefined
   }
 
   #refuse(parked: ParkedRequest, cause: unknown): void {

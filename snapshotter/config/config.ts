@@ -59,7 +59,7 @@ export interface FetchConfig {
   readonly answerTimeoutMs: number
   /** Limit between two pieces of an answer. */
   readonly stallTimeoutMs: number
-  /** Limit for one range with all its retries. */
+  /** Longest time from a request of the kernel to its answer. */
   readonly deadlineMs: number
   /** Threads that decompress and verify fetched content. */
   readonly decoders: number

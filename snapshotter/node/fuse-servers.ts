@@ -29,6 +29,8 @@ export interface FuseServersOptions {
   /** The folder that holds `trees.db` and the indexes. */
   readonly treesDir: string
   readonly dispatchers: number
+  /** Longest time from a request of the kernel to its answer. */
+  readonly deadlineMs: number
   readonly readAheadKib: number
   /** True: every request is logged at level debug. */
   readonly trace: boolean
@@ -146,6 +148,7 @@ async function startOne(
       mountpoint,
       trees: { kind: 'registry', dir: options.treesDir, class: treeClass },
       dispatchers: options.dispatchers,
+      deadlineMs: options.deadlineMs,
       trace: options.trace,
       ...(negotiated !== undefined && { negotiated }),
     },

@@ -98,22 +98,29 @@ export class FrameFetcher {
     return flight
   }
 
-  /** Ends the use of a flight by one reader. A frame that no reader wants is not fetched. */
-  leave(flight: FrameFlight): void {
+  /**
+   * Ends the use of a flight by one reader. A frame that no reader wants is not fetched. But when
+   * the last reader `isLate`, a request under way goes on: over a slow connection the reader's next
+   * attempt finds what this request brought. Returns true in this case: the pack's entry must then
+   * be kept until the flight has settled.
+   */
+  leave(flight: FrameFlight, { isLate = false } = {}): boolean {
     flight.waiters--
-    if (flight.waiters > 0 || flight.isSettled) return
+    if (flight.waiters > 0 || flight.isSettled) return false
+    if (isLate && flight.range !== undefined) return true
     if (flight.range === undefined) {
       this.#queue.delete(flight)
       flight.fail(new FusefsError('aborted', 'nobody waits for this frame any more'))
-      return
+      return false
     }
     const { range } = flight
     const others = [...flight.packFlights.values()].filter((other) => other.range === range)
-    if (others.some((other) => other.waiters > 0)) return
+    if (others.some((other) => other.waiters > 0)) return false
     // Fail the flights now and not when the abort takes effect. A reader that comes in between then
     // starts a new flight.
     for (const other of others) other.fail(new FusefsError('aborted', 'nobody waits any more'))
     range.abort()
+    return false
   }
 
   /** Fails all flights with `aborted` and aborts the requests under way. Idempotent. */

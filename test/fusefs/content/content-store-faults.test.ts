@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ContentStore, FailoverSource, type FusefsErrorCode } from '../../../fusefs/index.js'
+import {
+  type ContentStore,
+  FailoverSource,
+  FusefsError,
+  type FusefsErrorCode,
+} from '../../../fusefs/index.js'
 import {
   answerRange,
   answerStatus,
@@ -131,6 +136,24 @@ describe('ContentStore over a store with faults', () => {
     }, 20)
     await assert.rejects(impatient, { code: 'aborted' })
     assertRight(await patient, 5)
+    assert.equal(harness.server.requests.length, 1)
+  })
+
+  it('lets a request go on whose reader was late, and serves the next reader from it', async () => {
+    let proceed = (): void => undefined
+    harness.server.faults.push(({ response, blob, range }) => {
+      proceed = () => {
+        answerRange(blob, range, response)
+      }
+    })
+    const late = new AbortController()
+    const first = read(0, 10, { signal: late.signal })
+    while (harness.server.requests.length === 0) await sleep(5)
+    late.abort(new FusefsError('fetch-timeout', 'too late'))
+    await assert.rejects(first, { code: 'fetch-timeout', message: 'too late' })
+    const second = read(0, 10)
+    proceed()
+    assertRight(await second, 0)
     assert.equal(harness.server.requests.length, 1)
   })
 
