@@ -35,9 +35,19 @@ export type FusefsErrorCode =
 export class FusefsError extends Error {
   override readonly name = 'FusefsError'
   readonly code: FusefsErrorCode
+  /**
+   * How long after the first attempt it is still worth trying again, because the failure may pass: a
+   * store may answer again. 0: it cannot pass, or the operator does not want to wait.
+   */
+  readonly retryForMs: number
 
-  constructor(code: FusefsErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  constructor(
+    code: FusefsErrorCode,
+    message: string,
+    options: { cause?: unknown; retryForMs?: number } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : {})
     this.code = code
+    this.retryForMs = options.retryForMs ?? 0
   }
 }

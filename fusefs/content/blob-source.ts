@@ -30,9 +30,10 @@ export interface BlobSource {
   stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
    * Tells the source that bytes of this blob did not verify. A source that can choose between
-   * servers then asks the server that sent them last for a while.
+   * servers then asks the server that sent them last for a while. Returns true if this server was
+   * trusted until now, and others are left that have not sent wrong bytes of this blob.
    */
-  distrust(digest: Digest): void
+  distrust(digest: Digest): boolean
   /** Closes connections. Idempotent. */
   close(): Promise<void>
 }

@@ -18,6 +18,11 @@ export interface HttpLimits
    * `slowestBytesPerSecond`. Default 60,000.
    */
   readonly rangeDeadlineMs: number
+  /**
+   * How long reads try again after a failure that may pass: a refused or broken connection, a
+   * timeout, status 429 or 5xx. Default 0: a read fails after `maxAttempts`.
+   */
+  readonly retryForMs: number
   /** Transfer rate with which `rangeDeadlineMs` is extended. Default 64 KiB/s. */
   readonly slowestBytesPerSecond: number
 }
@@ -25,6 +30,7 @@ export interface HttpLimits
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   ...DEFAULT_CONNECTION_LIMITS,
   rangeDeadlineMs: 60_000,
+  retryForMs: 0,
   slowestBytesPerSecond: 64 * 1024,
   maxAttempts: 5,
   minProgressBytes: 64 * 1024,

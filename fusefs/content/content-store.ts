@@ -20,6 +20,7 @@ import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './content-limits.js'
 import type { MirrorShared } from './mirror-view.js'
 import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
+import { mayPass, patiently, type PatienceOptions } from '../waiting/patience.js'
 import { isLate } from '../waiting/request-deadline.js'
 import { ScopedSignal } from '../waiting/scoped-signal.js'
 
@@ -54,6 +55,8 @@ interface Modules {
   readonly stats?: ContentStats
   /** Default: frames are decoded on this thread. The caller closes the decoder. */
   readonly decoder?: FrameDecoder
+  /** Clock and waits of reads that try again. Default: the system's. */
+  readonly patience?: Pick<PatienceOptions, 'now' | 'timing'>
 }
 
 interface FrameWant {
@@ -78,6 +81,7 @@ export class ContentStore {
   readonly #memory: LRUCache<string, Uint8Array>
   readonly #fetcher: FrameFetcher
   readonly #sequential: SequentialReads
+  readonly #patience: Pick<PatienceOptions, 'now' | 'timing'>
   readonly #entries = new Map<string, PackEntry>()
   readonly #ids = new WeakMap<PackTable, string>()
   readonly #saving: NodeJS.Timeout
@@ -113,6 +117,7 @@ export class ContentStore {
       room: () => this.#disk?.room() ?? Promise.resolve(),
     })
     this.#sequential = new SequentialReads(limits)
+    this.#patience = modules.patience
     this.#saving = setInterval(() => directory?.save({ durable: false }), limits.saveIntervalMs)
     this.#saving.unref()
   }
@@ -133,7 +138,8 @@ export class ContentStore {
           ? undefined
           : CacheDirectory.open({ cacheDir, limits }, { faults, stats })
       const decoder = modules.decoder ?? inlineFrameDecoder
-      resolve(new ContentStore(limits, { log: modules.log, stats, decoder, faults, directory }))
+      const { log, patience = {} } = modules
+      resolve(new ContentStore(limits, { log, stats, decoder, faults, directory, patience }))
     })
   }
 
@@ -154,8 +160,8 @@ export class ContentStore {
    * Fills `target`. Throws what the source throws, `verification-failed` when the source's bytes do
    * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed, or
    * `fetch-timeout` if that is the reason of `signal`,
-   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. A
-   * failed read can be tried again.
+   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. Tries
+   * again as long as the error's `retryForMs` allows. A failed read can be tried again.
    */
   async read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     const { pack, rawOffset, target } = request
@@ -166,6 +172,18 @@ export class ContentStore {
       throw new FusefsError('invalid-argument', message)
     }
     if (target.length === 0) return
+    try {
+      // What arrived in a failed attempt is cached, so that the next one needs only the rest.
+      await patiently(() => this.#readOnce(request, signal), { ...this.#patience, signal })
+    } catch (error) {
+      this.stats.readFailures++
+      throw error
+    }
+  }
+
+  async #readOnce(request: ReadRequest, signal: AbortSignal): Promise<void> {
+    const { pack, rawOffset, target } = request
+    const end = rawOffset + target.length
     const entry = this.#use(pack)
     const scope = new ScopedSignal(signal)
     try {
@@ -186,11 +204,11 @@ export class ContentStore {
       }
       this.#readAhead(entry, missed, request.source)
       // All parts must settle before the caller may use `target` for something else.
-      const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected')
+      const results = await Promise.allSettled(parts)
+      const failures = results.filter((part) => part.status === 'rejected')
+      // A failure that cannot pass ends the read, whatever the other parts say.
+      const failed = failures.find(({ reason }) => !mayPass(reason)) ?? failures[0]
       if (failed !== undefined) throw failed.reason
-    } catch (error) {
-      this.stats.readFailures++
-      throw error
     } finally {
       scope.close()
       this.#release(entry)

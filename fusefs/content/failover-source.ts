@@ -75,6 +75,9 @@ export class FailoverSource implements BlobSource {
     const failures: FusefsError[] = []
     let reached = 0
     for (const source of this.#inOrder(range.digest)) {
+      // A store that may answer again is waited for, rather than one that sent wrong bytes.
+      const isDistrusted = this.#distrusted.get(range.digest)?.has(source) === true
+      if (isDistrusted && failures.some((failure) => failure.retryForMs > 0)) break
       if (failures.length > 0) this.#stats.failovers++
       this.#lastUsed.set(range.digest, source)
       try {
@@ -98,13 +101,15 @@ export class FailoverSource implements BlobSource {
     throw failureOf(range.digest, failures)
   }
 
-  distrust(digest: Digest): void {
+  distrust(digest: Digest): boolean {
     const source = this.#lastUsed.get(digest)
-    if (source === undefined) return
+    if (source === undefined) return false
     source.distrust(digest)
     const sources = this.#distrusted.get(digest) ?? new Set()
+    const wasTrusted = !sources.has(source)
     sources.add(source)
     this.#distrusted.set(digest, sources)
+    return wasTrusted && sources.size < this.#sources.length
   }
 
   async close(): Promise<void> {
@@ -145,6 +150,8 @@ function failureOf(digest: Digest, failures: readonly FusefsError[]): FusefsErro
     `blob ${digest}, no store has it: ${reasons}`,
     {
       cause: new AggregateError(failures),
+      // A store that may answer again may have the blob, whatever the others say.
+      retryForMs: Math.max(...failures.map((failure) => failure.retryForMs)),
     },
   )
 }

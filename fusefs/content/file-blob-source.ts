@@ -56,8 +56,8 @@ export class FileBlobSource implements BlobSource {
   }
 
   /** Does nothing, because there is no other folder to ask. */
-  distrust(): void {
-    return
+  distrust(): boolean {
+    return false
   }
 
   close(): Promise<void> {

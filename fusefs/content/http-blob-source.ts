@@ -6,6 +6,7 @@ import type { Authorizer } from '../http/authorizer.js'
 import { createHttpAgent } from '../http/http-agent.js'
 import { HttpClient } from '../http/http-client.js'
 import { HttpFailure } from '../http/http-failure.js'
+import type { OriginHealths } from '../http/origin-health.js'
 import { RangeReader } from '../http/range-reader.js'
 import { RedirectMemory } from '../http/redirect-memory.js'
 import type { Timing } from '../http/timing.js'
@@ -23,6 +24,8 @@ export interface HttpBlobSourceModules {
   readonly stats: ContentStats
   /** Shared connections, closed by their owner. Without it the source has, and closes, its own. */
   readonly agent?: Agent | undefined
+  /** Which servers are known to fail; shared by all sources. Default: that is not remembered. */
+  readonly healths?: OriginHealths | undefined
   /** Default: the system's. */
   readonly timing?: Timing | undefined
 }
@@ -50,7 +53,8 @@ export class HttpBlobSource implements BlobSource {
       { dispatcher: agent, authorizer, counters: stats, timing },
     )
     const redirects = this.#redirects
-    this.#ranges = new RangeReader(limits, { client, counters: stats, log, redirects })
+    const health = modules.healths?.of(this.origin)
+    this.#ranges = new RangeReader(limits, { client, counters: stats, log, health, redirects })
   }
 
   /** Connects to nothing yet. */
@@ -74,12 +78,14 @@ export class HttpBlobSource implements BlobSource {
     } catch (error) {
       if (!(error instanceof HttpFailure)) throw error
       const message = `store ${this.name}, blob ${range.digest}: ${error.message}`
-      throw new FusefsError(codeOf(error), message, { cause: error })
+      const retryForMs = mayPass(error) ? this.#limits.retryForMs : 0
+      throw new FusefsError(codeOf(error), message, { cause: error, retryForMs })
     }
   }
 
-  distrust(digest: Digest): void {
+  distrust(digest: Digest): boolean {
     this.#redirects.forget(blobUrl(this.#url, digest))
+    return false
   }
 
   async close(): Promise<void> {
@@ -98,6 +104,8 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
       return 'truncated-answer'
     case 'aborted':
       return 'aborted'
+    case 'known-failing':
+      return failure.cause instanceof HttpFailure ? codeOf(failure.cause) : 'fetch-failed'
     case 'unreachable':
     case 'unusable-answer':
     case 'too-large':
@@ -106,6 +114,11 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
     case 'credentials':
       return 'fetch-failed'
   }
+}
+
+/** Whether the same range may be had later. */
+function mayPass(failure: HttpFailure): boolean {
+  return failure.retryable || failure.reason === 'deadline' || failure.reason === 'known-failing'
 }
 
 /** There is no such blob, or it ends before the range. */

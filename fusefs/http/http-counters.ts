@@ -4,6 +4,8 @@ export interface HttpCounters {
   httpRequests: number
   /** Of those, sent again after a failure. */
   httpRetries: number
+  /** Requests that were not sent, because their server was known to fail. */
+  httpRefusals: number
   /** Redirects followed. */
   httpRedirects: number
   /** Answers 200 to a range request. */
@@ -14,5 +16,12 @@ export interface HttpCounters {
 
 /** All counters at zero. */
 export function createHttpCounters(): HttpCounters {
-  return { httpRequests: 0, httpRetries: 0, httpRedirects: 0, httpRangesIgnored: 0, httpBytes: 0 }
+  return {
+    httpRequests: 0,
+    httpRetries: 0,
+    httpRefusals: 0,
+    httpRedirects: 0,
+    httpRangesIgnored: 0,
+    httpBytes: 0,
+  }
 }

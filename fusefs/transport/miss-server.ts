@@ -18,6 +18,7 @@ import type { Filesystem } from '../filesystem/filesystem.js'
 import type { Log } from '../log.js'
 import { PackTables } from '../trees/pack-tables.js'
 import { OUT_HEADER_BYTES } from '../wire/reply.js'
+import { patiently } from '../waiting/patience.js'
 import type { ContentReader } from './content-reader.js'
 import type { MirrorMessage, Miss, Unique } from './dispatcher-messages.js'
 import { FailedReads } from './failed-reads.js'
@@ -178,7 +179,7 @@ export class MissServer {
       return await this.#fill(miss, signal)
     } catch (error) {
       if (!isIncomplete(error)) throw error
-      await this.#modules.completeIndex(miss.slot, signal)
+      await patiently(() => this.#modules.completeIndex(miss.slot, signal), { signal })
       return this.#fill(miss, signal)
     }
   }

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { FusefsError } from '../errors.js'
+import { patiently } from '../waiting/patience.js'
 import { requestDeadline } from '../waiting/request-deadline.js'
 import { isFault } from '../filesystem/errno.js'
 import type { Log } from '../log.js'
@@ -95,7 +96,7 @@ export class ParkedRequests {
   async #answer(parked: ParkedRequest, signal: AbortSignal): Promise<void> {
     const sinceMs = performance.now()
     try {
-      await this.#modules.completeIndex(parked.slot, signal)
+      await patiently(() => this.#modules.completeIndex(parked.slot, signal), { signal })
     } catch (error) {
       // A thread that was killed also waits for an answer and can end only then.
       if (!this.#isAbandoned) this.#refuse(parked, signal.aborted ? signal.reason : error)

@@ -61,6 +61,8 @@ export interface FetchConfig {
   readonly stallTimeoutMs: number
   /** Longest time from a request of the kernel to its answer. */
   readonly deadlineMs: number
+  /** How long a read tries again after a failure that may pass. At most `deadlineMs`. */
+  readonly retryForMs: number
   /** Threads that decompress and verify fetched content. */
   readonly decoders: number
 }
@@ -123,6 +125,8 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** Path of a PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
+  /** As `FetchConfig.retryForMs`, for the stores on this host. Undefined: that value. */
+  readonly retryForMs: number | undefined
   /** The registry is spoken to without TLS, credentials included. */
   readonly plainHttp: boolean
 }

@@ -20,8 +20,8 @@ export class RefusedSource implements BlobSource {
     await Promise.reject(new FusefsError('fetch-failed', message, { cause: this.#refusal }))
   }
 
-  distrust(): void {
-    return
+  distrust(): boolean {
+    return false
   }
 
   close(): Promise<void> {

@@ -30,7 +30,7 @@ interface Modules {
 
 /**
  * Failed checks after which a frame fails. After the first one it is fetched again, from another
- * store if possible.
+ * store if possible. Further stores that have not sent wrong bytes are asked, too.
  */
 const MAX_FAILED_CHECKS = 2
 /** Frames of one range that are decoded at a time while the range goes on arriving. */
@@ -324,7 +324,7 @@ export class FrameFetcher {
     const { digest } = flight.entry.table
     stats.verifyFailures++
     flight.failedChecks++
-    flight.source.distrust(digest)
+    const isAnotherLeft = flight.source.distrust(digest)
     const where = `frame at ${frame.offset} of pack ${digest} from ${flight.source.name}`
     const error = new FusefsError(
       'verification-failed',
@@ -332,7 +332,8 @@ export class FrameFetcher {
       { cause },
     )
     faults.note({ subject: digest, cause: error.code, error, message: 'store sent wrong bytes' })
-    if (flight.failedChecks >= MAX_FAILED_CHECKS || this.#isClosed || flight.waiters === 0) {
+    const isHopeless = flight.failedChecks >= MAX_FAILED_CHECKS && !isAnotherLeft
+    if (isHopeless || this.#isClosed || flight.waiters === 0) {
       flight.fail(error)
     } else {
       this.#enqueue(flight)

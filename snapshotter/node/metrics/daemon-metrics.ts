@@ -34,6 +34,7 @@ const CONTENT_COUNTERS: Readonly<
     'Requests sent to stores over HTTP, redirects and retries included',
   ],
   httpRetries: ['http_retries', 'HTTP requests sent again after a failure'],
+  httpRefusals: ['http_refusals', 'HTTP requests not sent because their server was known to fail'],
   httpRedirects: ['http_redirects', 'Redirects followed'],
   httpRangesIgnored: ['http_ranges_ignored', 'Answers 200 to a range request'],
   httpBytes: ['http_received_bytes', 'Body bytes received over HTTP, skipped ones included'],

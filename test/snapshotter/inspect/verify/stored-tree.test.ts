@@ -220,7 +220,7 @@ describe('StoredTree', () => {
         await Promise.resolve()
         throw new FusefsError('fetch-failed', 'connection refused')
       },
-      distrust: () => undefined,
+      distrust: () => false,
       close: () => Promise.resolve(),
     }
     await assert.rejects(differences(published.indexPath, failing), { code: 'fetch-failed' })
