@@ -111,6 +111,8 @@ export interface ContentLimits {
    * of a read. Default 30,000.
    */
   readonly retireDelayMs: number
+  /** How long reads fail at once after a failure that cannot pass. Default 1,000. */
+  readonly knownFailureMs: number
   /** How long the same failure of the same blob is not logged again. Default 60,000. */
   readonly logWindowMs: number
 }
@@ -135,6 +137,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   diskRetryMs: 15_000,
   saveIntervalMs: 3_000,
   retireDelayMs: 30_000,
+  knownFailureMs: 1_000,
   logWindowMs: 60_000,
 }
 

@@ -110,6 +110,7 @@ export class ContentStore {
       decoder,
       faults,
       stats,
+      now: modules.patience.now ?? (() => performance.now()),
       onFrame: (entry, frameIndex, raw) => {
         this.#memory.set(memoryKey(entry, frameIndex), raw)
         this.#disk?.enqueue(entry, frameIndex, raw)

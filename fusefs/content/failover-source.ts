@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import type { Log } from '../log.js'
+import { fieldsOfError } from '../shown-error.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import type { ContentStats } from './content-stats.js'
 import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './content-limits.js'
@@ -131,7 +132,10 @@ export class FailoverSource implements BlobSource {
     const now = this.#now()
     const previous = this.#penalties.get(source)
     if ((previous?.endsAtMs ?? 0) <= now) {
-      this.#log.warn({ store: source.name, err: error }, 'store failed, asked last for a while')
+      this.#log.warn(
+        { store: source.name, ...fieldsOfError(error) },
+        'store failed, asked last for a while',
+      )
     }
     const failuresInARow = (previous?.failuresInARow ?? 0) + 1
     const { penaltyMs, maxPenaltyMs } = this.#limits

@@ -7,6 +7,7 @@ import { writeSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
 import type { PackTable } from '../../index-format/index.js'
 import { systemErrorCode } from '../../index-format/system-error.js'
+import { FaultLog } from '../content/fault-log.js'
 import type { MirrorShared } from '../content/mirror-view.js'
 import {
   DEFAULT_REQUEST_DEADLINE_MS,
@@ -16,6 +17,7 @@ import {
 import { errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
 import type { Log } from '../log.js'
+import { kindOfError } from '../shown-error.js'
 import { PackTables } from '../trees/pack-tables.js'
 import { OUT_HEADER_BYTES } from '../wire/reply.js'
 import { patiently } from '../waiting/patience.js'
@@ -29,6 +31,8 @@ import type { StatsRow } from './server-stats.js'
 
 /** A READ that failed after this long is not waited for again at once; see `FailedReads`. */
 const LONG_WAIT_MS = 1_000
+/** How long the same failure of reads of one tree is not logged again. */
+const LOG_WINDOW_MS = 60_000
 
 export interface MissServerModules {
   readonly filesystem: Filesystem
@@ -74,6 +78,7 @@ export class MissServer {
   readonly #killed = new KilledWaiters()
   readonly #turns = new ServingTurns()
   readonly #failed: FailedReads
+  readonly #faults: FaultLog
   readonly #tables = new PackTables()
   readonly #announced = new LRUCache<string, MirrorShared>({ max: 16_384 })
   #idle: (() => void)[] = []
@@ -84,6 +89,7 @@ export class MissServer {
     this.#deadlineMs = options.deadlineMs ?? DEFAULT_REQUEST_DEADLINE_MS
     this.#modules = modules
     this.#now = modules.now ?? (() => performance.now())
+    this.#faults = new FaultLog({ windowMs: LOG_WINDOW_MS }, { log: modules.log, now: this.#now })
     this.#failed = new FailedReads(this.#now)
   }
 
@@ -164,13 +170,17 @@ export class MissServer {
     if (miss.offset === 0 && head.length > 0) this.#modules.onHead?.(miss, head)
   }
 
+  /** Counts every failure, and logs those of one kind once a minute for each tree. */
   #noteFailure({ slot, ino, offset, size }: Miss, error: unknown): void {
-    const { stats, log } = this.#modules
-    if (isFault(error)) {
-      stats.countFault()
-      log.error({ err: error, slot, ino, offset, size }, 'a read could not be answered')
-    }
+    const { stats } = this.#modules
     stats.countError()
+    if (!isFault(error)) return
+    stats.countFault()
+    this.#faults.note({
+      ...{ subject: `tree ${slot}`, cause: kindOfError(error), error, level: 'error' },
+      fields: { slot, ino, offset, size },
+      message: 'a read could not be answered',
+    })
   }
 
   /** Waits for the whole index when the pack's table is in a part that has not arrived yet. */

@@ -8,6 +8,7 @@ import { patiently } from '../waiting/patience.js'
 import { requestDeadline } from '../waiting/request-deadline.js'
 import { isFault } from '../filesystem/errno.js'
 import type { Log } from '../log.js'
+import { fieldsOfError } from '../shown-error.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { ParkedRequest, Unique } from './dispatcher-messages.js'
 import { KilledWaiters } from './killed-waiters.js'
@@ -113,7 +114,10 @@ export class ParkedRequests {
     const { slot, request } = parked
     if (isFault(cause) && !this.#logged.has(slot)) {
       this.#logged.set(slot, true)
-      this.#modules.log.error({ err: cause, slot }, 'requests wait for an index that cannot be had')
+      this.#modules.log.error(
+        { ...fieldsOfError(cause), slot },
+        'requests wait for an index that cannot be had',
+      )
     }
     this.#load(parked).refuse(request.length, cause)
   }

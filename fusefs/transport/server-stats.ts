@@ -24,7 +24,10 @@ export interface ServerCounts {
   readonly misses: number
   /** Replies with an errno that a healthy mount does not give, such as EIO, ESTALE and EINVAL. */
   readonly errors: number
-  /** Replies with an errno because of an index, a store or a bug. Each was logged. */
+  /**
+   * Replies with an errno because of an index, a store or a bug. Those of a kind are logged once a
+   * minute for each tree.
+   */
   readonly faults: number
 }
 

@@ -16,6 +16,7 @@ import type { FetchPlace } from './fetch-place.js'
 import { FetchTraffic } from './fetch-traffic.js'
 import { FrameAssembler } from './frame-assembler.js'
 import { type FetchPriority, FrameFlight } from './frame-flight.js'
+import { KnownFailures } from './known-failures.js'
 import { FETCH_PRIORITIES, FrameQueue, isMoreUrgent } from './frame-queue.js'
 
 interface Modules {
@@ -24,6 +25,8 @@ interface Modules {
   readonly stats: ContentStats
   /** Called with each verified frame, before its readers get it. */
   readonly onFrame: (entry: PackEntry, frameIndex: number, raw: Uint8Array) => void
+  /** Milliseconds that only grow. */
+  readonly now: () => number
   /** Resolves when there is room for more decoded frames. */
   readonly room: () => Promise<void>
 }
@@ -43,6 +46,7 @@ export class FrameFetcher {
   readonly #flights = new WeakMap<PackEntry, Map<number, FrameFlight>>()
   readonly #queue = new FrameQueue()
   readonly #traffic: FetchTraffic
+  readonly #known: KnownFailures
   readonly #running = new Set<Promise<void>>()
   readonly #ranges = new Set<AbortController>()
   #isScheduled = false
@@ -51,6 +55,7 @@ export class FrameFetcher {
   constructor(limits: ContentLimits, modules: Modules) {
     this.#limits = limits
     this.#modules = modules
+    this.#known = new KnownFailures(limits, modules.now)
     this.#traffic = new FetchTraffic(limits, () => {
       this.#schedule()
     })
@@ -86,6 +91,7 @@ export class FrameFetcher {
     }
     const flight = new FrameFlight({ ...want, packFlights })
     flight.waiters = 1
+    if (this.#hasJustFailed(flight)) return flight
     if (this.#isClosed) {
       flight.fail(new FusefsError('aborted', 'the content store is closed'))
     } else if (this.load.queuedFrames >= this.#limits.maxQueuedFrames) {
@@ -166,8 +172,21 @@ export class FrameFetcher {
     })
   }
 
+  /** Fails a flight whose failure is known. */
+  #hasJustFailed(flight: FrameFlight): boolean {
+    const known = this.#known.of(flight)
+    if (known === undefined) return false
+    this.#modules.stats.knownFailures++
+    flight.fail(known)
+    return true
+  }
+
   #startRanges(): void {
     for (let first = this.#nextFlight(); first !== undefined; first = this.#nextFlight()) {
+      if (this.#hasJustFailed(first)) {
+        this.#queue.delete(first)
+        continue
+      }
       const flights = this.#neighbours(first)
       for (const flight of flights) this.#queue.delete(flight)
       const { priority, source } = first
@@ -252,7 +271,9 @@ export class FrameFetcher {
       const failure = fusefsErrorOf(error)
       if (failure.code !== 'aborted') this.#noteFetchFailure(flights, source, failure)
       for (const flight of flights) {
-        if (!flight.isSettled && flight.range === range) flight.fail(failure)
+        if (flight.isSettled || flight.range !== range) continue
+        this.#known.note(flight, failure)
+        flight.fail(failure)
       }
     } finally {
       this.#ranges.delete(range)
@@ -331,9 +352,11 @@ export class FrameFetcher {
       `${where}: its bytes do not have the digest ${frame.digest}`,
       { cause },
     )
-    faults.note({ subject: digest, cause: error.code, error, message: 'store sent wrong bytes' })
+    const subject = subjectOf(flight.source, digest)
+    faults.note({ subject, cause: error.code, error, message: 'store sent wrong bytes' })
     const isHopeless = flight.failedChecks >= MAX_FAILED_CHECKS && !isAnotherLeft
     if (isHopeless || this.#isClosed || flight.waiters === 0) {
+      if (isHopeless) this.#known.note(flight, error)
       flight.fail(error)
     } else {
       this.#enqueue(flight)
@@ -344,7 +367,7 @@ export class FrameFetcher {
     const [flight] = flights
     this.#modules.stats.fetchFailures++
     this.#modules.faults.note({
-      subject: flight?.entry.table.digest ?? source.name,
+      subject: subjectOf(source, flight?.entry.table.digest ?? ''),
       cause: error.code,
       error,
       message: 'cannot fetch content',
@@ -364,6 +387,11 @@ function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchP
     if (!isSettled && isMoreUrgent(priority, urgency)) urgency = priority
   }
   return urgency
+}
+
+/** Of what a failure is logged once a minute: a server and a blob. */
+function subjectOf({ origin, name }: BlobSource, digest: string): string {
+  return `${origin === '' ? name : origin} ${digest}`
 }
 
 function wantedFrame(

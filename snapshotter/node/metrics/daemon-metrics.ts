@@ -41,6 +41,10 @@ const CONTENT_COUNTERS: Readonly<
   rangesFetched: ['ranges_fetched', 'Ranges asked of stores'],
   bytesFetched: ['fetched_bytes', 'Compressed bytes received from stores of any kind'],
   fetchFailures: ['fetch_failures', 'Ranges that failed after all retries'],
+  knownFailures: [
+    'known_failures',
+    'Frames that failed without a request, because the same failure had just happened',
+  ],
   failovers: ['failovers', 'Times another store was asked because one failed'],
   framesDecoded: ['frames_decoded', 'Frames decoded and verified'],
   bytesDecoded: ['decoded_bytes', 'Uncompressed bytes of the frames decoded'],
