@@ -15,6 +15,8 @@ export type FusefsErrorCode =
   | 'cache-io'
   /** A tree's index or the tree registry is missing or cannot be read. */
   | 'tree-unavailable'
+  /** Too many requests wait already. */
+  | 'overloaded'
   /** No tree of this mount has this node id, or none has it any more. */
   | 'stale-node'
   /** The operation needs a directory and got something else. */

@@ -24,6 +24,7 @@ function isExpected(code: FusefsErrorCode): boolean {
     case 'truncated-answer':
     case 'verification-failed':
     case 'aborted':
+    case 'overloaded':
       return true
     case 'cache-io':
     case 'tree-unavailable':

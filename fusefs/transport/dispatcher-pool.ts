@@ -17,6 +17,7 @@ import type {
 } from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
 import { type CompleteIndex, ParkedRequests } from './parked-requests.js'
+import { StatsRow } from './server-stats.js'
 import { openDispatcher } from './open-dispatcher.js'
 import { standIn } from './stand-in.js'
 import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
@@ -70,6 +71,7 @@ export class DispatcherPool {
     const { completeIndex, log } = modules
     this.#parked = new ParkedRequests(options, {
       ...{ completeIndex, log },
+      stats: new StatsRow(options.data.stats, 0),
       openDispatcher: () =>
         this.#ownDispatcher((parked) => {
           this.#parked.giveUp(parked)

@@ -15,6 +15,7 @@ import {
   requestDeadline,
 } from '../waiting/request-deadline.js'
 import { errnoOf, isFault, isIncomplete } from '../filesystem/errno.js'
+import { FusefsError } from '../errors.js'
 import type { Filesystem } from '../filesystem/filesystem.js'
 import type { Log } from '../log.js'
 import { kindOfError } from '../shown-error.js'
@@ -31,6 +32,8 @@ import type { StatsRow } from './server-stats.js'
 
 /** A READ that failed after this long is not waited for again at once; see `FailedReads`. */
 const LONG_WAIT_MS = 1_000
+/** Each waiting read blocks one thread; the kernel sets no other limit. */
+const MAX_PENDING = 16_384
 /** How long the same failure of reads of one tree is not logged again. */
 const LOG_WINDOW_MS = 60_000
 
@@ -52,6 +55,8 @@ export interface MissServerOptions {
   readonly fd: number
   /** Longest time from a READ to its answer. Default 60,000. */
   readonly deadlineMs?: number | undefined
+  /** Reads that may wait at a time. A further one is answered EIO. Default 16,384. */
+  readonly maxPending?: number
 }
 
 /**
@@ -72,6 +77,7 @@ interface PendingRead {
 export class MissServer {
   readonly #fd: number
   readonly #deadlineMs: number
+  readonly #maxPending: number
   readonly #modules: MissServerModules
   readonly #now: () => number
   readonly #pending = new Set<PendingRead>()
@@ -87,6 +93,7 @@ export class MissServer {
   constructor(options: MissServerOptions, modules: MissServerModules) {
     this.#fd = options.fd
     this.#deadlineMs = options.deadlineMs ?? DEFAULT_REQUEST_DEADLINE_MS
+    this.#maxPending = options.maxPending ?? MAX_PENDING
     this.#modules = modules
     this.#now = modules.now ?? (() => performance.now())
     this.#faults = new FaultLog({ windowMs: LOG_WINDOW_MS }, { log: modules.log, now: this.#now })
@@ -104,6 +111,10 @@ export class MissServer {
    */
   take(miss: Miss, waitedMs = 0): void {
     if (this.#abandoned) return
+    if (this.pending >= this.#maxPending) {
+      this.#refuse(miss)
+      return
+    }
     const earlier = this.#failed.errorOf(miss)
     if (earlier !== undefined) {
       this.#modules.stats.countError()
@@ -153,7 +164,8 @@ export class MissServer {
     const scope = requestDeadline(read.abort.signal, { deadlineMs, waitedMs })
     let reply: Uint8Array
     try {
-      reply = await this.#turns.serve((signal) => this.#fillIndexed(miss, signal), scope.signal)
+      const fill = (signal: AbortSignal): Promise<Uint8Array> => this.#fillIndexed(miss, signal)
+      reply = await this.#turns.serve(miss.slot, fill, scope.signal)
       this.#modules.stats.countBytesRead(reply.length - OUT_HEADER_BYTES)
     } catch (error) {
       if (this.#abandoned) return
@@ -168,6 +180,14 @@ export class MissServer {
     this.#write(miss, reply)
     const head = reply.subarray(OUT_HEADER_BYTES)
     if (miss.offset === 0 && head.length > 0) this.#modules.onHead?.(miss, head)
+  }
+
+  /** Answers at once. Without this bound, a store that is away could fill the memory with reads. */
+  #refuse(miss: Miss): void {
+    const error = new FusefsError('overloaded', `${this.#maxPending} reads wait already`)
+    this.#modules.stats.countRefused()
+    this.#noteFailure(miss, error)
+    this.#write(miss, errorReply(error))
   }
 
   /** Counts every failure, and logs those of one kind once a minute for each tree. */

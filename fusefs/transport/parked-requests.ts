@@ -12,6 +12,7 @@ import { fieldsOfError } from '../shown-error.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { ParkedRequest, Unique } from './dispatcher-messages.js'
 import { KilledWaiters } from './killed-waiters.js'
+import type { StatsRow } from './server-stats.js'
 
 /**
  * Fetches the rest of a tree's index. Resolves when the whole index is on this node. Rejects when
@@ -23,6 +24,7 @@ export interface ParkedRequestsModules {
   readonly completeIndex: CompleteIndex
   /** Opens the dispatcher that answers the requests. Called when the first answer is due. */
   readonly openDispatcher: () => Dispatcher
+  readonly stats: StatsRow
   readonly log: Log
 }
 
@@ -63,7 +65,8 @@ export class ParkedRequests {
     if (this.#isAbandoned) return
     if (this.pending >= MAX_PARKED) {
       const message = `${MAX_PARKED} requests wait for an index already`
-      this.#refuse(parked, new FusefsError('tree-unavailable', message))
+      this.#modules.stats.countRefused()
+      this.#refuse(parked, new FusefsError('overloaded', message))
       return
     }
     const { pid, unique } = parked

@@ -11,7 +11,8 @@ const MISSES = OPCODE_LIMIT + 1
 const ERRORS = OPCODE_LIMIT + 2
 const FAULTS = OPCODE_LIMIT + 3
 const BYTES_STORED = OPCODE_LIMIT + 4
-const COLUMNS = OPCODE_LIMIT + 5
+const REFUSED = OPCODE_LIMIT + 5
+const COLUMNS = OPCODE_LIMIT + 6
 
 export interface ServerCounts {
   /** Requests by opcode. Opcodes from `OPCODE_LIMIT` on count as `other`. */
@@ -29,9 +30,14 @@ export interface ServerCounts {
    * minute for each tree.
    */
   readonly faults: number
+  /** Requests answered EIO because too many waited already. They also count as faults. */
+  readonly refused: number
 }
 
-/** Reads `ServerCounts` out of JSON. Opcodes of another build are left out. Throws `invalid-argument`. */
+/**
+ * Reads `ServerCounts` out of JSON. Opcodes of another build are left out. `refused` is 0 where an
+ * older build does not count it. Throws `invalid-argument`.
+ */
 export function serverCountsFromJson(value: unknown): ServerCounts {
   const counts = recordOf(value, 'counts')
   const requests = recordOf(counts['requests'], 'requests')
@@ -46,6 +52,7 @@ export function serverCountsFromJson(value: unknown): ServerCounts {
     misses: countIn(counts, 'misses'),
     errors: countIn(counts, 'errors'),
     faults: countIn(counts, 'faults'),
+    refused: Object.hasOwn(counts, 'refused') ? countIn(counts, 'refused') : 0,
   }
 }
 
@@ -92,6 +99,10 @@ export class StatsRow {
     this.#add(FAULTS, 1)
   }
 
+  countRefused(): void {
+    this.#add(REFUSED, 1)
+  }
+
   #add(column: number, count: number): void {
     this.#row[column] = (this.#row[column] ?? 0) + count
   }
@@ -123,6 +134,7 @@ export class ServerStats {
       misses: this.#sum(MISSES),
       errors: this.#sum(ERRORS),
       faults: this.#sum(FAULTS),
+      refused: this.#sum(REFUSED),
     }
   }
 

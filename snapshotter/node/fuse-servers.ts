@@ -129,7 +129,10 @@ export class FuseServers {
   }
 
   #countsOf(treeClass: TreeClass): ServerCounts {
-    const none = { requests: {}, bytesRead: 0, bytesStored: 0, misses: 0, errors: 0, faults: 0 }
+    const none = {
+      ...{ requests: {}, bytesRead: 0, bytesStored: 0, misses: 0 },
+      ...{ errors: 0, faults: 0, refused: 0 },
+    }
     return this.#servers.get(treeClass)?.counts() ?? none
   }
 }

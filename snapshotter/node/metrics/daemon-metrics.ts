@@ -143,6 +143,7 @@ export class DaemonMetrics {
       ['misses', 'misses', 'Reads that had to wait for content'],
       ['errors', 'errors', 'Replies with an errno'],
       ['faults', 'faults', 'Replies with an errno because of an index, a store or a bug'],
+      ['refused', 'refused', 'Requests answered EIO because too many waited already'],
     ] as const
     for (const [key, name, help] of counters) {
       new Counter({

@@ -1,10 +1,8 @@
 /** Tests what a program sees of the time limit of a read, in a real mount. */
 import assert from 'node:assert/strict'
-import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FailedReads } from '../../../fusefs/transport/failed-reads.js'
-import { ServingTurns } from '../../../fusefs/transport/serving-turns.js'
 import { BIG_FILE, PLAIN_MEMBERS } from '../filesystem/sample-members.js'
 import { SampleMount } from './sample-mount.js'
 
@@ -77,59 +75,5 @@ describe('FailedReads', () => {
     for (let i = 0; i < 64; i++) failed.note({ ...range, offset: 2 ** 20 * (i + 1) }, 'why')
     assert.equal(failed.errorOf(range), undefined)
     assert.ok(failed.errorOf({ ...range, offset: 2 ** 20 }))
-  })
-})
-
-describe('ServingTurns', () => {
-  it('serves 64 at a time, the others in order, and none that gave up', async () => {
-    const turns = new ServingTurns()
-    const ends: (() => void)[] = []
-    const begun: number[] = []
-    const never = new AbortController().signal
-    setMaxListeners(0, never)
-    const serve = (id: number, signal = never): Promise<void> =>
-      turns.serve(
-        () =>
-          new Promise((resolve) => {
-            begun.push(id)
-            ends.push(resolve)
-          }),
-        signal,
-      )
-    const first = Array.from({ length: 64 }, (_, id) => serve(id))
-    const stop = new AbortController()
-    const impatient = serve(64, stop.signal)
-    const patient = serve(65)
-    await new Promise(setImmediate)
-    assert.equal(begun.length, 64)
-    stop.abort(new Error('enough'))
-    await assert.rejects(impatient, { message: 'enough' })
-    ends[0]?.()
-    await first[0]
-    await new Promise(setImmediate)
-    assert.deepEqual(begun.slice(64), [65])
-    for (const end of ends) end()
-    await Promise.all([...first, patient])
-  })
-
-  it('keeps the turn of a read that gave up until its work has ended', async () => {
-    const turns = new ServingTurns()
-    const stop = new AbortController()
-    setMaxListeners(0, stop.signal)
-    const ends: (() => void)[] = []
-    const work = (): Promise<void> => new Promise((resolve) => void ends.push(resolve))
-    const given = Array.from({ length: 64 }, () => turns.serve(work, stop.signal))
-    let isServed = false
-    const next = turns.serve(() => {
-      isServed = true
-      return Promise.resolve()
-    }, new AbortController().signal)
-    await new Promise(setImmediate)
-    stop.abort(new Error('enough'))
-    for (const one of given) await assert.rejects(one, { message: 'enough' })
-    assert.equal(isServed, false)
-    ends[0]?.()
-    await next
-    assert.equal(isServed, true)
   })
 })
