@@ -3,8 +3,14 @@
  * A reader sums the rows and may be one request behind.
  */
 import { FusefsError } from '../errors.js'
-import { OPCODE_LIMIT, OPCODES, type OpcodeName } from '../wire/opcodes.js'
+import { OPCODE_LIMIT, opcodeName, OPCODES, type OpcodeName } from '../wire/opcodes.js'
 
+/** Column of requests with an opcode that this build does not know. No request has opcode 0. */
+const OTHER = 0
+/** The column of each opcode below `OPCODE_LIMIT`. */
+const COLUMN_OF_OPCODE = Uint8Array.from({ length: OPCODE_LIMIT }, (_, opcode) =>
+  opcodeName(opcode) === undefined ? OTHER : opcode,
+)
 /** Columns after those of the opcodes. */
 const BYTES_READ = OPCODE_LIMIT
 const MISSES = OPCODE_LIMIT + 1
@@ -15,7 +21,7 @@ const REFUSED = OPCODE_LIMIT + 5
 const COLUMNS = OPCODE_LIMIT + 6
 
 export interface ServerCounts {
-  /** Requests by opcode. Opcodes from `OPCODE_LIMIT` on count as `other`. */
+  /** Requests by opcode. Opcodes that this build does not know count as `other`. */
   readonly requests: Readonly<Partial<Record<OpcodeName | 'other', number>>>
   /** Bytes sent in answers to READ. */
   readonly bytesRead: number
@@ -76,7 +82,7 @@ export class StatsRow {
   }
 
   countRequest(opcode: number): void {
-    this.#add(opcode < OPCODE_LIMIT ? opcode : 0, 1)
+    this.#add(COLUMN_OF_OPCODE[opcode] ?? OTHER, 1)
   }
 
   countBytesRead(sizeBytes: number): void {
@@ -125,7 +131,7 @@ export class ServerStats {
       const count = this.#sum(OPCODES[name])
       if (count > 0) requests[name] = count
     }
-    const other = this.#sum(0)
+    const other = this.#sum(OTHER)
     if (other > 0) requests.other = other
     return {
       requests,
