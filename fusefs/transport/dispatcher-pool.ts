@@ -227,6 +227,9 @@ export class DispatcherPool {
       case 'parked':
         this.#parked.take(message)
         return
+      case 'forgotten':
+        misses.forgetMirror(message.slot, message.pack)
+        return
       case 'interrupt':
         misses.interrupt(message.unique)
         this.#parked.interrupt(message.unique)

@@ -157,6 +157,11 @@ export class MissServer {
     this.#announced.clear()
   }
 
+  /** Forgets that a mirror was announced, because a dispatcher has forgotten the mirror. */
+  forgetMirror(slot: number, pack: number): void {
+    this.#announced.delete(mirrorKey(slot, pack))
+  }
+
   async #serve(read: PendingRead): Promise<void> {
     const { miss } = read
     const deadlineMs = this.#deadlineMs
@@ -234,7 +239,7 @@ export class MissServer {
 
   #announce(slot: number, pack: number, table: PackTable): void {
     const shared = this.#modules.content.shared(table)
-    const key = `${slot} ${pack}`
+    const key = mirrorKey(slot, pack)
     if (shared === undefined || this.#announced.get(key)?.state === shared.state) return
     this.#announced.set(key, shared)
     this.#modules.announce({ slot, pack, shared })
@@ -255,6 +260,10 @@ export class MissServer {
       this.#modules.log.error({ err: error, ino: miss.ino }, 'the kernel refused an answer')
     }
   }
+}
+
+function mirrorKey(slot: number, pack: number): string {
+  return `${slot} ${pack}`
 }
 
 /** The reply to a READ that failed. */

@@ -7,7 +7,8 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Index, writeIndex } from '../../../index-format/index.js'
 import { Filesystem } from '../../../fusefs/filesystem/filesystem.js'
-import type { Miss } from '../../../fusefs/transport/dispatcher-messages.js'
+import { LocalMirrors } from '../../../fusefs/transport/local-mirrors.js'
+import type { MirrorMessage, Miss } from '../../../fusefs/transport/dispatcher-messages.js'
 import { MissServer, type MissServerOptions } from '../../../fusefs/transport/miss-server.js'
 import { ServerStats, StatsRow } from '../../../fusefs/transport/server-stats.js'
 import { SingleTree } from '../../../fusefs/trees/single-tree.js'
@@ -30,6 +31,7 @@ describe('MissServer', () => {
   let ino: number
   let stats: ServerStats
   let log: SampleLog
+  let announced: MirrorMessage[]
 
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'thin-misses-'))
@@ -42,6 +44,7 @@ describe('MissServer', () => {
     ino = tree.lookup(1, Buffer.from('file')) ?? 0
     stats = new ServerStats(0)
     log = new SampleLog()
+    announced = []
   })
 
   afterEach(() => {
@@ -61,7 +64,7 @@ describe('MissServer', () => {
         onHead: undefined,
         stats: new StatsRow(stats.shared, 0),
         log,
-        announce: () => undefined,
+        announce: (message) => void announced.push(message),
       },
     )
   }
@@ -142,6 +145,39 @@ describe('MissServer', () => {
     assert.ok([...answered.values()].every((errno) => errno === EIO))
     assert.equal(content.reads, 64)
     assert.equal(server.pending, 0)
+  })
+
+  it('announces a mirror again that a dispatcher has forgotten', async () => {
+    const server = serverWith()
+    const messages: MirrorMessage[] = []
+    const mirrors = new LocalMirrors(
+      {
+        receive: () => messages.shift(),
+        onForgotten: (slot, pack) => {
+          server.forgetMirror(slot, pack)
+        },
+      },
+      { maxViews: 1 },
+    )
+    const target = Buffer.alloc(4096)
+    server.take(miss(1))
+    server.take(miss(2))
+    await server.drained()
+    const [first, ...others] = announced
+    assert.ok(first !== undefined)
+    assert.deepEqual(others, [])
+    messages.push(first)
+    assert.equal(mirrors.tryRead(0, first.pack, target, 0), true)
+    // The mirror of another pack takes its place.
+    messages.push({ ...first, pack: 12_345 })
+    assert.equal(mirrors.tryRead(3, 7, target, 0), false)
+    assert.equal(mirrors.tryRead(0, first.pack, target, 0), false)
+    server.take(miss(3))
+    await server.drained()
+    assert.deepEqual(announced, [first, first])
+    messages.push(first)
+    assert.equal(mirrors.tryRead(0, first.pack, target, 0), true)
+    assert.ok(target.equals(FILE.subarray(0, 4096)))
   })
 
   it('counts what a read has waited before it came', async () => {
