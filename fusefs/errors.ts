@@ -15,6 +15,8 @@ export type FusefsErrorCode =
   | 'cache-io'
   /** A tree's index or the tree registry is missing or cannot be read. */
   | 'tree-unavailable'
+  /** Too many requests wait already. */
+  | 'overloaded'
   /** No tree of this mount has this node id, or none has it any more. */
   | 'stale-node'
   /** The operation needs a directory and got something else. */
@@ -35,9 +37,19 @@ export type FusefsErrorCode =
 export class FusefsError extends Error {
   override readonly name = 'FusefsError'
   readonly code: FusefsErrorCode
+  /**
+   * How long after the first attempt it is still worth trying again, because the failure may pass: a
+   * store may answer again. 0: it cannot pass, or the operator does not want to wait.
+   */
+  readonly retryForMs: number
 
-  constructor(code: FusefsErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  constructor(
+    code: FusefsErrorCode,
+    message: string,
+    options: { cause?: unknown; retryForMs?: number } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : {})
     this.code = code
+    this.retryForMs = options.retryForMs ?? 0
   }
 }

@@ -17,6 +17,11 @@ export interface BlobSource {
   /** The name of this source in logs and errors: its URL without credentials. */
   readonly name: string
   /**
+   * The server behind this source, such as `https://host:port`. Requests to one origin are counted
+   * together, so that an origin that does not answer takes no place from others.
+   */
+  readonly origin: string
+  /**
    * Streams exactly `range.length` bytes, or throws a `FusefsError` (`fetch-failed`,
    * `blob-not-found`, `fetch-timeout`, `truncated-answer`) that names source and blob. The source
    * itself retries, a bounded number of times. The bytes are NOT verified. Aborting `signal`
@@ -25,9 +30,10 @@ export interface BlobSource {
   stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
    * Tells the source that bytes of this blob did not verify. A source that can choose between
-   * servers then asks the server that sent them last for a while.
+   * servers then asks the server that sent them last for a while. Returns true if this server was
+   * trusted until now, and others are left that have not sent wrong bytes of this blob.
    */
-  distrust(digest: Digest): void
+  distrust(digest: Digest): boolean
   /** Closes connections. Idempotent. */
   close(): Promise<void>
 }

@@ -18,6 +18,11 @@ export interface HttpLimits
    * `slowestBytesPerSecond`. Default 60,000.
    */
   readonly rangeDeadlineMs: number
+  /**
+   * How long reads try again after a failure that may pass: a refused or broken connection, a
+   * timeout, status 429 or 5xx. Default 0: a read fails after `maxAttempts`.
+   */
+  readonly retryForMs: number
   /** Transfer rate with which `rangeDeadlineMs` is extended. Default 64 KiB/s. */
   readonly slowestBytesPerSecond: number
 }
@@ -25,6 +30,7 @@ export interface HttpLimits
 export const DEFAULT_HTTP_LIMITS: HttpLimits = {
   ...DEFAULT_CONNECTION_LIMITS,
   rangeDeadlineMs: 60_000,
+  retryForMs: 0,
   slowestBytesPerSecond: 64 * 1024,
   maxAttempts: 5,
   minProgressBytes: 64 * 1024,
@@ -62,8 +68,13 @@ export interface ContentLimits {
   readonly maxBytes: number
   /** Uncompressed bytes of frames kept in memory. Default 64 MiB. */
   readonly memoryBytes: number
-  /** Range requests under way. Default 8. */
+  /**
+   * Range requests under way at one origin, and range requests with progress at all origins. A read
+   * from an origin that has none with progress may exceed the latter. Default 8.
+   */
   readonly maxConcurrentFetches: number
+  /** A range request that receives nothing for this long no longer counts at other origins. Default 1,000. */
+  readonly noProgressMs: number
   /** Range requests under way for prefetch. Default 6, so that two of the 8 are left for reads. */
   readonly maxConcurrentPrefetches: number
   /**
@@ -100,6 +111,8 @@ export interface ContentLimits {
    * of a read. Default 30,000.
    */
   readonly retireDelayMs: number
+  /** How long reads fail at once after a failure that cannot pass. Default 1,000. */
+  readonly knownFailureMs: number
   /** How long the same failure of the same blob is not logged again. Default 60,000. */
   readonly logWindowMs: number
 }
@@ -108,6 +121,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   maxBytes: 10 * 1024 ** 3,
   memoryBytes: 64 * 1024 * 1024,
   maxConcurrentFetches: 8,
+  noProgressMs: 1_000,
   maxConcurrentPrefetches: 6,
   maxGapBytes: 64 * 1024,
   maxReadRangeBytes: 8 * 1024 * 1024,
@@ -123,6 +137,7 @@ export const DEFAULT_CONTENT_LIMITS: ContentLimits = {
   diskRetryMs: 15_000,
   saveIntervalMs: 3_000,
   retireDelayMs: 30_000,
+  knownFailureMs: 1_000,
   logWindowMs: 60_000,
 }
 

@@ -8,6 +8,8 @@ export interface ContentStats extends HttpCounters {
   bytesFetched: number
   /** Ranges that failed after all retries. */
   fetchFailures: number
+  /** Frames that failed without a request, because the same failure had just happened. */
+  knownFailures: number
   /** Times that another store was asked because one had failed. */
   failovers: number
   /** Frames decoded and verified. */
@@ -49,6 +51,7 @@ export function createContentStats(): ContentStats {
     rangesFetched: 0,
     bytesFetched: 0,
     fetchFailures: 0,
+    knownFailures: 0,
     failovers: 0,
     framesDecoded: 0,
     bytesDecoded: 0,

@@ -20,6 +20,8 @@ import { type FrameDecoder, inlineFrameDecoder } from './frame-decoder.js'
 import { type ContentLimits, DEFAULT_CONTENT_LIMITS } from './content-limits.js'
 import type { MirrorShared } from './mirror-view.js'
 import { createPackEntry, frameOf, packIdOf, type PackEntry } from './pack-entry.js'
+import { mayPass, patiently, type PatienceOptions } from '../waiting/patience.js'
+import { isLate } from '../waiting/request-deadline.js'
 import { ScopedSignal } from '../waiting/scoped-signal.js'
 
 export interface ContentStoreOptions extends Partial<ContentLimits> {
@@ -53,6 +55,8 @@ interface Modules {
   readonly stats?: ContentStats
   /** Default: frames are decoded on this thread. The caller closes the decoder. */
   readonly decoder?: FrameDecoder
+  /** Clock and waits of reads that try again. Default: the system's. */
+  readonly patience?: Pick<PatienceOptions, 'now' | 'timing'>
 }
 
 interface FrameWant {
@@ -77,6 +81,7 @@ export class ContentStore {
   readonly #memory: LRUCache<string, Uint8Array>
   readonly #fetcher: FrameFetcher
   readonly #sequential: SequentialReads
+  readonly #patience: Pick<PatienceOptions, 'now' | 'timing'>
   readonly #entries = new Map<string, PackEntry>()
   readonly #ids = new WeakMap<PackTable, string>()
   readonly #saving: NodeJS.Timeout
@@ -105,6 +110,7 @@ export class ContentStore {
       decoder,
       faults,
       stats,
+      now: modules.patience.now ?? (() => performance.now()),
       onFrame: (entry, frameIndex, raw) => {
         this.#memory.set(memoryKey(entry, frameIndex), raw)
         this.#disk?.enqueue(entry, frameIndex, raw)
@@ -112,6 +118,7 @@ export class ContentStore {
       room: () => this.#disk?.room() ?? Promise.resolve(),
     })
     this.#sequential = new SequentialReads(limits)
+    this.#patience = modules.patience
     this.#saving = setInterval(() => directory?.save({ durable: false }), limits.saveIntervalMs)
     this.#saving.unref()
   }
@@ -132,7 +139,8 @@ export class ContentStore {
           ? undefined
           : CacheDirectory.open({ cacheDir, limits }, { faults, stats })
       const decoder = modules.decoder ?? inlineFrameDecoder
-      resolve(new ContentStore(limits, { log: modules.log, stats, decoder, faults, directory }))
+      const { log, patience = {} } = modules
+      resolve(new ContentStore(limits, { log, stats, decoder, faults, directory, patience }))
     })
   }
 
@@ -151,9 +159,10 @@ export class ContentStore {
 
   /**
    * Fills `target`. Throws what the source throws, `verification-failed` when the source's bytes do
-   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed,
-   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. A
-   * failed read can be tried again.
+   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed, or
+   * `fetch-timeout` if that is the reason of `signal`,
+   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. Tries
+   * again as long as the error's `retryForMs` allows. A failed read can be tried again.
    */
   async read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     const { pack, rawOffset, target } = request
@@ -164,6 +173,18 @@ export class ContentStore {
       throw new FusefsError('invalid-argument', message)
     }
     if (target.length === 0) return
+    try {
+      // What arrived in a failed attempt is cached, so that the next one needs only the rest.
+      await patiently(() => this.#readOnce(request, signal), { ...this.#patience, signal })
+    } catch (error) {
+      this.stats.readFailures++
+      throw error
+    }
+  }
+
+  async #readOnce(request: ReadRequest, signal: AbortSignal): Promise<void> {
+    const { pack, rawOffset, target } = request
+    const end = rawOffset + target.length
     const entry = this.#use(pack)
     const scope = new ScopedSignal(signal)
     try {
@@ -184,11 +205,11 @@ export class ContentStore {
       }
       this.#readAhead(entry, missed, request.source)
       // All parts must settle before the caller may use `target` for something else.
-      const failed = (await Promise.allSettled(parts)).find((part) => part.status === 'rejected')
+      const results = await Promise.allSettled(parts)
+      const failures = results.filter((part) => part.status === 'rejected')
+      // A failure that cannot pass ends the read, whatever the other parts say.
+      const failed = failures.find(({ reason }) => !mayPass(reason)) ?? failures[0]
       if (failed !== undefined) throw failed.reason
-    } catch (error) {
-      this.stats.readFailures++
-      throw error
     } finally {
       scope.close()
       this.#release(entry)
@@ -365,6 +386,7 @@ export class ContentStore {
       try {
         return await abortable(flight.decoded, signal)
       } catch (error) {
+        if (isLate(signal)) throw signal.reason
         if (signal.aborted) {
           const message = `read of pack ${entry.table.digest} given up by the caller`
           throw new FusefsError('aborted', message, { cause: error })
@@ -373,9 +395,21 @@ export class ContentStore {
         // have the frame.
         if (flight.source === source || attempts >= MAX_FLIGHTS) throw error
       } finally {
-        this.#fetcher.leave(flight)
+        const goesOn = this.#fetcher.leave(flight, { isLate: isLate(signal) })
+        if (goesOn) this.#keepUntilSettled(entry, flight)
       }
     }
+  }
+
+  /** Keeps the entry of a pack for a flight that no reader waits for. */
+  #keepUntilSettled(entry: PackEntry, flight: FrameFlight): void {
+    entry.users++
+    this.#directory?.pin(entry.id)
+    void flight.decoded
+      .catch(() => undefined)
+      .finally(() => {
+        this.#release(entry)
+      })
   }
 
   #inMemory(entry: PackEntry, frameIndex: number): Uint8Array | undefined {

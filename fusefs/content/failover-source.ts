@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
 import type { Log } from '../log.js'
+import { fieldsOfError } from '../shown-error.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import type { ContentStats } from './content-stats.js'
 import { DEFAULT_FAILOVER_LIMITS, type FailoverLimits } from './content-limits.js'
@@ -27,6 +28,8 @@ export interface FailoverSourceModules {
 
 export class FailoverSource implements BlobSource {
   readonly name: string
+  /** The origins of all stores, because a request moves from one to the next. */
+  readonly origin: string
   readonly #sources: readonly BlobSource[]
   readonly #limits: FailoverLimits
   readonly #log: Log
@@ -41,6 +44,7 @@ export class FailoverSource implements BlobSource {
     modules: FailoverSourceModules,
   ) {
     this.name = options.sources.map((source) => source.name).join(', ')
+    this.origin = [...new Set(options.sources.map((source) => source.origin))].join(' ')
     this.#sources = options.sources
     this.#limits = options.limits
     this.#log = modules.log
@@ -72,6 +76,9 @@ export class FailoverSource implements BlobSource {
     const failures: FusefsError[] = []
     let reached = 0
     for (const source of this.#inOrder(range.digest)) {
+      // A store that may answer again is waited for, rather than one that sent wrong bytes.
+      const isDistrusted = this.#distrusted.get(range.digest)?.has(source) === true
+      if (isDistrusted && failures.some((failure) => failure.retryForMs > 0)) break
       if (failures.length > 0) this.#stats.failovers++
       this.#lastUsed.set(range.digest, source)
       try {
@@ -95,13 +102,15 @@ export class FailoverSource implements BlobSource {
     throw failureOf(range.digest, failures)
   }
 
-  distrust(digest: Digest): void {
+  distrust(digest: Digest): boolean {
     const source = this.#lastUsed.get(digest)
-    if (source === undefined) return
+    if (source === undefined) return false
     source.distrust(digest)
     const sources = this.#distrusted.get(digest) ?? new Set()
+    const wasTrusted = !sources.has(source)
     sources.add(source)
     this.#distrusted.set(digest, sources)
+    return wasTrusted && sources.size < this.#sources.length
   }
 
   async close(): Promise<void> {
@@ -123,7 +132,10 @@ export class FailoverSource implements BlobSource {
     const now = this.#now()
     const previous = this.#penalties.get(source)
     if ((previous?.endsAtMs ?? 0) <= now) {
-      this.#log.warn({ store: source.name, err: error }, 'store failed, asked last for a while')
+      this.#log.warn(
+        { store: source.name, ...fieldsOfError(error) },
+        'store failed, asked last for a while',
+      )
     }
     const failuresInARow = (previous?.failuresInARow ?? 0) + 1
     const { penaltyMs, maxPenaltyMs } = this.#limits
@@ -142,6 +154,8 @@ function failureOf(digest: Digest, failures: readonly FusefsError[]): FusefsErro
     `blob ${digest}, no store has it: ${reasons}`,
     {
       cause: new AggregateError(failures),
+      // A store that may answer again may have the blob, whatever the others say.
+      retryForMs: Math.max(...failures.map((failure) => failure.retryForMs)),
     },
   )
 }

@@ -1,22 +1,61 @@
 /** Logs each failure once per window, because one broken store can fail a thousand reads. */
 import { LRUCache } from 'lru-cache'
 import type { Log } from '../log.js'
+import { fieldsOfError } from '../shown-error.js'
 import { MAX_REMEMBERED_FAULTS } from './content-limits.js'
 
-export class FaultLog {
-  readonly #log: Log
-  readonly #seen: LRUCache<string, true>
+export interface Fault {
+  /** What is at fault, such as a server and a blob. */
+  readonly subject: string
+  /** The kind of failure. */
+  readonly cause: string
+  readonly error: unknown
+  readonly message: string
+  /** Default `warn`. */
+  readonly level?: 'error' | 'warn'
+  /** Further fields of the line. */
+  readonly fields?: object
+}
 
-  constructor(options: { windowMs: number }, modules: { log: Log }) {
+interface SeenFault {
+  readonly loggedAtMs: number
+  /** Faults with this subject and cause that were not logged since then. */
+  unlogged: number
+}
+
+export class FaultLog {
+  readonly #windowMs: number
+  readonly #log: Log
+  readonly #now: () => number
+  readonly #seen = new LRUCache<string, SeenFault>({ max: MAX_REMEMBERED_FAULTS })
+
+  /** `now`: milliseconds that only grow. Default `performance.now`. */
+  constructor(
+    options: { windowMs: number },
+    modules: { log: Log; now?: (() => number) | undefined },
+  ) {
+    this.#windowMs = options.windowMs
     this.#log = modules.log
-    this.#seen = new LRUCache({ max: MAX_REMEMBERED_FAULTS, ttl: options.windowMs })
+    this.#now = modules.now ?? (() => performance.now())
   }
 
-  /** Logs a warning, unless one with this `subject` and `cause` was logged within the window. */
-  note(fault: { subject: string; cause: string; error: unknown; message: string }): void {
-    const key = `${fault.subject} ${fault.cause}`
-    if (this.#seen.has(key)) return
-    this.#seen.set(key, true)
-    this.#log.warn({ subject: fault.subject, cause: fault.cause, err: fault.error }, fault.message)
+  /**
+   * Logs a fault, unless one with this `subject` and `cause` was logged within the window. The next
+   * line says how many were not logged.
+   */
+  note(fault: Fault): void {
+    const { subject, cause, error, message, level = 'warn', fields } = fault
+    const key = `${subject} ${cause}`
+    const nowMs = this.#now()
+    const seen = this.#seen.get(key)
+    if (seen !== undefined && nowMs - seen.loggedAtMs < this.#windowMs) {
+      seen.unlogged++
+      return
+    }
+    this.#seen.set(key, { loggedAtMs: nowMs, unlogged: 0 })
+    const unlogged = seen === undefined || seen.unlogged === 0 ? {} : { unlogged: seen.unlogged }
+    const line = { subject, cause, ...fields, ...unlogged, ...fieldsOfError(error) }
+    if (level === 'error') this.#log.error(line, message)
+    else this.#log.warn(line, message)
   }
 }

@@ -9,6 +9,7 @@ import { blobPath, type StoreUrl } from './store-url.js'
 
 export class FileBlobSource implements BlobSource {
   readonly name: string
+  readonly origin = 'file:'
   readonly #directory: string
 
   private constructor(store: StoreUrl & { kind: 'file' }) {
@@ -55,8 +56,8 @@ export class FileBlobSource implements BlobSource {
   }
 
   /** Does nothing, because there is no other folder to ask. */
-  distrust(): void {
-    return
+  distrust(): boolean {
+    return false
   }
 
   close(): Promise<void> {

@@ -6,6 +6,7 @@ import type { Authorizer } from '../http/authorizer.js'
 import { createHttpAgent } from '../http/http-agent.js'
 import { HttpClient } from '../http/http-client.js'
 import { HttpFailure } from '../http/http-failure.js'
+import type { OriginHealths } from '../http/origin-health.js'
 import { RangeReader } from '../http/range-reader.js'
 import { RedirectMemory } from '../http/redirect-memory.js'
 import type { Timing } from '../http/timing.js'
@@ -13,7 +14,7 @@ import type { Log } from '../log.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
 import { DEFAULT_HTTP_LIMITS, type HttpLimits } from './content-limits.js'
 import type { ContentStats } from './content-stats.js'
-import { blobUrl, type StoreUrl } from './store-url.js'
+import { blobUrl, originOf, type StoreUrl } from './store-url.js'
 
 type HttpStoreUrl = StoreUrl & { kind: 'registry' | 'static' }
 
@@ -23,12 +24,15 @@ export interface HttpBlobSourceModules {
   readonly stats: ContentStats
   /** Shared connections; their owner closes them. Default: the source opens and closes its own. */
   readonly agent?: Agent | undefined
+  /** Which servers are known to fail; shared by all sources. Default: that is not remembered. */
+  readonly healths?: OriginHealths | undefined
   /** Default: the system's. */
   readonly timing?: Timing | undefined
 }
 
 export class HttpBlobSource implements BlobSource {
   readonly name: string
+  readonly origin: string
   readonly #url: HttpStoreUrl
   readonly #limits: HttpLimits
   readonly #redirects: RedirectMemory
@@ -37,6 +41,7 @@ export class HttpBlobSource implements BlobSource {
 
   private constructor(url: HttpStoreUrl, limits: HttpLimits, modules: HttpBlobSourceModules) {
     this.name = url.name
+    this.origin = originOf(url)
     this.#url = url
     this.#limits = limits
     const { authorizer, log, stats, timing } = modules
@@ -48,7 +53,8 @@ export class HttpBlobSource implements BlobSource {
       { dispatcher: agent, authorizer, counters: stats, timing },
     )
     const redirects = this.#redirects
-    this.#ranges = new RangeReader(limits, { client, counters: stats, log, redirects })
+    const health = modules.healths?.of(this.origin)
+    this.#ranges = new RangeReader(limits, { client, counters: stats, log, health, redirects })
   }
 
   /** Opens no connection yet. The caller closes the source. */
@@ -72,12 +78,14 @@ export class HttpBlobSource implements BlobSource {
     } catch (error) {
       if (!(error instanceof HttpFailure)) throw error
       const message = `store ${this.name}, blob ${range.digest}: ${error.message}`
-      throw new FusefsError(codeOf(error), message, { cause: error })
+      const retryForMs = mayPass(error) ? this.#limits.retryForMs : 0
+      throw new FusefsError(codeOf(error), message, { cause: error, retryForMs })
     }
   }
 
-  distrust(digest: Digest): void {
+  distrust(digest: Digest): boolean {
     this.#redirects.forget(blobUrl(this.#url, digest))
+    return false
   }
 
   async close(): Promise<void> {
@@ -96,6 +104,8 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
       return 'truncated-answer'
     case 'aborted':
       return 'aborted'
+    case 'known-failing':
+      return failure.cause instanceof HttpFailure ? codeOf(failure.cause) : 'fetch-failed'
     case 'unreachable':
     case 'unusable-answer':
     case 'too-large':
@@ -106,9 +116,12 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
   }
 }
 
-/**
- * Whether the status means that the store lacks the blob, or that the blob ends before the range.
- */
+/** Whether the same range may be had later. */
+function mayPass(failure: HttpFailure): boolean {
+  return failure.retryable || failure.reason === 'deadline' || failure.reason === 'known-failing'
+}
+
+/** There is no such blob, or it ends before the range. */
 function isAbsent(status: number): boolean {
   return status === 404 || status === 410 || status === 416
 }

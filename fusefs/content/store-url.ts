@@ -61,6 +61,11 @@ export function storeUrlFromString(text: string): StoreUrl {
   }
 }
 
+/** The server of an HTTP store: `https://host[:port]`. */
+export function originOf(store: StoreUrl & { kind: 'registry' | 'static' }): string {
+  return store.kind === 'registry' ? store.origin : store.base.origin
+}
+
 /** The URL of a blob in an HTTP store. */
 export function blobUrl(store: StoreUrl & { kind: 'registry' | 'static' }, digest: Digest): URL {
   switch (store.kind) {

@@ -50,6 +50,8 @@ function errnoOfCode(code: FusefsErrorCode): number {
     case 'verification-failed':
     case 'cache-io':
     case 'tree-unavailable':
+    // Not EAGAIN: no program expects it from a file, and poll(2) could not wait for better times.
+    case 'overloaded':
     case 'mount-failed':
       return ERRNO.EIO
     case 'stale-node':

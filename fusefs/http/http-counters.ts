@@ -4,6 +4,8 @@ export interface HttpCounters {
   httpRequests: number
   /** Retries after a failure. Each is also counted in `httpRequests`. */
   httpRetries: number
+  /** Requests that were not sent, because their server was known to fail. */
+  httpRefusals: number
   /** Redirects followed. */
   httpRedirects: number
   /** Range requests that the server answered with 200, which means with the whole content. */
@@ -16,5 +18,12 @@ export interface HttpCounters {
 
 /** All counters at zero. */
 export function createHttpCounters(): HttpCounters {
-  return { httpRequests: 0, httpRetries: 0, httpRedirects: 0, httpRangesIgnored: 0, httpBytes: 0 }
+  return {
+    httpRequests: 0,
+    httpRetries: 0,
+    httpRefusals: 0,
+    httpRedirects: 0,
+    httpRangesIgnored: 0,
+    httpBytes: 0,
+  }
 }

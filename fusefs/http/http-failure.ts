@@ -23,6 +23,8 @@ export type HttpFailureReason =
   | 'address'
   /** The authorizer failed; `cause` is its error. */
   | 'credentials'
+  /** The request was not sent, because its server is known to fail; `cause` is how. */
+  | 'known-failing'
   /** The deadline of the whole exchange passed. */
   | 'deadline'
   /** The caller gave up. */

@@ -10,6 +10,7 @@ import { Deadline } from './deadline.js'
 import type { Exchange } from './exchange.js'
 import type { HttpClient } from './http-client.js'
 import type { HttpCounters } from './http-counters.js'
+import type { OriginHealth } from './origin-health.js'
 import { failureFromError, HttpFailure, shownUrl } from './http-failure.js'
 import type { RangeLimits } from './http-limits.js'
 import type { RedirectMemory } from './redirect-memory.js'
@@ -36,9 +37,9 @@ export interface RangeReaderModules {
   readonly counters: HttpCounters
   /** Gets one warning about a server without range support. */
   readonly log?: Log
-  /**
-   * Without it, every request begins at the question's URL and follows the redirects from there.
-   */
+  /** The health of the server that all ranges are asked of. Without it nothing is known of it. */
+  readonly health?: OriginHealth | undefined
+  /** Without it every range is asked for where its URL says. */
   readonly redirects?: RedirectMemory
 }
 
@@ -61,7 +62,7 @@ export class RangeReader {
       for (;;) {
         const before = reached
         try {
-          for await (const piece of this.#once(question, reached, deadline.signal)) {
+          for await (const piece of this.#watched(question, reached, deadline.signal)) {
             reached += piece.length
             yield piece
           }
@@ -73,6 +74,30 @@ export class RangeReader {
       }
     } finally {
       deadline.close()
+    }
+  }
+
+  /** One attempt, if the server's health allows it; the health learns the outcome. */
+  async *#watched(
+    question: RangeQuestion,
+    reached: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { health } = this.#modules
+    if (health === undefined) {
+      yield* this.#once(question, reached, signal)
+      return
+    }
+    const admission = health.admit()
+    if ('refusal' in admission) throw admission.refusal
+    try {
+      for await (const piece of this.#once(question, reached, signal)) {
+        health.answered()
+        yield piece
+      }
+    } catch (error) {
+      if (error instanceof HttpFailure && !signal.aborted) health.failed(error, admission.sinceMs)
+      throw error
     }
   }
 

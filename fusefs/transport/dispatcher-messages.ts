@@ -81,6 +81,8 @@ export type DispatcherMessage =
   | RecordedRead
   | RecordedLook
   | ParkedRequest
+  /** The dispatcher has forgotten the mirror of this pack of a tree; see `LocalMirrors`. */
+  | { readonly kind: 'forgotten'; readonly slot: number; readonly pack: number }
   /** A signal hit the thread that waits for this request. */
   | { readonly kind: 'interrupt'; readonly unique: Unique }
   /** A request failed because of an index, content or a bug. It was answered with an errno. */

@@ -17,6 +17,7 @@ import type {
 } from './dispatcher-messages.js'
 import type { MissServer } from './miss-server.js'
 import { type CompleteIndex, ParkedRequests } from './parked-requests.js'
+import { StatsRow } from './server-stats.js'
 import { openDispatcher } from './open-dispatcher.js'
 import { standIn } from './stand-in.js'
 import { MAX_THREAD_REPLACEMENTS } from '../worker-threads.js'
@@ -28,6 +29,8 @@ export interface DispatcherPoolOptions {
   readonly count: number
   /** Whether to answer requests without threads until `start`. Otherwise threads start at once. */
   readonly standIn: boolean
+  /** Longest time from a request that waits for an index to its answer. */
+  readonly deadlineMs: number
 }
 
 export interface DispatcherPoolModules {
@@ -66,8 +69,9 @@ export class DispatcherPool {
       this.#finish = resolve
     })
     const { completeIndex, log } = modules
-    this.#parked = new ParkedRequests({
+    this.#parked = new ParkedRequests(options, {
       ...{ completeIndex, log },
+      stats: new StatsRow(options.data.stats, 0),
       openDispatcher: () =>
         this.#ownDispatcher((parked) => {
           this.#parked.giveUp(parked)
@@ -214,7 +218,7 @@ export class DispatcherPool {
         if (--this.#starting === 0) this.#started()
         return
       case 'miss':
-        misses.take(message)
+        misses.take(message, this.#parked.waitedMs)
         return
       case 'read':
       case 'look':
@@ -222,6 +226,9 @@ export class DispatcherPool {
         return
       case 'parked':
         this.#parked.take(message)
+        return
+      case 'forgotten':
+        misses.forgetMirror(message.slot, message.pack)
         return
       case 'interrupt':
         misses.interrupt(message.unique)

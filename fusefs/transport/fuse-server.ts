@@ -34,6 +34,7 @@ import {
 import { OPCODES } from '../wire/opcodes.js'
 import { Reply } from '../wire/reply.js'
 import { Request } from '../wire/request.js'
+import { DEFAULT_REQUEST_DEADLINE_MS } from '../waiting/request-deadline.js'
 import type { ContentReader } from './content-reader.js'
 import { DispatcherPool } from './dispatcher-pool.js'
 import { KernelCache } from './kernel-cache.js'
@@ -48,6 +49,11 @@ export interface FuseServerOptions {
   readonly fd: number
   readonly mountpoint: string
   readonly trees: TreeSourceSpec
+  /**
+   * Longest time from a request of the kernel to its answer. Then the program gets EIO. Default
+   * 60,000.
+   */
+  readonly deadlineMs?: number | undefined
   /** Number of dispatcher threads. Default 2. */
   readonly dispatchers?: number
   /**
@@ -129,6 +135,7 @@ export class FuseServer {
     },
   ) {
     const { fd, mountpoint, trees: spec, trace = false } = options
+    const { deadlineMs = DEFAULT_REQUEST_DEADLINE_MS } = options
     const { content, log, completeIndex = noPartialIndex, onHead } = modules
     const count = options.dispatchers ?? DEFAULT_DISPATCHERS
     this.#fd = fd
@@ -142,7 +149,7 @@ export class FuseServer {
     this.kernelCache = new KernelCache({ fd }, { stats: own, log })
     const root = spec.kind === 'registry' ? 'trees' : 'tree'
     this.#misses = new MissServer(
-      { fd },
+      { fd, deadlineMs },
       {
         filesystem: new Filesystem({ root }, { trees: parts.trees }),
         ...{ content, completeIndex, onHead },
@@ -164,6 +171,7 @@ export class FuseServer {
         },
         count,
         standIn: parts.standIn,
+        deadlineMs,
       },
       {
         ...{ log, completeIndex },

@@ -9,17 +9,33 @@ import type { MirrorMessage } from './dispatcher-messages.js'
 import type { LocalContent } from './request-handler.js'
 
 /** Views kept. Each takes a few hundred bytes. */
-const MAX_VIEWS = 16_384
+const DEFAULT_MAX_VIEWS = 16_384
 /** Keys are `slot * 2^22 + pack`. A pack's key is below 2^22, and 2^43 is far below 2^53. */
 const PACK_LIMIT = 2 ** 22
 
+export interface LocalMirrorsModules {
+  /** Takes the next message from the thread's port, if any, without waiting. */
+  readonly receive: () => MirrorMessage | undefined
+  /**
+   * Called when the mirror of a pack is forgotten in favour of others. The server must announce the
+   * mirror again when this pack is next missed. Otherwise every read of the pack would be a miss.
+   */
+  readonly onForgotten: (slot: number, pack: number) => void
+}
+
 export class LocalMirrors implements LocalContent {
-  readonly #views = new LRUCache<number, MirrorView>({ max: MAX_VIEWS })
+  readonly #views: LRUCache<number, MirrorView>
   readonly #receive: () => MirrorMessage | undefined
 
-  /** `receive` takes the next message from the thread's port, if any, without waiting. */
-  constructor(receive: () => MirrorMessage | undefined) {
-    this.#receive = receive
+  constructor(modules: LocalMirrorsModules, options: { maxViews?: number } = {}) {
+    this.#receive = modules.receive
+    this.#views = new LRUCache({
+      max: options.maxViews ?? DEFAULT_MAX_VIEWS,
+      dispose: (_view, key, reason) => {
+        if (reason !== 'evict') return
+        modules.onForgotten(Math.floor(key / PACK_LIMIT), key % PACK_LIMIT)
+      },
+    })
   }
 
   tryRead(slot: number, pack: number, target: Uint8Array, rawOffset: number): boolean {

@@ -17,6 +17,7 @@ import { ROOT_SLOT } from '../filesystem/node-id.js'
 import type { Log } from '../log.js'
 import { PackTables } from '../trees/pack-tables.js'
 import type { Attributes } from '../wire/attributes.js'
+import { DEFAULT_REQUEST_DEADLINE_MS, requestDeadline } from '../waiting/request-deadline.js'
 import type { ContentReader } from './content-reader.js'
 
 export interface NativeModules {
@@ -91,7 +92,22 @@ export class NativeOperations {
    * `target.length` at the end of the file.
    */
   async read(path: string, target: Uint8Array, offset: number): Promise<number> {
-    const { filesystem, content, signal } = this.#modules
+    const { signal } = this.#modules
+    const scope = requestDeadline(signal, { deadlineMs: DEFAULT_REQUEST_DEADLINE_MS })
+    try {
+      return await this.#readWithin(scope.signal, path, target, offset)
+    } finally {
+      scope.close()
+    }
+  }
+
+  async #readWithin(
+    signal: AbortSignal,
+    path: string,
+    target: Uint8Array,
+    offset: number,
+  ): Promise<number> {
+    const { filesystem, content } = this.#modules
     const plan = filesystem.plan(ROOT_SLOT, this.#resolve(path), offset, target.length)
     const { record } = plan.tree
     // Content is read into a separate buffer, because libfuse's may be freed after an abort.

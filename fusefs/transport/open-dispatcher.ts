@@ -24,7 +24,12 @@ export function openDispatcher(data: DispatcherData, modules: OpenDispatcherModu
     { class: data.trees.class },
     {
       filesystem: new Filesystem({ root }, { trees }),
-      content: new LocalMirrors(receive),
+      content: new LocalMirrors({
+        receive,
+        onForgotten: (slot, pack) => {
+          post({ kind: 'forgotten', slot, pack })
+        },
+      }),
       onFault: (error, request) => {
         stats.countFault()
         const cause = error instanceof Error ? error : new Error(String(error))

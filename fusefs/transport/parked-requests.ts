@@ -4,11 +4,15 @@
  */
 import { LRUCache } from 'lru-cache'
 import { FusefsError } from '../errors.js'
+import { patiently } from '../waiting/patience.js'
+import { requestDeadline } from '../waiting/request-deadline.js'
 import { isFault } from '../filesystem/errno.js'
 import type { Log } from '../log.js'
+import { fieldsOfError } from '../shown-error.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { ParkedRequest, Unique } from './dispatcher-messages.js'
 import { KilledWaiters } from './killed-waiters.js'
+import type { StatsRow } from './server-stats.js'
 
 /**
  * Fetches the rest of a tree's index. Resolves when the whole index is on this node. Rejects when
@@ -20,6 +24,7 @@ export interface ParkedRequestsModules {
   readonly completeIndex: CompleteIndex
   /** Opens the dispatcher that answers the requests. Called when the first answer is due. */
   readonly openDispatcher: () => Dispatcher
+  readonly stats: StatsRow
   readonly log: Log
 }
 
@@ -33,12 +38,21 @@ export class ParkedRequests {
   /** One controller for each request that waits. */
   readonly #aborts = new Set<AbortController>()
   readonly #killed = new KilledWaiters()
+  readonly #deadlineMs: number
   readonly #logged = new LRUCache<number, true>({ max: MAX_LOGGED })
   #dispatcher: Dispatcher | undefined
   #isAbandoned = false
+  #answeringSinceMs: number | undefined
 
-  constructor(modules: ParkedRequestsModules) {
+  /** `deadlineMs`: longest time from a request to its answer. */
+  constructor(options: { deadlineMs: number }, modules: ParkedRequestsModules) {
+    this.#deadlineMs = options.deadlineMs
     this.#modules = modules
+  }
+
+  /** How long the request that is being answered now has waited. 0 when none is. */
+  get waitedMs(): number {
+    return this.#answeringSinceMs === undefined ? 0 : performance.now() - this.#answeringSinceMs
   }
 
   /** Number of requests that wait. */
@@ -51,14 +65,17 @@ export class ParkedRequests {
     if (this.#isAbandoned) return
     if (this.pending >= MAX_PARKED) {
       const message = `${MAX_PARKED} requests wait for an index already`
-      this.#refuse(parked, new FusefsError('tree-unavailable', message))
+      this.#modules.stats.countRefused()
+      this.#refuse(parked, new FusefsError('overloaded', message))
       return
     }
     const { pid, unique } = parked
     const abort = new AbortController()
     this.#aborts.add(abort)
     this.#killed.add(unique, { pid, abort })
-    void this.#answer(parked, abort.signal).finally(() => {
+    const scope = requestDeadline(abort.signal, { deadlineMs: this.#deadlineMs })
+    void this.#answer(parked, scope.signal).finally(() => {
+      scope.close()
       this.#aborts.delete(abort)
       this.#killed.remove(unique)
     })
@@ -81,8 +98,9 @@ export class ParkedRequests {
   }
 
   async #answer(parked: ParkedRequest, signal: AbortSignal): Promise<void> {
+    const sinceMs = performance.now()
     try {
-      await this.#modules.completeIndex(parked.slot, signal)
+      await patiently(() => this.#modules.completeIndex(parked.slot, signal), { signal })
     } catch (error) {
       // A thread that was killed also waits for an answer and can end only then.
       if (!this.#isAbandoned) this.#refuse(parked, signal.aborted ? signal.reason : error)
@@ -90,14 +108,19 @@ export class ParkedRequests {
     }
     if (this.#isAbandoned) return
     this.#logged.delete(parked.slot)
+    this.#answeringSinceMs = sinceMs
     this.#load(parked).serve(parked.request.length)
+    this.#answeringSinceMs = undefined
   }
 
   #refuse(parked: ParkedRequest, cause: unknown): void {
     const { slot, request } = parked
     if (isFault(cause) && !this.#logged.has(slot)) {
       this.#logged.set(slot, true)
-      this.#modules.log.error({ err: cause, slot }, 'requests wait for an index that cannot be had')
+      this.#modules.log.error(
+        { ...fieldsOfError(cause), slot },
+        'requests wait for an index that cannot be had',
+      )
     }
     this.#load(parked).refuse(request.length, cause)
   }

@@ -3,18 +3,25 @@
  * A reader sums the rows and may be one request behind.
  */
 import { FusefsError } from '../errors.js'
-import { OPCODE_LIMIT, OPCODES, type OpcodeName } from '../wire/opcodes.js'
+import { OPCODE_LIMIT, opcodeName, OPCODES, type OpcodeName } from '../wire/opcodes.js'
 
+/** Column of requests with an opcode that this build does not know. No request has opcode 0. */
+const OTHER = 0
+/** The column of each opcode below `OPCODE_LIMIT`. */
+const COLUMN_OF_OPCODE = Uint8Array.from({ length: OPCODE_LIMIT }, (_, opcode) =>
+  opcodeName(opcode) === undefined ? OTHER : opcode,
+)
 /** Columns after those of the opcodes. */
 const BYTES_READ = OPCODE_LIMIT
 const MISSES = OPCODE_LIMIT + 1
 const ERRORS = OPCODE_LIMIT + 2
 const FAULTS = OPCODE_LIMIT + 3
 const BYTES_STORED = OPCODE_LIMIT + 4
-const COLUMNS = OPCODE_LIMIT + 5
+const REFUSED = OPCODE_LIMIT + 5
+const COLUMNS = OPCODE_LIMIT + 6
 
 export interface ServerCounts {
-  /** Requests by opcode. Opcodes from `OPCODE_LIMIT` on count as `other`. */
+  /** Requests by opcode. Opcodes that this build does not know count as `other`. */
   readonly requests: Readonly<Partial<Record<OpcodeName | 'other', number>>>
   /** Bytes sent in answers to READ. */
   readonly bytesRead: number
@@ -24,11 +31,19 @@ export interface ServerCounts {
   readonly misses: number
   /** Replies with an errno that a healthy mount does not give, such as EIO, ESTALE and EINVAL. */
   readonly errors: number
-  /** Replies with an errno because of an index, a store or a bug. Each was logged. */
+  /**
+   * Replies with an errno because of an index, a store or a bug. Those of a kind are logged once a
+   * minute for each tree.
+   */
   readonly faults: number
+  /** Requests answered EIO because too many waited already. They also count as faults. */
+  readonly refused: number
 }
 
-/** Reads `ServerCounts` out of JSON. Opcodes of another build are left out. Throws `invalid-argument`. */
+/**
+ * Reads `ServerCounts` out of JSON. Opcodes of another build are left out. `refused` is 0 where an
+ * older build does not count it. Throws `invalid-argument`.
+ */
 export function serverCountsFromJson(value: unknown): ServerCounts {
   const counts = recordOf(value, 'counts')
   const requests = recordOf(counts['requests'], 'requests')
@@ -43,6 +58,7 @@ export function serverCountsFromJson(value: unknown): ServerCounts {
     misses: countIn(counts, 'misses'),
     errors: countIn(counts, 'errors'),
     faults: countIn(counts, 'faults'),
+    refused: Object.hasOwn(counts, 'refused') ? countIn(counts, 'refused') : 0,
   }
 }
 
@@ -66,7 +82,7 @@ export class StatsRow {
   }
 
   countRequest(opcode: number): void {
-    this.#add(opcode < OPCODE_LIMIT ? opcode : 0, 1)
+    this.#add(COLUMN_OF_OPCODE[opcode] ?? OTHER, 1)
   }
 
   countBytesRead(sizeBytes: number): void {
@@ -87,6 +103,10 @@ export class StatsRow {
 
   countFault(): void {
     this.#add(FAULTS, 1)
+  }
+
+  countRefused(): void {
+    this.#add(REFUSED, 1)
   }
 
   #add(column: number, count: number): void {
@@ -111,7 +131,7 @@ export class ServerStats {
       const count = this.#sum(OPCODES[name])
       if (count > 0) requests[name] = count
     }
-    const other = this.#sum(0)
+    const other = this.#sum(OTHER)
     if (other > 0) requests.other = other
     return {
       requests,
@@ -120,6 +140,7 @@ export class ServerStats {
       misses: this.#sum(MISSES),
       errors: this.#sum(ERRORS),
       faults: this.#sum(FAULTS),
+      refused: this.#sum(REFUSED),
     }
   }
 

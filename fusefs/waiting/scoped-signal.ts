@@ -15,7 +15,11 @@ export class ScopedSignal {
   }
   #timedOut = false
 
-  constructor(parent: AbortSignal, options: { timeoutMs?: number } = {}) {
+  /** `timeoutReason` makes the reason with which the signal is aborted at the deadline. */
+  constructor(
+    parent: AbortSignal,
+    options: { timeoutMs?: number; timeoutReason?: () => Error } = {},
+  ) {
     this.#parent = parent
     this.signal = this.#controller.signal
     // Each piece of work and each of its frames adds a listener. Their number is bounded elsewhere,
@@ -26,7 +30,7 @@ export class ScopedSignal {
     if (options.timeoutMs !== undefined) {
       this.#timer = setTimeout(() => {
         this.#timedOut = true
-        this.#controller.abort()
+        this.#controller.abort(options.timeoutReason?.())
       }, options.timeoutMs)
     }
   }

@@ -24,6 +24,7 @@ const OF_FUSEFS: Readonly<Record<FusefsErrorCode, number>> = {
   'verification-failed': EXIT_BAD_INPUT,
   'cache-io': EXIT_FAILED,
   'tree-unavailable': EXIT_BAD_INPUT,
+  overloaded: EXIT_UNREACHABLE,
   'stale-node': EXIT_FAILED,
   'not-a-directory': EXIT_BAD_INPUT,
   'is-a-directory': EXIT_BAD_INPUT,

@@ -50,7 +50,7 @@ export interface CacheConfig {
 }
 
 export interface FetchConfig {
-  /** Range requests at the same time. */
+  /** Range requests at the same time, to one server and to all together. */
   readonly concurrency: number
   readonly connectionsPerOrigin: number
   /** Attempts for one range, the first included. */
@@ -60,8 +60,10 @@ export interface FetchConfig {
   readonly answerTimeoutMs: number
   /** Limit between two pieces of an answer. */
   readonly stallTimeoutMs: number
-  /** Limit for one range with all its retries. */
+  /** Longest time from a request of the kernel to its answer. */
   readonly deadlineMs: number
+  /** How long a read tries again after a failure that may pass. At most `deadlineMs`. */
+  readonly retryForMs: number
   /** Threads that decompress and verify fetched content. */
   readonly decoders: number
 }
@@ -129,6 +131,8 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** Path of a PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
+  /** As `FetchConfig.retryForMs`, for the stores on this host. Undefined: that value. */
+  readonly retryForMs: number | undefined
   /** The registry is spoken to without TLS, credentials included. */
   readonly plainHttp: boolean
 }

@@ -85,6 +85,14 @@ export function durationKey(options: Named<string> & Bounds): Key<number> {
   }
 }
 
+/** As `durationKey`, but an empty text, the default, means the value of another key, `none`. */
+export function optionalDurationKey(
+  options: { path: string; none: string } & Bounds,
+): Key<number | undefined> {
+  const one = durationKey({ ...options, fallback: '' })
+  return optional({ ...one, type: `${one.type}, or "" for ${options.none}` })
+}
+
 export function countKey(options: Named<number> & Bounds): Key<number> {
   return {
     ...options,

@@ -4,6 +4,7 @@ import {
   countKey,
   durationKey,
   listenKey,
+  optionalDurationKey,
   optionalPathKey,
   optionalTextKey,
   pathKey,
@@ -80,6 +81,12 @@ export const KEYS = {
     min: SECOND_MS,
     max: HOUR_MS,
   }),
+  fetchRetryFor: optionalDurationKey({
+    path: 'fetch.retry_for',
+    none: 'fetch.deadline',
+    min: 0,
+    max: HOUR_MS,
+  }),
   fetchDecoders: countKey({ path: 'fetch.decoders', fallback: 1, min: 1, max: 64 }),
   prefetchConcurrency: countKey({ path: 'prefetch.concurrency', fallback: 4, min: 1, max: 256 }),
   prefetchBandwidth: sizeKey({ path: 'prefetch.bandwidth', fallback: '0B', min: 0, max: TIB }),
@@ -140,5 +147,11 @@ export const REGISTRY_KEYS = {
   username: optionalTextKey({ path: 'username', fallback: '' }),
   passwordFile: optionalPathKey({ path: 'password_file', fallback: '' }),
   ca: optionalPathKey({ path: 'ca', fallback: '' }),
+  retryFor: optionalDurationKey({
+    path: 'retry_for',
+    none: 'fetch.retry_for',
+    min: 0,
+    max: HOUR_MS,
+  }),
   plainHttp: switchKey({ path: 'plain_http', fallback: false }),
 } as const

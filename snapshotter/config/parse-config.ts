@@ -38,6 +38,7 @@ function tableFromToml(text: string, where: string): Readonly<Record<string, unk
 
 function configFrom(reader: TableReader): Config {
   const root = reader.get(KEYS.root)
+  const deadlineMs = reader.get(KEYS.fetchDeadline)
   return {
     root,
     state: reader.get(KEYS.state),
@@ -58,7 +59,8 @@ function configFrom(reader: TableReader): Config {
       connectTimeoutMs: reader.get(KEYS.fetchConnectTimeout),
       answerTimeoutMs: reader.get(KEYS.fetchAnswerTimeout),
       stallTimeoutMs: reader.get(KEYS.fetchStallTimeout),
-      deadlineMs: reader.get(KEYS.fetchDeadline),
+      deadlineMs,
+      retryForMs: Math.min(reader.get(KEYS.fetchRetryFor) ?? deadlineMs, deadlineMs),
       decoders: reader.get(KEYS.fetchDecoders),
     },
     prefetch: {
@@ -117,6 +119,7 @@ function registryFrom(host: string, reader: TableReader, document: TableReader):
     username: reader.get(REGISTRY_KEYS.username),
     passwordFile: reader.get(REGISTRY_KEYS.passwordFile),
     ca: reader.get(REGISTRY_KEYS.ca),
+    retryForMs: reader.get(REGISTRY_KEYS.retryFor),
     plainHttp: reader.get(REGISTRY_KEYS.plainHttp),
   }
   reader.reportUnknown()

@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type BlobSource, FusefsError } from '../../fusefs/index.js'
+import { type BlobSource, FusefsError, patiently } from '../../fusefs/index.js'
 import { decompress, type Digest, type IndexRef } from '../../index-format/index.js'
 import { SnapshotterError } from '../errors.js'
 import { verifiedStream } from '../images/registry/verified-stream.js'
@@ -100,7 +100,11 @@ export class IndexCache {
       return path
     }
     const range = { digest: ref.blob.digest, offset: 0, length: ref.blob.sizeBytes }
-    await store(ref, source.stream(range, signal), { path, origin: source.name, signal })
+    const target = { path, origin: source.name, signal }
+    await patiently(() => store(ref, source.stream(range, signal), target), {
+      signal,
+      atMostMs: PATIENCE_MS,
+    })
     return path
   }
 }
@@ -113,6 +117,12 @@ async function exists(path: string): Promise<boolean> {
     return false
   }
 }
+
+/**
+ * A pull waits this long for a store that fails in a way that may pass. Requests of programs that
+ * wait for an index try again by themselves.
+ */
+const PATIENCE_MS = 5_000
 
 /** With this size, one call reads most embedded indexes. */
 const READ_BYTES = 1024 * 1024

@@ -29,6 +29,8 @@ export interface FuseServersOptions {
   /** The folder that holds `trees.db` and the indexes. */
   readonly treesDir: string
   readonly dispatchers: number
+  /** Longest time from a request of the kernel to its answer. */
+  readonly deadlineMs: number
   readonly readAheadKib: number
   /** True: every request is logged at level debug. */
   readonly trace: boolean
@@ -132,7 +134,10 @@ export class FuseServers {
   }
 
   #countsOf(treeClass: TreeClass): ServerCounts {
-    const none = { requests: {}, bytesRead: 0, bytesStored: 0, misses: 0, errors: 0, faults: 0 }
+    const none = {
+      ...{ requests: {}, bytesRead: 0, bytesStored: 0, misses: 0 },
+      ...{ errors: 0, faults: 0, refused: 0 },
+    }
     return this.#servers.get(treeClass)?.counts() ?? none
   }
 }
@@ -151,6 +156,7 @@ async function startOne(
       mountpoint,
       trees: { kind: 'registry', dir: options.treesDir, class: treeClass },
       dispatchers: options.dispatchers,
+      deadlineMs: options.deadlineMs,
       trace: options.trace,
       ...(negotiated !== undefined && { negotiated }),
     },

@@ -7,6 +7,7 @@ import type { SnapshotterError } from '../errors.js'
 
 export class RefusedSource implements BlobSource {
   readonly name: string
+  readonly origin = ''
   readonly #refusal: SnapshotterError
 
   constructor(name: string, refusal: SnapshotterError) {
@@ -19,8 +20,8 @@ export class RefusedSource implements BlobSource {
     await Promise.reject(new FusefsError('fetch-failed', message, { cause: this.#refusal }))
   }
 
-  distrust(): void {
-    return
+  distrust(): boolean {
+    return false
   }
 
   close(): Promise<void> {

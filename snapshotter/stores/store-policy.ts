@@ -80,9 +80,16 @@ export class StorePolicy {
     )
   }
 
-  /**
-   * Whether credentials may be sent to `url`: over TLS, or if the host's table says `plain_http`.
-   */
+  /** `retry_for` in the table of the store's host; undefined where it is not set. */
+  retryForMs(url: StoreUrl & { kind: 'registry' | 'static' }): number | undefined {
+    const { host } = originOf(url)
+    for (const [registry, { retryForMs }] of this.#registries) {
+      if (apiHost(registry) === host) return retryForMs
+    }
+    return undefined
+  }
+
+  /** Whether credentials may go to `url`: over TLS, or in clear where the operator said so. */
   mayCarryCredentials(url: URL): boolean {
     return url.protocol === 'https:' || this.#registries.get(url.host)?.plainHttp === true
   }

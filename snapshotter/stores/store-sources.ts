@@ -7,8 +7,11 @@ import {
   type BlobSource,
   type ContentStats,
   FailoverSource,
+  DEFAULT_HTTP_LIMITS,
   FusefsError,
+  type HttpLimits,
   type Log,
+  OriginHealths,
   sourceFromUrl,
 } from '../../fusefs/index.js'
 import { SnapshotterError } from '../errors.js'
@@ -32,9 +35,8 @@ export class StoreSources {
   readonly #options: StoreSourcesOptions
   readonly #modules: StoreSourcesModules
   readonly #policy: StorePolicy
-  /**
-   * By host and port of the store. All stores that the operator did not name have the empty key.
-   */
+  readonly #healths: OriginHealths
+  /** By the host and port of the store; the empty key for those that the operator did not name. */
   readonly #networks = new Map<string, StoreNetwork>()
   readonly #byUrl = new Map<string, BlobSource>()
   readonly #bySet = new Map<string, BlobSource>()
@@ -48,6 +50,9 @@ export class StoreSources {
     this.#options = options
     this.#modules = modules
     this.#policy = policy
+    const { log, stats } = modules
+    const limits = { ...DEFAULT_HTTP_LIMITS, ...options.limits }
+    this.#healths = new OriginHealths(limits, { log, counters: stats })
   }
 
   /**
@@ -167,11 +172,18 @@ export class StoreSources {
     const { log, stats } = this.#modules
     const { agent, registries } = this.#network(store)
     const source = sourceFromUrl(
-      { url: name, limits: this.#options.limits },
-      { authorizer: registries.authorizer, agent, log, stats },
+      { url: name, limits: this.#limits(store) },
+      { authorizer: registries.authorizer, agent, healths: this.#healths, log, stats },
     )
     this.#byUrl.set(name, source)
     return source
+  }
+
+  /** The limits of one store: those of all stores, and what the table of its host says. */
+  #limits({ url }: AllowedStore): Partial<HttpLimits> {
+    const { limits } = this.#options
+    const retryForMs = url.kind === 'file' ? undefined : this.#policy.retryForMs(url)
+    return retryForMs === undefined ? limits : { ...limits, retryForMs }
   }
 
   #network({ home }: AllowedStore): StoreNetwork {

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, renameSync, truncateSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Index, ROOT_INO } from '../../index-format/index.js'
 import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
@@ -143,6 +144,8 @@ describe('a store at fault', function () {
       } finally {
         await mend()
       }
+      // A failure is remembered for a second.
+      await delay(1_500)
       assert.equal(digest(await readFile(join(root, FILE))), expected)
       await machine.containerd.unmountImage(root, 'thin')
       await sandbox.closeMachine(machine)

@@ -9,16 +9,7 @@
  *
  * Invariant: bytes that are written after a `reserve` never raise `usageBytes` above `maxBytes`.
  */
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Digest, hexOf, isDigest, type PackTable } from '../../../index-format/index.js'
 import { FusefsError } from '../../errors.js'
@@ -28,6 +19,7 @@ import type { ContentLimits } from '../content-limits.js'
 import { CacheLock } from './cache-lock.js'
 import { readMirrorState } from './mirror-state.js'
 import { PackMirror } from './pack-mirror.js'
+import { syncDirectory } from './sync-directory.js'
 
 /** One pack of the disk tier, as a status command shows it. */
 export interface CachedPack {
@@ -388,15 +380,6 @@ function takeCleanMarker(root: string): boolean {
     syncDirectory(root)
   }
   return clean
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }
 
 /** Removes a file of the cache. If that fails, the next start tries again. */

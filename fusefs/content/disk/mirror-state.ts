@@ -18,7 +18,9 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
 import { FRAME_PRESENT } from '../mirror-view.js'
+import { syncDirectory } from './sync-directory.js'
 
 export interface MirrorState {
   readonly rawSizeBytes: number
@@ -86,7 +88,8 @@ export function readMirrorState(path: string, id: string): MirrorState | undefin
 
 /**
  * Replaces a `.state` file in one step. With `durable`, its bytes are on the disk before it is
- * renamed. Throws what open(2), write(2), fsync(2) and rename(2) throw.
+ * renamed, and its name is on the disk when this returns. Throws what open(2), write(2), fsync(2)
+ * and rename(2) throw.
  */
 export function writeMirrorState(options: {
   path: string
@@ -107,6 +110,7 @@ export function writeMirrorState(options: {
     closeSync(fd)
   }
   renameSync(temporary, options.path)
+  if (options.durable) syncDirectory(dirname(options.path))
 }
 
 function checksumOf(id: string, bytes: Uint8Array): Buffer {

@@ -1,16 +1,34 @@
 /**
- * Counts the range requests under way by priority. From the counts it decides whether a request of
- * a priority may start, and whether a transfer must pause to let more urgent ones go first.
+ * Counts the range requests under way by priority and by origin. From the counts it decides whether
+ * a request of a priority may start, and whether a transfer must pause to let more urgent ones go
+ * first. A request without progress counts only at its own origin: a server that accepts requests
+ * and never answers must not stop reads from other servers.
  */
 import type { ContentLimits } from '../content-limits.js'
+import { FetchPlace } from './fetch-place.js'
 import type { FetchPriority } from './frame-flight.js'
 import { RateLimit } from './rate-limit.js'
 
 /** Longest pause after a piece of a body. A server might close a connection that pauses longer. */
 const MAX_PAUSE_MS = 1_000
+/** Requests under way for each of `maxConcurrentFetches`, those without progress included. */
+const REQUESTS_PER_PLACE = 8
+
+/** The requests of one origin. */
+interface OriginLoad {
+  /** Requests under way, those without progress included. */
+  requests: number
+  /** Requests that hold a place. */
+  places: number
+}
 
 export class FetchTraffic {
   readonly #limits: ContentLimits
+  readonly #onPlaceFree: () => void
+  readonly #origins = new Map<string, OriginLoad>()
+  /** Requests under way, those without progress included. */
+  #requests = 0
+  /** Requests that hold a place. */
   readonly #running: Record<FetchPriority, number> = {
     read: 0,
     ahead: 0,
@@ -20,22 +38,32 @@ export class FetchTraffic {
   readonly #rates: Readonly<Record<'prefetch' | 'background', RateLimit>>
   readonly #wakers = new Set<() => void>()
 
-  constructor(limits: ContentLimits) {
+  /** `onPlaceFree` is called when a request gives its place back or ends. */
+  constructor(limits: ContentLimits, onPlaceFree: () => void) {
     this.#limits = limits
+    this.#onPlaceFree = onPlaceFree
     this.#rates = {
       prefetch: new RateLimit({ bytesPerSecond: limits.prefetchBytesPerSecond }),
       background: new RateLimit({ bytesPerSecond: limits.backgroundBytesPerSecond }),
     }
   }
 
-  /** Whether a request of this priority may start now. */
-  mayStart(priority: FetchPriority): boolean {
+  /** Whether a request of this priority may start now at this origin. */
+  mayStart(priority: FetchPriority, origin: string): boolean {
     const { read, ahead, prefetch, background } = this.#running
     const { maxConcurrentFetches, maxConcurrentPrefetches } = this.#limits
-    if (read + ahead + prefetch + background >= maxConcurrentFetches) return false
+    const { requests, places } = this.#origins.get(origin) ?? { requests: 0, places: 0 }
+    const mostAtOrigin =
+      priority === 'read' ? maxConcurrentFetches : placesBesideReads(maxConcurrentFetches)
+    if (requests >= mostAtOrigin) return false
+    if (this.#requests >= REQUESTS_PER_PLACE * maxConcurrentFetches) return false
+    if (read + ahead + prefetch + background >= maxConcurrentFetches) {
+      // A read from an origin without any request does not wait for other origins.
+      return priority === 'read' && places === 0
+    }
     // Up to two places are kept for reads, so that a read waits only for other reads. The other
     // priorities always have one place: when `maxConcurrentFetches` is 1, a read may wait for them.
-    const hasPlace = ahead + prefetch + background < Math.max(1, maxConcurrentFetches - 2)
+    const hasPlace = ahead + prefetch + background < placesBesideReads(maxConcurrentFetches)
     switch (priority) {
       case 'read':
         return true
@@ -48,13 +76,37 @@ export class FetchTraffic {
     }
   }
 
-  started(priority: FetchPriority): void {
+  /** Counts a request that starts. The caller calls `ended` with its place when it has ended. */
+  started(priority: FetchPriority, origin: string): FetchPlace {
+    const load = this.#origins.get(origin) ?? { requests: 0, places: 0 }
+    this.#origins.set(origin, load)
+    this.#requests++
+    load.requests++
+    load.places++
     this.#running[priority]++
+    const onChange = (isTaken: boolean): void => {
+      const change = isTaken ? 1 : -1
+      this.#running[priority] += change
+      load.places += change
+      if (!isTaken) this.#placeFreed()
+    }
+    return new FetchPlace({ noProgressMs: this.#limits.noProgressMs, onChange })
   }
 
-  ended(priority: FetchPriority): void {
-    this.#running[priority]--
+  /** Counts the end of the request that holds or held this place. */
+  ended(place: FetchPlace, origin: string): void {
+    place.leave()
+    this.#requests--
+    const load = this.#origins.get(origin)
+    if (load === undefined) return
+    load.requests--
+    if (load.requests === 0) this.#origins.delete(origin)
+    this.#placeFreed()
+  }
+
+  #placeFreed(): void {
     this.wake()
+    this.#onPlaceFree()
   }
 
   /**
@@ -111,4 +163,9 @@ export class FetchTraffic {
       })
     }
   }
+}
+
+/** Places that requests other than reads may take. */
+function placesBesideReads(maxConcurrentFetches: number): number {
+  return Math.max(1, maxConcurrentFetches - 2)
 }

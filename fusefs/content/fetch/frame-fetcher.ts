@@ -12,9 +12,11 @@ import type { FaultLog } from '../fault-log.js'
 import type { FrameDecoder } from '../frame-decoder.js'
 import type { ContentLimits } from '../content-limits.js'
 import { frameOf, type PackEntry } from '../pack-entry.js'
+import type { FetchPlace } from './fetch-place.js'
 import { FetchTraffic } from './fetch-traffic.js'
 import { FrameAssembler } from './frame-assembler.js'
 import { type FetchPriority, FrameFlight } from './frame-flight.js'
+import { KnownFailures } from './known-failures.js'
 import { FETCH_PRIORITIES, FrameQueue, isMoreUrgent } from './frame-queue.js'
 
 interface Modules {
@@ -23,13 +25,15 @@ interface Modules {
   readonly stats: ContentStats
   /** Called with each verified frame, before its readers get it. */
   readonly onFrame: (entry: PackEntry, frameIndex: number, raw: Uint8Array) => void
+  /** Milliseconds that only grow. */
+  readonly now: () => number
   /** Resolves when there is room for more decoded frames. */
   readonly room: () => Promise<void>
 }
 
 /**
  * Failed checks after which a frame fails. After the first one it is fetched again, from another
- * store if possible.
+ * store if possible. Further stores that have not sent wrong bytes are asked, too.
  */
 const MAX_FAILED_CHECKS = 2
 /** Frames of one range that are decoded at a time while the range goes on arriving. */
@@ -42,6 +46,7 @@ export class FrameFetcher {
   readonly #flights = new WeakMap<PackEntry, Map<number, FrameFlight>>()
   readonly #queue = new FrameQueue()
   readonly #traffic: FetchTraffic
+  readonly #known: KnownFailures
   readonly #running = new Set<Promise<void>>()
   readonly #ranges = new Set<AbortController>()
   #isScheduled = false
@@ -50,7 +55,10 @@ export class FrameFetcher {
   constructor(limits: ContentLimits, modules: Modules) {
     this.#limits = limits
     this.#modules = modules
-    this.#traffic = new FetchTraffic(limits)
+    this.#known = new KnownFailures(limits, modules.now)
+    this.#traffic = new FetchTraffic(limits, () => {
+      this.#schedule()
+    })
   }
 
   /** Number of range requests under way, and of frames that wait for one. */
@@ -83,6 +91,7 @@ export class FrameFetcher {
     }
     const flight = new FrameFlight({ ...want, packFlights })
     flight.waiters = 1
+    if (this.#hasJustFailed(flight)) return flight
     if (this.#isClosed) {
       flight.fail(new FusefsError('aborted', 'the content store is closed'))
     } else if (this.load.queuedFrames >= this.#limits.maxQueuedFrames) {
@@ -95,22 +104,29 @@ export class FrameFetcher {
     return flight
   }
 
-  /** Ends the use of a flight by one reader. A frame that no reader wants is not fetched. */
-  leave(flight: FrameFlight): void {
+  /**
+   * Ends the use of a flight by one reader. A frame that no reader wants is not fetched. But when
+   * the last reader `isLate`, a request under way goes on: over a slow connection the reader's next
+   * attempt finds what this request brought. Returns true in this case: the pack's entry must then
+   * be kept until the flight has settled.
+   */
+  leave(flight: FrameFlight, { isLate = false } = {}): boolean {
     flight.waiters--
-    if (flight.waiters > 0 || flight.isSettled) return
+    if (flight.waiters > 0 || flight.isSettled) return false
+    if (isLate && flight.range !== undefined) return true
     if (flight.range === undefined) {
       this.#queue.delete(flight)
       flight.fail(new FusefsError('aborted', 'nobody waits for this frame any more'))
-      return
+      return false
     }
     const { range } = flight
     const others = [...flight.packFlights.values()].filter((other) => other.range === range)
-    if (others.some((other) => other.waiters > 0)) return
+    if (others.some((other) => other.waiters > 0)) return false
     // Fail the flights now and not when the abort takes effect. A reader that comes in between then
     // starts a new flight.
     for (const other of others) other.fail(new FusefsError('aborted', 'nobody waits any more'))
     range.abort()
+    return false
   }
 
   /** Fails all flights with `aborted` and aborts the requests under way. Idempotent. */
@@ -143,6 +159,10 @@ export class FrameFetcher {
   #enqueue(flight: FrameFlight): void {
     flight.range = undefined
     this.#queue.add(flight)
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
     // Readers in one turn of the event loop often want neighbouring frames. Wait for all of them.
@@ -152,16 +172,28 @@ export class FrameFetcher {
     })
   }
 
+  /** Fails a flight whose failure is known. */
+  #hasJustFailed(flight: FrameFlight): boolean {
+    const known = this.#known.of(flight)
+    if (known === undefined) return false
+    this.#modules.stats.knownFailures++
+    flight.fail(known)
+    return true
+  }
+
   #startRanges(): void {
     for (let first = this.#nextFlight(); first !== undefined; first = this.#nextFlight()) {
+      if (this.#hasJustFailed(first)) {
+        this.#queue.delete(first)
+        continue
+      }
       const flights = this.#neighbours(first)
       for (const flight of flights) this.#queue.delete(flight)
       const { priority, source } = first
-      this.#traffic.started(priority)
-      const run = this.#fetchRange(flights, source).finally(() => {
+      const place = this.#traffic.started(priority, source.origin)
+      const run = this.#fetchRange(flights, source, place).finally(() => {
         this.#running.delete(run)
-        this.#traffic.ended(priority)
-        this.#startRanges()
+        this.#traffic.ended(place, source.origin)
       })
       this.#running.add(run)
     }
@@ -169,8 +201,8 @@ export class FrameFetcher {
 
   #nextFlight(): FrameFlight | undefined {
     for (const priority of FETCH_PRIORITIES) {
-      const first = this.#queue.first(priority)
-      if (first !== undefined) return this.#traffic.mayStart(priority) ? first : undefined
+      const first = this.#queue.next(priority, (origin) => this.#traffic.mayStart(priority, origin))
+      if (first !== undefined) return first
     }
     return undefined
   }
@@ -222,7 +254,11 @@ export class FrameFetcher {
     }
   }
 
-  async #fetchRange(flights: readonly FrameFlight[], source: BlobSource): Promise<void> {
+  async #fetchRange(
+    flights: readonly FrameFlight[],
+    source: BlobSource,
+    place: FetchPlace,
+  ): Promise<void> {
     const { stats } = this.#modules
     const range = new AbortController()
     for (const flight of flights) flight.range = range
@@ -230,12 +266,14 @@ export class FrameFetcher {
     stats.rangesFetched++
     if (flights.length > 1) stats.framesCoalesced += flights.length
     try {
-      await this.#receive(flights, source, range.signal)
+      await this.#receive(flights, source, { signal: range.signal, place })
     } catch (error) {
       const failure = fusefsErrorOf(error)
       if (failure.code !== 'aborted') this.#noteFetchFailure(flights, source, failure)
       for (const flight of flights) {
-        if (!flight.isSettled && flight.range === range) flight.fail(failure)
+        if (flight.isSettled || flight.range !== range) continue
+        this.#known.note(flight, failure)
+        flight.fail(failure)
       }
     } finally {
       this.#ranges.delete(range)
@@ -245,7 +283,7 @@ export class FrameFetcher {
   async #receive(
     flights: readonly FrameFlight[],
     source: BlobSource,
-    signal: AbortSignal,
+    { signal, place }: { signal: AbortSignal; place: FetchPlace },
   ): Promise<void> {
     const frames = flights.map((flight) => frameOf(flight.entry.table, flight.frameIndex))
     const [head] = frames
@@ -260,8 +298,10 @@ export class FrameFetcher {
     const decoding = new Set<Promise<void>>()
     const urgency = (): FetchPriority => urgencyOf(flights, signal)
     let received = 0
+    place.waits()
     try {
       for await (const piece of source.stream({ digest, offset: head.offset, length }, signal)) {
+        place.progressed()
         received += piece.length
         this.#modules.stats.bytesFetched += piece.length
         for (const { tag, compressed } of assembler.push(piece)) {
@@ -271,6 +311,7 @@ export class FrameFetcher {
         }
         await this.#modules.room()
         if (await this.#traffic.admit(piece.length, urgency)) this.#modules.stats.prefetchPauses++
+        place.waits()
       }
     } finally {
       await Promise.all(decoding)
@@ -304,15 +345,18 @@ export class FrameFetcher {
     const { digest } = flight.entry.table
     stats.verifyFailures++
     flight.failedChecks++
-    flight.source.distrust(digest)
+    const isAnotherLeft = flight.source.distrust(digest)
     const where = `frame at ${frame.offset} of pack ${digest} from ${flight.source.name}`
     const error = new FusefsError(
       'verification-failed',
       `${where}: its bytes do not have the digest ${frame.digest}`,
       { cause },
     )
-    faults.note({ subject: digest, cause: error.code, error, message: 'store sent wrong bytes' })
-    if (flight.failedChecks >= MAX_FAILED_CHECKS || this.#isClosed || flight.waiters === 0) {
+    const subject = subjectOf(flight.source, digest)
+    faults.note({ subject, cause: error.code, error, message: 'store sent wrong bytes' })
+    const isHopeless = flight.failedChecks >= MAX_FAILED_CHECKS && !isAnotherLeft
+    if (isHopeless || this.#isClosed || flight.waiters === 0) {
+      if (isHopeless) this.#known.note(flight, error)
       flight.fail(error)
     } else {
       this.#enqueue(flight)
@@ -323,7 +367,7 @@ export class FrameFetcher {
     const [flight] = flights
     this.#modules.stats.fetchFailures++
     this.#modules.faults.note({
-      subject: flight?.entry.table.digest ?? source.name,
+      subject: subjectOf(source, flight?.entry.table.digest ?? ''),
       cause: error.code,
       error,
       message: 'cannot fetch content',
@@ -343,6 +387,11 @@ function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchP
     if (!isSettled && isMoreUrgent(priority, urgency)) urgency = priority
   }
   return urgency
+}
+
+/** Of what a failure is logged once a minute: a server and a blob. */
+function subjectOf({ origin, name }: BlobSource, digest: string): string {
+  return `${origin === '' ? name : origin} ${digest}`
 }
 
 function wantedFrame(

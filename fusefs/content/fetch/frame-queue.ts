@@ -1,4 +1,7 @@
-/** The frames that wait to be fetched, by priority. */
+/**
+ * The frames that wait to be fetched, by priority, and within a priority by origin. The origins of a
+ * priority take turns, so that frames of one origin do not wait behind those of another.
+ */
 import type { FetchPriority, FrameFlight } from './frame-flight.js'
 
 /** All priorities, the most urgent first. */
@@ -9,45 +12,69 @@ export const FETCH_PRIORITIES: readonly FetchPriority[] = [
   'background',
 ]
 
+/** The flights of one priority, by the origin of their source. No set is empty. */
+type OriginQueues = Map<string, Set<FrameFlight>>
+
 export class FrameQueue {
-  readonly #sets: Readonly<Record<FetchPriority, Set<FrameFlight>>> = {
-    read: new Set(),
-    ahead: new Set(),
-    prefetch: new Set(),
-    background: new Set(),
+  readonly #queues: Readonly<Record<FetchPriority, OriginQueues>> = {
+    read: new Map(),
+    ahead: new Map(),
+    prefetch: new Map(),
+    background: new Map(),
   }
+  #size = 0
 
   get size(): number {
-    return FETCH_PRIORITIES.reduce((sum, priority) => sum + this.#sets[priority].size, 0)
-  }
-
-  sizeOf(priority: FetchPriority): number {
-    return this.#sets[priority].size
+    return this.#size
   }
 
   /** Adds a flight under its own priority. */
   add(flight: FrameFlight): void {
-    this.#sets[flight.priority].add(flight)
+    const queues = this.#queues[flight.priority]
+    const { origin } = flight.source
+    const queue = queues.get(origin)
+    if (queue?.has(flight) === true) return
+    if (queue === undefined) queues.set(origin, new Set([flight]))
+    else queue.add(flight)
+    this.#size++
   }
 
   has(flight: FrameFlight): boolean {
-    return this.#sets[flight.priority].has(flight)
+    return this.#queues[flight.priority].get(flight.source.origin)?.has(flight) === true
   }
 
   /** Removes a flight. Returns whether it was in the queue. */
   delete(flight: FrameFlight): boolean {
-    return this.#sets[flight.priority].delete(flight)
+    const queues = this.#queues[flight.priority]
+    const { origin } = flight.source
+    const queue = queues.get(origin)
+    if (queue?.delete(flight) !== true) return false
+    this.#size--
+    if (queue.size === 0) queues.delete(origin)
+    return true
   }
 
-  /** The flight that has waited longest; undefined when none waits. */
-  first(priority: FetchPriority): FrameFlight | undefined {
-    const [first] = this.#sets[priority]
-    return first
+  /**
+   * The flight that has waited longest at the next origin for which `mayStart` returns true. That
+   * origin then comes last. Undefined when there is none.
+   */
+  next(priority: FetchPriority, mayStart: (origin: string) => boolean): FrameFlight | undefined {
+    const queues = this.#queues[priority]
+    for (const [origin, queue] of queues) {
+      if (!mayStart(origin)) continue
+      queues.delete(origin)
+      queues.set(origin, queue)
+      const [first] = queue
+      return first
+    }
+    return undefined
   }
 
   /** Removes all flights and returns them. */
   drain(): FrameFlight[] {
-    const flights = FETCH_PRIORITIES.flatMap((priority) => [...this.#sets[priority]])
+    const flights = FETCH_PRIORITIES.flatMap((priority) =>
+      [...this.#queues[priority].values()].flatMap((queue) => [...queue]),
+    )
     for (const flight of flights) this.delete(flight)
     return flights
   }

@@ -183,6 +183,7 @@ function codeOf(failure: HttpFailure): SnapshotterErrorCode {
     case 'timeout':
     case 'broken-off':
     case 'credentials':
+    case 'known-failing':
     case 'deadline':
       return 'unavailable'
   }

@@ -18,6 +18,7 @@ export async function storeOptions(config: Config): Promise<StoreSourcesOptions>
       bodyInactivityTimeoutMs: config.fetch.stallTimeoutMs,
       rangeDeadlineMs: config.fetch.deadlineMs,
       maxAttempts: config.fetch.attempts,
+      retryForMs: config.fetch.retryForMs,
     },
     certificateAuthorities: await Promise.all(files.map((path) => readFile(path, 'utf8'))),
   }

@@ -265,8 +265,9 @@ async function startFuse(
   const { changes, config, content: store, inherited, libraries, log, mountpoints } = parts
   const { onInit, partialIndexes, registry, sources, trace, treesDir } = parts
   const { dispatchers, readAheadKib } = config.fuse
+  const { deadlineMs } = config.fetch
   const fuse = await FuseServers.start(
-    { inherited, mountpoints, treesDir, dispatchers, readAheadKib, trace },
+    { inherited, mountpoints, treesDir, dispatchers, deadlineMs, readAheadKib, trace },
     {
       content: new TreeContent({ store, sources }),
       completeIndex: async (slot, signal) => {

@@ -34,12 +34,17 @@ const CONTENT_COUNTERS: Readonly<
     'Requests sent to stores over HTTP, redirects and retries included',
   ],
   httpRetries: ['http_retries', 'HTTP requests sent again after a failure'],
+  httpRefusals: ['http_refusals', 'HTTP requests not sent because their server was known to fail'],
   httpRedirects: ['http_redirects', 'Redirects followed'],
   httpRangesIgnored: ['http_ranges_ignored', 'Answers 200 to a range request'],
   httpBytes: ['http_received_bytes', 'Body bytes received over HTTP, skipped ones included'],
   rangesFetched: ['ranges_fetched', 'Ranges asked of stores'],
   bytesFetched: ['fetched_bytes', 'Compressed bytes received from stores of any kind'],
   fetchFailures: ['fetch_failures', 'Ranges that failed after all retries'],
+  knownFailures: [
+    'known_failures',
+    'Frames that failed without a request, because the same failure had just happened',
+  ],
   failovers: ['failovers', 'Times another store was asked because one failed'],
   framesDecoded: ['frames_decoded', 'Frames decoded and verified'],
   bytesDecoded: ['decoded_bytes', 'Uncompressed bytes of the frames decoded'],
@@ -138,6 +143,7 @@ export class DaemonMetrics {
       ['misses', 'misses', 'Reads that had to wait for content'],
       ['errors', 'errors', 'Replies with an errno'],
       ['faults', 'faults', 'Replies with an errno because of an index, a store or a bug'],
+      ['refused', 'refused', 'Requests answered EIO because too many waited already'],
     ] as const
     for (const [key, name, help] of counters) {
       new Counter({

@@ -42,10 +42,13 @@ export class BlobServer {
     })
   }
 
-  /** Starts a server on a free loopback port. `blobs` maps paths to blobs. The caller stops it. */
-  static async start(blobs: ReadonlyMap<string, Buffer>): Promise<BlobServer> {
+  /**
+   * Starts a server on a loopback port, by default a free one. `blobs` maps paths to blobs. The
+   * caller stops it.
+   */
+  static async start(blobs: ReadonlyMap<string, Buffer>, port = 0): Promise<BlobServer> {
     const server = new BlobServer(blobs)
-    await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve))
+    await new Promise<void>((resolve) => server.#server.listen(port, '127.0.0.1', resolve))
     return server
   }
 

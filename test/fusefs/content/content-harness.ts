@@ -8,6 +8,7 @@ import {
   type ContentStoreOptions,
   createContentStats,
   type HttpLimits,
+  type OriginHealths,
   sourceFromUrl,
 } from '../../../fusefs/index.js'
 import { hexOf } from '../../../index-format/index.js'
@@ -27,9 +28,13 @@ const QUICK_HTTP: Partial<HttpLimits> = {
 export class ContentHarness {
   readonly log = createTestLog()
   readonly stats = createContentStats()
+  /** Clock and waits of the stores that are opened from now on. Default: the system's. */
+  patience: Parameters<typeof ContentStore.open>[1]['patience'] & object = {}
   readonly directory: string
   readonly server: BlobServer
   readonly source: BlobSource
+  /** Used by sources that are made from now on. Default: the health of servers is not known. */
+  healths: OriginHealths | undefined
   readonly #closers: (() => Promise<void>)[] = []
 
   private constructor(directory: string, server: BlobServer) {
@@ -48,9 +53,10 @@ export class ContentHarness {
   }
 
   /** A source for a server. `stop` closes it. */
-  sourceAt(server: BlobServer): BlobSource {
-    const options = { url: server.origin, limits: QUICK_HTTP }
-    const source = sourceFromUrl(options, { log: this.log, stats: this.stats })
+  sourceAt(server: BlobServer, limits: Partial<HttpLimits> = {}): BlobSource {
+    const options = { url: server.origin, limits: { ...QUICK_HTTP, ...limits } }
+    const { healths, log, stats } = this
+    const source = sourceFromUrl(options, { healths, log, stats })
     this.#closers.push(() => source.close())
     return source
   }
@@ -65,7 +71,8 @@ export class ContentHarness {
   /** Opens the store. `stop` closes it if it is still open. */
   async open(options: ContentStoreOptions = {}): Promise<ContentStore> {
     const all = { cacheDir: this.cacheDir, ...options }
-    const store = await ContentStore.open(all, { log: this.log, stats: this.stats })
+    const { log, patience, stats } = this
+    const store = await ContentStore.open(all, { log, patience, stats })
     this.#closers.push(() => store.close())
     return store
   }

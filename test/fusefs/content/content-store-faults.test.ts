@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ContentStore, FailoverSource, type FusefsErrorCode } from '../../../fusefs/index.js'
+import {
+  type ContentStore,
+  DEFAULT_CONTENT_LIMITS,
+  FailoverSource,
+  FusefsError,
+  type FusefsErrorCode,
+} from '../../../fusefs/index.js'
 import {
   answerRange,
   answerStatus,
@@ -22,9 +28,12 @@ const FRAME = pack.table.frames[3]
 describe('ContentStore over a store with faults', () => {
   let harness: ContentHarness
   let store: ContentStore
+  let skippedMs: number
 
   beforeEach(async () => {
+    skippedMs = 0
     harness = await ContentHarness.start([pack])
+    harness.patience = { now: () => performance.now() + skippedMs }
     store = await harness.open({ maxGapBytes: 1 })
   })
 
@@ -68,9 +77,48 @@ describe('ContentStore over a store with faults', () => {
       assert.equal(store.load().memoryBytes, 0)
       assert.equal(harness.stats.readFailures, 2)
       harness.server.always = undefined
+      skippedMs += DEFAULT_CONTENT_LIMITS.knownFailureMs
       assertRight(await read(rawOffset, 1000), rawOffset)
     })
   }
+
+  it('answers 300 reads of a missing pack with a few requests and one line', async () => {
+    await store.close()
+    store = await harness.open({ maxGapBytes: 1, maxReadRangeBytes: 1 })
+    harness.server.always = answerStatus(404)
+    const frames = pack.table.frames
+    for (let round = 0; round < 15; round++) {
+      const reads = frames.map((frame) => read(frame.rawOffset, 10))
+      for (const { status } of await Promise.allSettled(reads)) assert.equal(status, 'rejected')
+    }
+    assert.equal(harness.server.requests.length, DEFAULT_CONTENT_LIMITS.maxConcurrentFetches)
+    assert.equal(harness.stats.knownFailures, 300 - harness.server.requests.length)
+    assert.equal(harness.log.lines.length, 1)
+    const line = JSON.stringify(harness.log.lines[0])
+    assert.ok(line.length < 1_000 && !line.includes('stack'), line)
+    skippedMs += DEFAULT_CONTENT_LIMITS.knownFailureMs
+    harness.server.always = undefined
+    assertRight(await read(0, pack.raw.length), 0)
+  })
+
+  it('answers 300 reads of a frame with wrong bytes with two requests', async () => {
+    const rawOffset = FRAME?.rawOffset ?? 0
+    harness.server.always = flipBitAt((FRAME?.offset ?? 0) + 100)
+    for (let i = 0; i < 300; i++) {
+      await assert.rejects(read(rawOffset, 10), { code: 'verification-failed' })
+    }
+    assert.equal(harness.server.requests.length, 2)
+    // The other frames of the pack are not concerned.
+    assertRight(await read(0, 10), 0)
+  })
+
+  it('does not take a range that is beyond the end for a pack that is not there', async () => {
+    harness.server.faults.push(answerStatus(416))
+    await assert.rejects(read(FRAME?.rawOffset ?? 0, 10), { code: 'blob-not-found' })
+    assertRight(await read(0, 10), 0)
+    await assert.rejects(read(FRAME?.rawOffset ?? 0, 10), { code: 'blob-not-found' })
+    assert.equal(harness.server.requests.length, 2)
+  })
 
   it('asks once more when a frame does not verify, and serves what the second answer holds', async () => {
     harness.server.faults.push(flipBitAt((FRAME?.offset ?? 0) + 100))
@@ -131,6 +179,24 @@ describe('ContentStore over a store with faults', () => {
     }, 20)
     await assert.rejects(impatient, { code: 'aborted' })
     assertRight(await patient, 5)
+    assert.equal(harness.server.requests.length, 1)
+  })
+
+  it('lets a request go on whose reader was late, and serves the next reader from it', async () => {
+    let proceed = (): void => undefined
+    harness.server.faults.push(({ response, blob, range }) => {
+      proceed = () => {
+        answerRange(blob, range, response)
+      }
+    })
+    const late = new AbortController()
+    const first = read(0, 10, { signal: late.signal })
+    while (harness.server.requests.length === 0) await sleep(5)
+    late.abort(new FusefsError('fetch-timeout', 'too late'))
+    await assert.rejects(first, { code: 'fetch-timeout', message: 'too late' })
+    const second = read(0, 10)
+    proceed()
+    assertRight(await second, 0)
     assert.equal(harness.server.requests.length, 1)
   })
 

@@ -45,6 +45,18 @@ describe('a mount with faults', () => {
     assert.ok((await readFile(join(mount.root(), 'big'))).equals(BIG_FILE))
   })
 
+  it('logs 300 reads that fail alike with one line, and counts all of them', async () => {
+    mount.content.beforeRead = () => {
+      throw new FusefsError('fetch-failed', 'the store is away')
+    }
+    const path = join(mount.root(), 'big')
+    for (let i = 0; i < 300; i++) await assert.rejects(readFile(path), { code: 'EIO' })
+    assert.equal(mount.log.errors.length, 1)
+    const line = JSON.stringify(mount.log.errors[0])
+    assert.ok(line.length < 500 && !line.includes('stack'), line)
+    assert.ok((mount.server?.counts().faults ?? 0) >= 300)
+  })
+
   it('answers everything else while a read waits', async () => {
     const gate = new EventEmitter()
     const opened = once(gate, 'open')

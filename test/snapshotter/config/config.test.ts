@@ -23,11 +23,17 @@ describe('configFromToml', () => {
     assert.equal(config.cache.directory, '/var/lib/thin-snapshotter/cache')
     assert.equal(config.cache.maxBytes, 10 * 2 ** 30)
     assert.equal(config.fetch.deadlineMs, 60_000)
+    assert.equal(config.fetch.retryForMs, 60_000)
     assert.equal(config.metricsAddress, undefined)
     assert.equal(config.dockerConfig, undefined)
     assert.equal(config.registries.size, 0)
     assert.deepEqual(config.mirrors, [])
     assert.deepEqual(config.stores, { allow: ['oci+https://', 'https://'] })
+  })
+
+  it('lets no read try again for longer than its deadline', () => {
+    const config = configFromToml('[fetch]\ndeadline = "10s"\nretry_for = "1m"', 'c.toml')
+    assert.equal(config.fetch.retryForMs, 10_000)
   })
 
   it('reads every key', () => {
@@ -54,6 +60,7 @@ describe('configFromToml', () => {
         answer_timeout = 2.5
         stall_timeout = "250ms"
         deadline = "1h"
+        retry_for = "20s"
         decoders = 3
         [prefetch]
         libraries = false
@@ -86,6 +93,7 @@ describe('configFromToml', () => {
         username = "u"
         password_file = "/p"
         ca = "/ca.pem"
+        retry_for = 0
         plain_http = true
       `,
       'c.toml',
@@ -107,6 +115,7 @@ describe('configFromToml', () => {
         answerTimeoutMs: 2500,
         stallTimeoutMs: 250,
         deadlineMs: 3_600_000,
+        retryForMs: 20_000,
         decoders: 3,
       },
       prefetch: { concurrency: 2, bytesPerSecond: 5_000_000, libraries: false },
@@ -125,7 +134,10 @@ describe('configFromToml', () => {
         { prefix: 'oci+https://a.example:5000/', replacements: ['oci+http://a.example:5000/'] },
       ],
       registries: new Map([
-        ['a.example:5000', { username: 'u', passwordFile: '/p', ca: '/ca.pem', plainHttp: true }],
+        [
+          'a.example:5000',
+          { username: 'u', passwordFile: '/p', ca: '/ca.pem', retryForMs: 0, plainHttp: true },
+        ],
       ]),
     })
   })

@@ -3,7 +3,7 @@
  * loopback, as those that an attacker would choose.
  */
 import assert from 'node:assert/strict'
-import { type BlobSource, createContentStats } from '../../../fusefs/index.js'
+import { type BlobSource, createContentStats, FusefsError } from '../../../fusefs/index.js'
 import { digestOf } from '../../../index-format/index.js'
 import { configFromToml } from '../../../snapshotter/config/index.js'
 import type { CredentialSource } from '../../../snapshotter/images/registry/index.js'
@@ -51,6 +51,34 @@ describe('StoreSources', () => {
     for await (const piece of source.stream(range, AbortSignal.timeout(30_000))) pieces.push(piece)
     return Buffer.concat(pieces).toString()
   }
+
+  it('lets reads wait for a store as long as the table of its host says', async () => {
+    const servers = [await listen(answer(503)), await listen(answer(503))]
+    const [named, other] = servers.map(({ origin }) => new URL(origin).host)
+    const sources = open(`
+      [stores]
+      allow = ["http://127.0.0.1:*/"]
+      [registry."${named ?? ''}"]
+      retry_for = "7s"
+    `)
+    for (const [host, retryForMs] of [[named, 7_000] as const, [other, 0] as const]) {
+      await assert.rejects(read(sources.for([`http://${host ?? ''}/`])), (error) => {
+        assert.ok(error instanceof FusefsError)
+        assert.equal(error.retryForMs, retryForMs)
+        return true
+      })
+    }
+  })
+
+  it('asks a server that is known to fail no more, through whichever of its stores', async () => {
+    const server = await listen(answer(503))
+    const sources = open('[stores]\nallow = ["http://127.0.0.1:*/"]')
+    await assert.rejects(read(sources.for([`${server.origin}/one/`])), { code: 'fetch-failed' })
+    const { length } = server.requests
+    const second = read(sources.for([`${server.origin}/two/`]))
+    await assert.rejects(second, { code: 'fetch-failed', message: /known to fail/ })
+    assert.equal(server.requests.length, length)
+  })
 
   it('sends nothing to a store on this machine that nobody configured', async () => {
     const victim = await listen(content)

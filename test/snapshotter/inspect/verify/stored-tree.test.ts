@@ -214,12 +214,13 @@ describe('StoredTree', () => {
   it('does not take an unreachable store for a difference', async () => {
     const failing: BlobSource = {
       name: 'store that is down',
+      origin: 'nowhere',
 
       async *stream() {
         await Promise.resolve()
         throw new FusefsError('fetch-failed', 'connection refused')
       },
-      distrust: () => undefined,
+      distrust: () => false,
       close: () => Promise.resolve(),
     }
     await assert.rejects(differences(published.indexPath, failing), { code: 'fetch-failed' })

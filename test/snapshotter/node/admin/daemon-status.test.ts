@@ -6,7 +6,10 @@ import {
   daemonStatusFromJson,
 } from '../../../../snapshotter/node/admin/daemon-status.js'
 
-const COUNTS = { requests: {}, bytesRead: 0, bytesStored: 0, misses: 0, errors: 0, faults: 0 }
+const COUNTS = {
+  ...{ requests: {}, bytesRead: 0, bytesStored: 0, misses: 0 },
+  ...{ errors: 0, faults: 0, refused: 0 },
+}
 
 const STATUS: DaemonStatus = {
   version: '0.1.0',

@@ -1,0 +1,59 @@
+/**
+ * READs that failed after a long wait, remembered for a moment. When a READ of the kernel's
+ * read-ahead fails, the kernel asks again for each page of it that a program needs. Without this
+ * memory the program would wait a second time, for the same content.
+ */
+import { LRUCache } from 'lru-cache'
+
+/** The range of a file that a READ asks for. */
+export interface ReadRange {
+  readonly slot: number
+  readonly ino: number
+  readonly offset: number
+  readonly size: number
+}
+
+interface FailedRead {
+  readonly offset: number
+  /** The first byte behind the range. */
+  readonly end: number
+  readonly error: unknown
+  readonly forgottenAtMs: number
+}
+
+/** The kernel asks again at once; a program that tries again waits longer than this. */
+const REMEMBERED_MS = 1_000
+const MAX_FILES = 1_024
+/** Failed READs remembered for each file. Their number is that of the waiting threads. */
+const MAX_RANGES = 64
+
+export class FailedReads {
+  readonly #now: () => number
+  readonly #files = new LRUCache<string, FailedRead[]>({ max: MAX_FILES })
+
+  /** `now`: milliseconds that only grow. */
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  note({ slot, ino, offset, size }: ReadRange, error: unknown): void {
+    const nowMs = this.#now()
+    const known = this.#files.get(keyOf(slot, ino)) ?? []
+    const kept = known.filter((read) => read.forgottenAtMs > nowMs).slice(1 - MAX_RANGES)
+    kept.push({ offset, end: offset + size, error, forgottenAtMs: nowMs + REMEMBERED_MS })
+    this.#files.set(keyOf(slot, ino), kept)
+  }
+
+  /** The error of a failed READ that had the beginning of this one in its range, if it is remembered. */
+  errorOf({ slot, ino, offset }: ReadRange): { readonly error: unknown } | undefined {
+    const nowMs = this.#now()
+    const found = this.#files
+      .get(keyOf(slot, ino))
+      ?.find((read) => read.forgottenAtMs > nowMs && read.offset <= offset && offset < read.end)
+    return found && { error: found.error }
+  }
+}
+
+function keyOf(slot: number, ino: number): string {
+  return `${slot} ${ino}`
+}
