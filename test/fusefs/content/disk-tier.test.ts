@@ -287,8 +287,10 @@ describe('ContentStore on disk', function () {
     const workers = [1, 2].map(() => new Worker(program, { workerData }))
     const ends = workers.map((worker) => once(worker, 'exit'))
     const posted = new Map<number, MirrorShared>()
-    const deadline = performance.now() + 8_000
-    for (let i = 0; performance.now() < deadline; i++) {
+    // Until enough has happened, however long that takes on a busy machine.
+    const isEnough = (): boolean =>
+      Atomics.load(counts, 0) > 2000 && Atomics.load(counts, 1) > 0 && harness.stats.evictions > 40
+    for (let i = 0; !isEnough(); i++) {
       const pack = Math.floor(Math.random() * packs.length)
       const fixture = packs[pack]
       assert.ok(fixture !== undefined)
@@ -305,9 +307,7 @@ describe('ContentStore on disk', function () {
     await Promise.all(ends)
     const [served, refused, wrong] = counts
     assert.equal(wrong, 0)
-    assert.ok((served ?? 0) > 1000, `only ${served} reads were served`)
-    assert.ok((refused ?? 0) > 0, 'no read met an eviction')
-    assert.ok(harness.stats.evictions > 20, `only ${harness.stats.evictions} evictions`)
+    assert.ok((served ?? 0) > 2000 && (refused ?? 0) > 0 && isEnough())
   })
 
   it('serves from memory while the disk is full, says so once, and writes again later', async () => {
