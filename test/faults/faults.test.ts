@@ -1,12 +1,14 @@
 /**
  * The fault suite, `npm run test:faults`. Environment variables make it longer, or narrower:
- * `FAULT_SECONDS` (default 45), `FAULT_SEED` (default: the time; printed), `FAULT_READERS`
- * (default 4), `FAULT_KINDS` (names of `FAULTS`, separated by commas; default all).
+ * `FAULT_SECONDS` (of each test, default 30), `FAULT_SEED` (default: the time; printed),
+ * `FAULT_READERS` (default 4), `FAULT_KINDS` (names of `FAULTS`, separated by commas; default all).
  */
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { ImagePair } from '../end-to-end/thin-images.js'
 import { publish } from '../end-to-end/thin-images.js'
-import type { Machine } from '../sandbox/machine.js'
 import { Sandbox } from '../sandbox/sandbox.js'
 import { FAULT_NAMES, type FaultName } from './faults.js'
 import { runFaults, textOf } from './fault-run.js'
@@ -15,15 +17,13 @@ import { runFaults, textOf } from './fault-run.js'
 const SMALL_CACHE = ['[cache]', 'size = "64MiB"', 'memory_size = "8MiB"']
 
 describe('containers that read while things fail', function () {
-  const seconds = numberFrom('FAULT_SECONDS', 45)
+  const seconds = numberFrom('FAULT_SECONDS', 30)
   this.timeout((seconds + 600) * 1000)
   let sandbox: Sandbox
-  let machine: Machine
   let image: ImagePair
 
   before(async () => {
     sandbox = await Sandbox.start()
-    machine = await sandbox.startMachine({ daemonConfig: SMALL_CACHE })
     image = await publish(sandbox, 'python')
   })
 
@@ -32,18 +32,38 @@ describe('containers that read while things fail', function () {
   })
 
   it('see no wrong byte and no failed call', async () => {
+    await readWhileThingsFail(SMALL_CACHE)
+  })
+
+  it('see none on a disk that is always full, either', async () => {
+    const disk = join(sandbox.directory, 'full-disk')
+    mkdirSync(disk)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk])
+    try {
+      await readWhileThingsFail([...SMALL_CACHE, `directory = ${JSON.stringify(disk)}`])
+    } finally {
+      execFileSync('umount', [disk])
+    }
+  })
+
+  async function readWhileThingsFail(daemonConfig: readonly string[]): Promise<void> {
     const seed = numberFrom('FAULT_SEED', Math.floor(Date.now() / 1000))
     const readers = numberFrom('FAULT_READERS', 4)
     const options = { image, readers, seconds, seed, kinds: kindsFrom('FAULT_KINDS') }
     console.log(`      seed ${seed}`)
-    const result = await runFaults(options, { sandbox, machine })
-    console.log(textOf(result).replace(/^/gm, '      '))
-    for (const reader of result.readers) {
-      assert.deepEqual(reader.wrong, [])
-      assert.deepEqual(reader.errors, [])
-      assert.ok(reader.files > 0, 'a reader has read nothing')
+    const machine = await sandbox.startMachine({ daemonConfig })
+    try {
+      const result = await runFaults(options, { sandbox, machine })
+      console.log(textOf(result).replace(/^/gm, '      '))
+      for (const reader of result.readers) {
+        assert.deepEqual(reader.wrong, [])
+        assert.deepEqual(reader.errors, [])
+        assert.ok(reader.files > 0, 'a reader has read nothing')
+      }
+    } finally {
+      await sandbox.closeMachine(machine)
     }
-  })
+  }
 })
 
 function numberFrom(variable: string, fallback: number): number {
