@@ -18,6 +18,7 @@ interface Options {
   readonly config?: string
   readonly trace?: true
   readonly fuse?: string[]
+  readonly standby?: true
 }
 
 const keeperPath = fileURLToPath(new URL('./thin-snapshotter-keeper.js', import.meta.url))
@@ -31,8 +32,10 @@ const program = new Command('thin-snapshotterd')
   .option('-c, --config <file>', `configuration (default ${DEFAULT_CONFIG_PATH}, if it exists)`)
   .option('--trace', 'log every FUSE request at level debug')
   .option('--fuse <class=fd=negotiated...>', 'run as the daemon; for the keeper only')
+  .option('--standby', 'load, and run as the daemon when that is asked for; for the keeper only')
   .action(async (options: Options) => {
     try {
+      if (options.standby === true) options = { ...options, fuse: await standBy() }
       const config = await loadConfig(options.config)
       if (options.fuse === undefined) await runFront(config, options)
       else await runBack(config, options.fuse, options.trace === true)
@@ -44,6 +47,12 @@ const program = new Command('thin-snapshotterd')
       process.exit(exitCodeFromError(error))
     }
   })
+
+/** What takes longest of a start: loading the daemon. Resolves with what it is to serve. */
+async function standBy(): Promise<string[]> {
+  const { askedToServe } = await import('./run-daemon.js')
+  return [...(await askedToServe())]
+}
 
 /** The front lives as long as the daemon and does little: it never loads what only the daemon runs. */
 async function runBack(config: Config, fuse: readonly string[], trace: boolean): Promise<void> {
@@ -87,6 +96,7 @@ async function runFront(config: Config, options: Options): Promise<void> {
       mounts,
       refusalStatus: EXIT_BAD_INPUT,
       watchdogMs: config.watchdog.deadlineMs,
+      standby: config.watchdog.standby,
     },
     {
       output: (stream, text) => process[stream].write(text),
