@@ -1,6 +1,11 @@
 /** The daemon as a process: its log, its signals, and its channel to the keeper. */
 import type { Logger } from 'pino'
-import { type NegotiatedInit, negotiatedInitFromJson, type TreeClass } from '../../fusefs/index.js'
+import {
+  loadDispatcherThreads,
+  type NegotiatedInit,
+  negotiatedInitFromJson,
+  type TreeClass,
+} from '../../fusefs/index.js'
 import { loadSnapshotsService } from '../../proto/index.js'
 import type { Config } from '../config/index.js'
 import { Daemon } from '../node/daemon/daemon.js'
@@ -48,10 +53,14 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   process.send?.({ kind: 'ready' })
 }
 
+/** As many as serve the first class by default; the others are started then. */
+const LOADED_THREADS = 2
+
 /** Waits, as a standby, for the word of the keeper. Ends the process with the keeper. */
 export async function askedToServe(): Promise<readonly string[]> {
   // Every call of containerd needs it, and it takes long to read.
   loadSnapshotsService()
+  loadDispatcherThreads(LOADED_THREADS)
   process.on('disconnect', () => process.exit(0))
   return new Promise((resolve) => {
     process.on('message', (message) => {

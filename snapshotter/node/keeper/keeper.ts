@@ -173,7 +173,13 @@ export class Keeper {
     )
     const standby = this.#takeStandby(order, mounts)
     standby?.daemon.serve(fuse)
-    const { daemon } = standby ?? this.#launch(order, mounts, fuse.flatMap((one) => ['--fuse', one]))
+    const { daemon } =
+      standby ??
+      this.#launch(
+        order,
+        mounts,
+        fuse.flatMap((one) => ['--fuse', one]),
+      )
     this.#daemon = daemon
     this.#order = order
     if (daemon.pid === undefined) return
