@@ -47,6 +47,7 @@ export { type RangeQuestion, RangeReader } from './http/range-reader.js'
 export type { Timing } from './http/timing.js'
 export type { Log } from './log.js'
 export type { ContentReader } from './transport/content-reader.js'
+export { loadDispatcherThreads } from './transport/dispatcher-threads.js'
 export {
   FuseServer,
   type FuseServerModules,

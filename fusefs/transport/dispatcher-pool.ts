@@ -3,7 +3,7 @@
  * thread that breaks, and tells when all have ended. It can also answer requests without threads
  * until they are started.
  */
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { Log } from '../log.js'
 import type { TreeSource } from '../trees/tree-source.js'
 import type { Dispatcher } from './dispatcher.js'
@@ -15,6 +15,7 @@ import type {
   RecordedLook,
   RecordedRead,
 } from './dispatcher-messages.js'
+import { startDispatcherThread } from './dispatcher-threads.js'
 import type { MissServer } from './miss-server.js'
 import { type CompleteIndex, ParkedRequests } from './parked-requests.js'
 import { StatsRow } from './server-stats.js'
@@ -150,14 +151,7 @@ export class DispatcherPool {
       stopping: this.#stopping,
       statsRow: row,
     }
-    const thread = new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
-      workerData: data,
-      name: `fuse dispatcher ${row}`,
-      // Objects made for a request die young. V8's usual young generation would only take memory.
-      resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 192 },
-      // The thread must not close the descriptor of /dev/fuse.
-      trackUnmanagedFds: false,
-    })
+    const thread = startDispatcherThread(data)
     this.#threads.add(thread)
     thread.on('message', (message: DispatcherMessage) => {
       this.#receive(message)

@@ -7,7 +7,9 @@ import { openDispatcher } from './open-dispatcher.js'
 const port = parentPort
 if (port === null) throw new Error('dispatcher-worker.js runs as a worker thread only')
 
-const data = workerData as DispatcherData
+// A thread that was loaded in advance is told later what to serve.
+const data = (workerData ??
+  (await new Promise((resolve) => port.once('message', resolve)))) as DispatcherData
 const post = (message: DispatcherMessage): void => {
   port.postMessage(message)
 }

@@ -1,11 +1,17 @@
 /** Runs the daemon as a process, with its log, its signals, and its channel to the keeper. */
 import type { Logger } from 'pino'
-import { type NegotiatedInit, negotiatedInitFromJson, type TreeClass } from '../../fusefs/index.js'
+import {
+  loadDispatcherThreads,
+  type NegotiatedInit,
+  negotiatedInitFromJson,
+  type TreeClass,
+} from '../../fusefs/index.js'
+import { loadSnapshotsService } from '../../proto/index.js'
 import type { Config } from '../config/index.js'
 import { Daemon } from '../node/daemon/daemon.js'
 import type { InheritedFuse } from '../node/fuse-servers.js'
 import { TREE_CLASSES } from '../node/mountpoints.js'
-import { isPing } from '../node/keeper/keeper-protocol.js'
+import { fuseOfServe, isPing } from '../node/keeper/keeper-protocol.js'
 import { SnapshotterError } from '../errors.js'
 import { createLog } from '../log/create-log.js'
 
@@ -24,6 +30,8 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   const { config, trace } = options
   const log = createLog(trace ? { ...config.log, level: 'debug' } : config.log)
   let answered = (): Promise<void> => Promise.resolve()
+  process.removeAllListeners('message')
+  process.removeAllListeners('disconnect')
   process.on('message', (message) => {
     if (isPing(message)) void answered().then(() => process.send?.({ kind: 'pong' }))
   })
@@ -46,6 +54,24 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
     return end(daemon, log, 1)
   })
   process.send?.({ kind: 'ready' })
+}
+
+/** As many as serve the first class by default; the others are started then. */
+const LOADED_THREADS = 2
+
+/** Waits, as a standby, for the word of the keeper. Ends the process with the keeper. */
+export async function askedToServe(): Promise<readonly string[]> {
+  // Every call of containerd needs it, and it takes long to read.
+  loadSnapshotsService()
+  loadDispatcherThreads(LOADED_THREADS)
+  process.on('disconnect', () => process.exit(0))
+  return new Promise((resolve) => {
+    process.on('message', (message) => {
+      if (isPing(message)) process.send?.({ kind: 'pong' })
+      const fuse = fuseOfServe(message)
+      if (fuse !== undefined) resolve(fuse)
+    })
+  })
 }
 
 async function end(daemon: Daemon, log: Logger, status: number): Promise<void> {

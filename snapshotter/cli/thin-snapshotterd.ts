@@ -14,11 +14,13 @@ import { Supervisor } from '../node/keeper/supervisor.js'
 import { VERSION } from '../version.js'
 import { ServiceManager } from './service-manager.js'
 import { EXIT_BAD_INPUT } from './exit-status.js'
+import { lowerPriority } from './standby-priority.js'
 
 interface Options {
   readonly config?: string
   readonly trace?: true
   readonly fuse?: string[]
+  readonly standby?: true
 }
 
 const keeperPath = fileURLToPath(new URL('./thin-snapshotter-keeper.js', import.meta.url))
@@ -32,8 +34,10 @@ const program = new Command('thin-snapshotterd')
   .option('-c, --config <file>', `configuration (default ${DEFAULT_CONFIG_PATH}, if it exists)`)
   .option('--trace', 'log every FUSE request at level debug')
   .option('--fuse <class=fd=negotiated...>', 'run as the daemon; for the keeper only')
+  .option('--standby', 'load, and run as the daemon when that is asked for; for the keeper only')
   .action(async (options: Options) => {
     try {
+      if (options.standby === true) options = { ...options, fuse: await standBy() }
       const config = await loadConfig(options.config)
       if (options.fuse === undefined) await runFront(config, options)
       else await runBack(config, options.fuse, options.trace === true)
@@ -45,6 +49,18 @@ const program = new Command('thin-snapshotterd')
       process.exit(exitCodeFromError(error))
     }
   })
+
+/**
+ * Loads the daemon's code, which takes most of a start, and waits for the keeper. Resolves with the
+ * `--fuse` arguments when this process has to take over.
+ */
+async function standBy(): Promise<string[]> {
+  const restorePriority = lowerPriority()
+  const { askedToServe } = await import('./run-daemon.js')
+  const fuse = await askedToServe()
+  restorePriority()
+  return [...fuse]
+}
 
 /** Runs the daemon. Its code is imported here, so that the supervisor does not load it. */
 async function runBack(config: Config, fuse: readonly string[], trace: boolean): Promise<void> {
@@ -92,6 +108,7 @@ async function runFront(config: Config, options: Options): Promise<void> {
       mounts,
       refusalStatus: EXIT_BAD_INPUT,
       watchdogMs: config.watchdog.deadlineMs,
+      standby: config.watchdog.standby,
     },
     {
       output: (stream, text) => process[stream].write(text),

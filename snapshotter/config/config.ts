@@ -99,6 +99,8 @@ export interface FuseConfig {
 export interface WatchdogConfig {
   /** How long a daemon may leave its keeper without an answer; 0: for ever. */
   readonly deadlineMs: number
+  /** Whether a second process is ready to take over. */
+  readonly standby: boolean
 }
 
 /** What is done for images that were published without a start. */

@@ -121,6 +121,7 @@ export const KEYS = {
     min: 0,
     max: HOUR_MS,
   }),
+  watchdogStandby: switchKey({ path: 'watchdog.standby', fallback: true }),
   profileLearn: switchKey({ path: 'profile.learn', fallback: true }),
   profileLearnPeriod: durationKey({
     path: 'profile.learn_period',

@@ -77,7 +77,10 @@ function configFrom(reader: TableReader): Config {
       dispatchers: reader.get(KEYS.fuseDispatchers),
       readAheadKib: reader.get(KEYS.fuseReadAhead),
     },
-    watchdog: { deadlineMs: reader.get(KEYS.watchdogDeadline) },
+    watchdog: {
+      deadlineMs: reader.get(KEYS.watchdogDeadline),
+      standby: reader.get(KEYS.watchdogStandby),
+    },
     profile: {
       learn: reader.get(KEYS.profileLearn),
       learnPeriodMs: reader.get(KEYS.profileLearnPeriod),

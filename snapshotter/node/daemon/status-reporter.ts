@@ -25,6 +25,8 @@ export interface StatusReporterModules {
 export class StatusReporter {
   readonly #config: Config
   readonly #modules: StatusReporterModules
+  /** The process may have been a standby before. */
+  readonly #openedMs = performance.now()
 
   constructor(config: Config, modules: StatusReporterModules) {
     this.#config = config
@@ -36,7 +38,7 @@ export class StatusReporter {
     return Promise.resolve({
       version: VERSION,
       pid: process.pid,
-      uptimeSec: Math.round(process.uptime()),
+      uptimeSec: Math.round((performance.now() - this.#openedMs) / 1000),
       address: this.#config.address,
       root: this.#config.root,
       snapshots: this.#snapshotCounts(),

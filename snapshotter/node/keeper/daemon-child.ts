@@ -1,7 +1,12 @@
 /** One daemon process, as its parent, the keeper, sees it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { daemonMessageFrom, type NegotiatedMessage, PING } from './keeper-protocol.js'
+import {
+  daemonMessageFrom,
+  type NegotiatedMessage,
+  PING,
+  type ServeMessage,
+} from './keeper-protocol.js'
 
 /** How long a daemon may take to end after SIGTERM before it gets SIGKILL. */
 const STOP_TIMEOUT_MS = 20_000
@@ -129,6 +134,18 @@ export class DaemonChild {
   /** Whether the daemon was asked to end. */
   get isStopping(): boolean {
     return this.#isStopping
+  }
+
+  /** Makes a standby the daemon. */
+  serve(fuse: readonly string[]): void {
+    const message: ServeMessage = { kind: 'serve', fuse }
+    this.#child.send(message, () => undefined)
+  }
+
+  /** Ends a standby, which has nothing to save. */
+  discard(): void {
+    this.#isStopping = true
+    this.#child.kill('SIGKILL')
   }
 
   /** Ends the daemon, with SIGKILL if it takes too long. Resolves after `onEnd`. Idempotent. */

@@ -25,6 +25,12 @@ export interface KeeperClientOptions {
   readonly keeperCommand?: readonly string[]
 }
 
+/** See `KeeperRequest`. */
+export interface StartOptions {
+  readonly watchdogMs?: number
+  readonly standby?: boolean
+}
+
 export class KeeperClient {
   readonly #socket: Socket
   readonly #onEvent: (event: KeeperEvent) => void
@@ -79,12 +85,15 @@ export class KeeperClient {
 
   /**
    * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event; `ready` follows
-   * where `started` has `tellsReady`, and `alive` again and again where `watchdogMs` (default 0) is
-   * not 0.
+   * where `started` has `tellsReady`, and `alive` again and again where there is a watchdog.
    */
-  start(command: readonly string[], mounts: readonly KeptMount[], watchdogMs = 0): void {
+  start(
+    command: readonly string[],
+    mounts: readonly KeptMount[],
+    options: StartOptions = {},
+  ): void {
     const version = KEEPER_PROTOCOL_VERSION
-    this.#send({ op: 'start', version, command, mounts, tellReady: true, watchdogMs })
+    this.#send({ op: 'start', version, command, mounts, tellReady: true, ...options })
   }
 
   /** Asks the daemon to end and the mounts to stay. The answer is a `stopped` event. */

@@ -41,6 +41,11 @@ export type KeeperRequest =
        * are answered. Absent or 0: no pings.
        */
       readonly watchdogMs?: number
+      /**
+       * Whether `command` with `--standby` is a program that loads and then waits to serve. The keeper
+       * has one ready for the death of the daemon. Absent: no.
+       */
+      readonly standby?: boolean
     }
   /** Ends the daemon and keeps the mounts. */
   | { readonly op: 'stop' }
@@ -82,6 +87,20 @@ export type DaemonMessage =
 
 /** From the keeper to the daemon, over the same channel. */
 export const PING = { kind: 'ping' } as const
+
+/** From the keeper to a standby: it is the daemon from now on. */
+export interface ServeMessage {
+  readonly kind: 'serve'
+  /** What a daemon gets with `--fuse`. */
+  readonly fuse: readonly string[]
+}
+
+/** The arguments in a message that makes a standby the daemon; undefined for any other. */
+export function fuseOfServe(message: unknown): readonly string[] | undefined {
+  const fields = record(message)
+  const fuse = fields?.['fuse']
+  return fields?.['kind'] === 'serve' && isStringList(fuse) ? fuse : undefined
+}
 
 /** Whether a message of the keeper is a ping; a daemon ignores what it does not know. */
 export function isPing(message: unknown): boolean {
@@ -125,6 +144,7 @@ export function keeperRequestFromLine(line: string): KeeperRequest {
           ...{ op: 'start', version, command, mounts },
           ...(tellReady && { tellReady }),
           ...(typeof watchdogMs === 'number' && { watchdogMs }),
+          ...(fields['standby'] === true && { standby: true }),
         }
       }
       break

@@ -10,7 +10,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { SnapshotterError } from '../../errors.js'
 import { UnixSocket } from '../unix-socket.js'
 import { DaemonChild, type DaemonEnd, FIRST_INHERITED_FD } from './daemon-child.js'
-import { HeldMounts } from './held-mounts.js'
+import { type HeldMount, HeldMounts } from './held-mounts.js'
 import {
   KEEPER_PROTOCOL_VERSION,
   type KeeperEvent,
@@ -23,6 +23,8 @@ import { overlayAbove } from './overlay-above.js'
 interface KeeperOptions {
   /** Path of the socket to which clients connect. */
   readonly socketPath: string
+  /** How long after a daemon is ready a standby is loaded. Default 3000. */
+  readonly standbyDelayMs?: number
 }
 
 type StartRequest = Extract<KeeperRequest, { op: 'start' }>
@@ -34,20 +36,34 @@ interface Order {
   readonly owner: Socket
 }
 
+/** A process of the daemon's program: the daemon, or a standby. */
+interface Run {
+  order: Order
+  readonly daemon: DaemonChild
+  /** Those whose descriptors it has. */
+  readonly mounts: readonly HeldMount[]
+}
+
+/** Long enough that loading a standby does not slow down what waits for the daemon. */
+const DEFAULT_STANDBY_DELAY_MS = 3000
+
 export class Keeper {
   readonly #server: Server
   readonly #mounts = new HeldMounts()
   readonly #onEmpty: () => void
+  readonly #standbyDelayMs: number
   #socket: UnixSocket | undefined
   /** Requests are obeyed one after the other, whoever sent them. */
   #turn: Promise<void> = Promise.resolve()
   #daemon: DaemonChild | undefined
+  #standby: Run | undefined
   /** What the daemon was started for; undefined once its owner has gone. */
   #order: Order | undefined
   /** The last order whose daemon became ready: it is tried again where a new one does not. */
   #proven: Order | undefined
 
-  private constructor(onEmpty: () => void) {
+  private constructor(options: KeeperOptions, onEmpty: () => void) {
+    this.#standbyDelayMs = options.standbyDelayMs ?? DEFAULT_STANDBY_DELAY_MS
     this.#onEmpty = onEmpty
     this.#server = createServer((socket) => {
       this.#serve(socket)
@@ -59,7 +75,7 @@ export class Keeper {
    * process can then end. Rejects where the socket cannot be made. The caller closes the keeper.
    */
   static async listen(options: KeeperOptions, onEmpty: () => void): Promise<Keeper> {
-    const keeper = new Keeper(onEmpty)
+    const keeper = new Keeper(options, onEmpty)
     const { socketPath: path } = options
     keeper.#socket = await UnixSocket.create({ path, mode: 0o600 }, async (unnamed) => {
       keeper.#server.listen(unnamed)
@@ -151,41 +167,88 @@ export class Keeper {
 
   #spawn(order: Order): void {
     const { owner, request } = order
-    const [program = '', ...args] = request.command
     const mounts = this.#mounts.named(request.mounts.map(({ name }) => name))
-    const fuseArgs = mounts.flatMap(({ name, negotiated }, i) => [
-      '--fuse',
-      `${name}=${String(FIRST_INHERITED_FD + i)}=${JSON.stringify(negotiated ?? null)}`,
-    ])
-    const fds = [...mounts.map(({ handle }) => handle.fd), ...this.#mounts.lockFds()]
-    const daemon = DaemonChild.spawn(
-      { program, args: [...args, ...fuseArgs], fds, watchdogMs: request.watchdogMs ?? 0 },
-      {
-        onOutput: (stream, text) => {
-          send(owner, { event: 'output', stream, text })
-        },
-        onNegotiated: ({ name, negotiated }) => {
-          this.#mounts.remember(name, negotiated)
-        },
-        onReady: () => {
-          this.#prove(order)
-        },
-        onAlive: () => {
-          this.#queue(() => this.#look(owner))
-        },
-        onHang: (hungMs) => {
-          say(owner, `the daemon did not answer for ${String(hungMs)} ms: it is replaced`)
-        },
-        onEnd: (end) => {
-          this.#bury(order, daemon, end)
-        },
-      },
+    const fuse = mounts.map(
+      ({ name, negotiated }, i) =>
+        `${name}=${String(FIRST_INHERITED_FD + i)}=${JSON.stringify(negotiated ?? null)}`,
     )
+    const standby = this.#takeStandby(order, mounts)
+    standby?.daemon.serve(fuse)
+    const { daemon } =
+      standby ??
+      this.#launch(
+        order,
+        mounts,
+        fuse.flatMap((one) => ['--fuse', one]),
+      )
     this.#daemon = daemon
     this.#order = order
     if (daemon.pid === undefined) return
     const tellsReady = request.tellReady === true
     send(owner, { event: 'started', pid: daemon.pid, ...(tellsReady && { tellsReady }) })
+  }
+
+  #launch(order: Order, mounts: readonly HeldMount[], args: readonly string[]): Run {
+    const { command, watchdogMs = 0 } = order.request
+    const [program = '', ...rest] = command
+    const fds = [...mounts.map(({ handle }) => handle.fd), ...this.#mounts.lockFds()]
+    const daemon = DaemonChild.spawn(
+      { program, args: [...rest, ...args], fds, watchdogMs },
+      {
+        onOutput: (stream, text) => {
+          send(run.order.owner, { event: 'output', stream, text })
+        },
+        onNegotiated: ({ name, negotiated }) => {
+          this.#mounts.remember(name, negotiated)
+        },
+        onReady: () => {
+          this.#prove(run.order)
+        },
+        onAlive: () => {
+          if (this.#daemon === daemon) this.#queue(() => this.#look(run.order.owner))
+        },
+        onHang: (hungMs) => {
+          const who = this.#daemon === daemon ? 'the daemon' : 'the standby'
+          say(run.order.owner, `${who} did not answer for ${String(hungMs)} ms: it is replaced`)
+        },
+        onEnd: (end) => {
+          if (this.#standby === run) this.#standby = undefined
+          else this.#bury(run.order, daemon, end)
+        },
+      },
+    )
+    const run: Run = { order, daemon, mounts }
+    return run
+  }
+
+  /** Loads the program of `order` a second time, unless it has been replaced meanwhile. */
+  #prepareStandby(order: Order): void {
+    if (this.#order !== order || this.#daemon?.isReady !== true || this.#standby) return
+    const mounts = this.#mounts.named(order.request.mounts.map(({ name }) => name))
+    this.#standby = this.#launch(order, mounts, ['--standby'])
+  }
+
+  /** The standby, if it can stand in for `order`: the same program, front and mounts. */
+  #takeStandby(order: Order, mounts: readonly HeldMount[]): Run | undefined {
+    const standby = this.#standby
+    if (standby === undefined) return undefined
+    const fits =
+      standby.order.owner === order.owner &&
+      isSameCommand(standby.order, order) &&
+      standby.mounts.length === mounts.length &&
+      standby.mounts.every((mount, i) => mount === mounts[i])
+    if (!fits) {
+      this.#discardStandby()
+      return undefined
+    }
+    this.#standby = undefined
+    standby.order = order
+    return standby
+  }
+
+  #discardStandby(): void {
+    this.#standby?.daemon.discard()
+    this.#standby = undefined
   }
 
   /** At every answer to a ping: the mounts may have been unmounted by hand meanwhile. */
@@ -202,6 +265,10 @@ export class Keeper {
       send(replaced.owner, { event: 'stopped' })
     }
     if (order.request.tellReady === true) send(order.owner, { event: 'ready' })
+    if (order.request.standby !== true) return
+    setTimeout(() => {
+      this.#prepareStandby(order)
+    }, this.#standbyDelayMs).unref()
   }
 
   #bury(order: Order, daemon: DaemonChild, end: DaemonEnd): void {
@@ -244,6 +311,7 @@ export class Keeper {
     if (this.#order?.owner !== socket) return
     const proven = this.#proven
     const isReady = this.#daemon?.isReady === true
+    this.#discardStandby()
     await this.#daemon?.stop()
     this.#order = undefined
     // A new daemon that was given up while it started has replaced nothing.
@@ -260,6 +328,7 @@ export class Keeper {
         `${user} is mounted over our trees; end its container first, or shut down with --force`,
       )
     }
+    this.#discardStandby()
     await this.#daemon?.stop()
     await this.#mounts.release()
   }

@@ -24,6 +24,8 @@ export interface SupervisorOptions extends KeeperClientOptions {
   readonly refusalStatus: number
   /** A daemon that does not answer the keeper for so long is replaced. 0: never. */
   readonly watchdogMs: number
+  /** Whether the keeper has a second process ready that takes over when the daemon dies. */
+  readonly standby: boolean
 }
 
 export interface SupervisorModules {
@@ -140,8 +142,8 @@ export class Supervisor {
       this.#ended = resolve
     })
     this.#modules.onChange?.('starting')
-    const { daemonCommand, mounts, watchdogMs } = this.#options
-    client.start(daemonCommand, mounts, watchdogMs)
+    const { daemonCommand, mounts, watchdogMs, standby } = this.#options
+    client.start(daemonCommand, mounts, { watchdogMs, standby })
     return life
   }
 

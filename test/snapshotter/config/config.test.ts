@@ -75,6 +75,7 @@ describe('configFromToml', () => {
         read_ahead_kib = 128
         [watchdog]
         deadline = "5s"
+        standby = false
         [profile]
         learn = false
         learn_period = "1m"
@@ -121,7 +122,7 @@ describe('configFromToml', () => {
       prefetch: { concurrency: 2, bytesPerSecond: 5_000_000, libraries: false },
       background: { complete: 'all', bytesPerSecond: 0, quietMs: 60_000 },
       fuse: { dispatchers: 4, readAheadKib: 128 },
-      watchdog: { deadlineMs: 5000 },
+      watchdog: { deadlineMs: 5000, standby: false },
       profile: { learn: false, learnPeriodMs: 60_000, shared: false },
       allowedHostDirectories: ['/cvmfs/cd.example', '/srv/layers'],
       stores: { allow: ['oci+http://10.0.0.5:*/', 'file:///srv/'] },

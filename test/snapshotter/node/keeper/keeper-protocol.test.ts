@@ -17,7 +17,7 @@ describe("the keeper's protocol", () => {
       mounts: [{ name: 'plain', mountpoint: '/var/lib/thin-snapshotter/plain' }],
     },
     { op: 'start', version: 1, command: ['node'], mounts: [], tellReady: true },
-    { op: 'start', version: 1, command: ['node'], mounts: [], watchdogMs: 5 },
+    { op: 'start', version: 1, command: ['node'], mounts: [], watchdogMs: 5, standby: true },
     { op: 'stop' },
     { op: 'shutdown', force: true },
   ]

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { eventually } from '../../../sandbox/eventually.js'
 import { daemonOf, RunningKeeper, SERVES } from './running-keeper.js'
 
 describe('Keeper', () => {
@@ -122,7 +123,7 @@ describe('Keeper', () => {
   it('tells of every ping that the daemon answers', async () => {
     const front = await keeper.connect()
     const answers = "process.on('message', ({ kind }) => { if (kind === 'ping') say('pong') })"
-    front.client.start(daemonOf(`${SERVES}; ${answers}`), [], 200)
+    front.client.start(daemonOf(`${SERVES}; ${answers}`), [], { watchdogMs: 200 })
     for (let sign = 0; sign < 3; sign++) await front.next('alive')
     assert.deepEqual(
       front.events.filter(({ event }) => event === 'exited'),
@@ -138,7 +139,7 @@ describe('Keeper', () => {
     it(`kills a daemon that ${how}`, async () => {
       const front = await keeper.connect()
       const answers = `process.on('message', ({ kind }) => { say('pong'); ${script} });`
-      front.client.start(daemonOf(`${SERVES}; ${answers}`), [], 200)
+      front.client.start(daemonOf(`${SERVES}; ${answers}`), [], { watchdogMs: 200 })
       await front.next('ready')
       assert.deepEqual(await front.next('exited'), {
         event: 'exited',
@@ -159,6 +160,62 @@ describe('Keeper', () => {
       front.events.filter(({ event }) => event !== 'started'),
       [],
     )
+  })
+
+  describe('with a standby', () => {
+    /** As a daemon it serves; as a standby it tells its pid, and serves when it is asked to. */
+    const STANDS_BY = `
+      process.on('SIGTERM', () => process.exit(0));
+      if (!process.argv.includes('--standby')) say('ready');
+      else process.stdout.write(String(process.pid));
+      process.on('message', ({ kind }) => { if (kind === 'serve') say('ready') })`
+
+    it('has it take over when the daemon dies, and loads the next one', async () => {
+      const front = await keeper.connect()
+      front.client.start(daemonOf(STANDS_BY), [], { standby: true })
+      const { pid } = await front.next('started')
+      await front.next('ready')
+      let victim = pid
+      for (let life = 0; life < 2; life++) {
+        const standby = Number((await front.next('output')).text)
+        assert.notEqual(standby, victim)
+        process.kill(victim, 'SIGKILL')
+        await front.next('exited')
+        front.client.start(daemonOf(STANDS_BY), [], { standby: true })
+        assert.equal((await front.next('started')).pid, standby)
+        await front.next('ready')
+        victim = standby
+      }
+    })
+
+    it('does not use it for another program, and ends it', async () => {
+      const front = await keeper.connect()
+      front.client.start(daemonOf(STANDS_BY), [], { standby: true })
+      const { pid } = await front.next('started')
+      const standby = Number((await front.next('output')).text)
+      process.kill(pid, 'SIGKILL')
+      await front.next('exited')
+      front.client.start(daemonOf(SERVES), [])
+      assert.notEqual((await front.next('started')).pid, standby)
+      await front.next('ready')
+      await ended(standby)
+    })
+
+    it('ends it with the daemon', async () => {
+      const front = await keeper.connect()
+      front.client.start(daemonOf(STANDS_BY), [], { standby: true })
+      const standby = Number((await front.next('output')).text)
+      front.client.stop()
+      await front.next('stopped')
+      await ended(standby)
+    })
+
+    /** Resolves when the process is gone. */
+    async function ended(pid: number): Promise<void> {
+      await eventually(() => {
+        assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' })
+      })
+    }
   })
 
   it('calls the end of a daemon that it has asked to end an end in order', async () => {

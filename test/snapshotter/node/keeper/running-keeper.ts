@@ -75,7 +75,8 @@ export class RunningKeeper {
 
   static async start(): Promise<RunningKeeper> {
     const running = new RunningKeeper()
-    await Keeper.listen({ socketPath: running.socketPath }, () => {
+    const { socketPath } = running
+    await Keeper.listen({ socketPath, standbyDelayMs: 0 }, () => {
       running.#isEmpty = true
       running.#markEmpty()
     })

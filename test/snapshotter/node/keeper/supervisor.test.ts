@@ -93,6 +93,7 @@ describe('Supervisor', () => {
         mounts: [],
         refusalStatus: REFUSAL,
         watchdogMs: 0,
+        standby: false,
       },
       {
         output: () => undefined,
