@@ -22,6 +22,7 @@ const LEFT_OUT = [
   'snapshotter/serve/store-server',
   // They mount, or open /dev/fuse.
   'fusefs/content/disk-tier',
+  'fusefs/transport/deadline',
   'fusefs/transport/faults',
   'fusefs/transport/kernel-mount',
   'fusefs/transport/mount-tree',
