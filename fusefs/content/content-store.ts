@@ -175,18 +175,28 @@ export class ContentStore {
     if (target.length === 0) return
     try {
       // What arrived in a failed attempt is cached, so that the next one needs only the rest.
-      await patiently(() => this.#readOnce(request, signal), { ...this.#patience, signal })
+      let isRetry = false
+      const work = async (): Promise<void> => {
+        const reading = this.#readOnce(request, { signal, isRetry })
+        isRetry = true
+        await reading
+      }
+      await patiently(work, { ...this.#patience, signal })
     } catch (error) {
       this.stats.readFailures++
       throw error
     }
   }
 
-  async #readOnce(request: ReadRequest, signal: AbortSignal): Promise<void> {
-    const { pack, rawOffset, target } = request
+  async #readOnce(
+    request: ReadRequest,
+    { signal, isRetry }: { signal: AbortSignal; isRetry: boolean },
+  ): Promise<void> {
+    const { pack, rawOffset, source, target } = request
     const end = rawOffset + target.length
     const entry = this.#use(pack)
     const scope = new ScopedSignal(signal)
+    const want = { source, signal: scope.signal, priority: 'read', isRetry } as const
     try {
       const parts: Promise<void>[] = []
       const missed: number[] = []
@@ -199,11 +209,11 @@ export class ContentStore {
           offsetInFrame: from - frame.rawOffset,
           target: target.subarray(from - rawOffset, to - rawOffset),
         }
-        const filling = this.#fill(entry, i, part, request.source, scope.signal)
+        const filling = this.#fill(entry, i, part, want)
         if (filling !== undefined) parts.push(filling)
         if (this.#fetcher.isFetching(entry, i)) missed.push(i)
       }
-      this.#readAhead(entry, missed, request.source)
+      this.#readAhead(entry, missed, source)
       // All parts must settle before the caller may use `target` for something else.
       const results = await Promise.allSettled(parts)
       const failures = results.filter((part) => part.status === 'rejected')
@@ -318,11 +328,10 @@ export class ContentStore {
     entry: PackEntry,
     frameIndex: number,
     part: { offsetInFrame: number; target: Uint8Array },
-    source: BlobSource,
-    signal: AbortSignal,
+    want: FrameWant & { readonly isRetry: boolean },
   ): Promise<void> | undefined {
     const raw = this.#inMemory(entry, frameIndex)
-    if (raw === undefined) return this.#fillFromBelow(entry, frameIndex, part, source, signal)
+    if (raw === undefined) return this.#fillFromBelow(entry, frameIndex, part, want)
     this.stats.memoryHits++
     copyPart(raw, part)
     return undefined
@@ -332,8 +341,7 @@ export class ContentStore {
     entry: PackEntry,
     frameIndex: number,
     part: { offsetInFrame: number; target: Uint8Array },
-    source: BlobSource,
-    signal: AbortSignal,
+    want: FrameWant & { readonly isRetry: boolean },
   ): Promise<void> {
     // A frame that is not on disk must join its flight without waiting: neighbouring frames share a
     // range request only when they are requested in the same turn of the event loop.
@@ -343,8 +351,8 @@ export class ContentStore {
         return
       }
     }
-    this.stats.misses++
-    copyPart(await this.#fetch(entry, frameIndex, { source, signal, priority: 'read' }), part)
+    if (!want.isRetry) this.stats.misses++
+    copyPart(await this.#fetch(entry, frameIndex, want), part)
   }
 
   /** Fetches a frame and drops its bytes: a window of results would take hundreds of megabytes. */

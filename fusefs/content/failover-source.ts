@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../index-format/index.js'
 import { FusefsError } from '../errors.js'
+import { HttpFailure } from '../http/http-failure.js'
 import type { Log } from '../log.js'
 import { fieldsOfError } from '../shown-error.js'
 import type { BlobRange, BlobSource } from './blob-source.js'
@@ -137,11 +138,18 @@ export class FailoverSource implements BlobSource {
         'store failed, asked last for a while',
       )
     }
-    const failuresInARow = (previous?.failuresInARow ?? 0) + 1
+    // A store that was not asked, because it is known to fail, has not failed once more.
+    const newFailures = isRefusal(error) ? 0 : 1
+    const failuresInARow = Math.max(1, (previous?.failuresInARow ?? 0) + newFailures)
     const { penaltyMs, maxPenaltyMs } = this.#limits
     const endsAtMs = now + Math.min(maxPenaltyMs, penaltyMs * 2 ** Math.min(failuresInARow - 1, 30))
     this.#penalties.set(source, { failuresInARow, endsAtMs })
   }
+}
+
+/** Whether the store was not asked. */
+function isRefusal({ cause }: FusefsError): boolean {
+  return cause instanceof HttpFailure && cause.reason === 'known-failing'
 }
 
 /** The error for the failures of all stores: `blob-not-found` only when every store said so. */

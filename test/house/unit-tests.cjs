@@ -23,6 +23,7 @@ const LEFT_OUT = [
   'snapshotter/serve/store-server',
   // These mount, or open /dev/fuse.
   'fusefs/content/disk-tier',
+  'fusefs/transport/deadline',
   'fusefs/transport/faults',
   'fusefs/transport/kernel-mount',
   'fusefs/transport/mount-tree',

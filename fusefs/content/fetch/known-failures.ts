@@ -31,9 +31,12 @@ export class KnownFailures {
     if (error.retryForMs > 0) return
     if (error.code === 'verification-failed') {
       this.#errors.set(frameKey(frame), error)
-    } else if (error.code === 'blob-not-found' || error.code === 'fetch-failed') {
-      this.#errors.set(isOfWholeBlob(error) ? blobKey(frame) : frameKey(frame), error)
+      return
     }
+    if (error.code !== 'blob-not-found' && error.code !== 'fetch-failed') return
+    const scope = scopeOf(error)
+    if (scope === 'nothing') return
+    this.#errors.set(scope === 'blob' ? blobKey(frame) : frameKey(frame), error)
   }
 
   /** Why this frame has just failed; undefined when that is not known. */
@@ -51,9 +54,18 @@ function frameKey({ entry, frameIndex, source }: WantedFrame): string {
   return `${source.name} ${entry.id} ${frameIndex}`
 }
 
-/** Whether no range of the blob can be had. Status 416 tells of one range. */
-function isOfWholeBlob(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.every(isOfWholeBlob)
-  if (error instanceof HttpFailure) return error.reason === 'status' && error.status !== 416
-  return error instanceof Error && (error.cause === undefined || isOfWholeBlob(error.cause))
+/**
+ * What a server's failure tells of: the whole blob, or one range, as status 416 does. `nothing` for
+ * a failure without a server, such as that of a folder, which costs nothing to be asked again.
+ */
+function scopeOf(error: unknown): 'blob' | 'range' | 'nothing' {
+  if (error instanceof AggregateError) {
+    const scopes = error.errors.map(scopeOf)
+    if (scopes.includes('range')) return 'range'
+    return scopes.includes('blob') ? 'blob' : 'nothing'
+  }
+  if (error instanceof HttpFailure) {
+    return error.reason === 'status' && error.status !== 416 ? 'blob' : 'range'
+  }
+  return error instanceof Error && error.cause !== undefined ? scopeOf(error.cause) : 'nothing'
 }

@@ -76,6 +76,7 @@ describe('reads of a store that fails', () => {
       await read(patient(60_000))
       assert.ok(nowMs >= 30_000 && nowMs < 33_000, `${nowMs} ms`)
       assert.equal(harness.stats.readFailures, 0)
+      assert.equal(harness.stats.misses, 2)
     })
   }
 
