@@ -1,6 +1,7 @@
 /** The faults that a run injects into a machine while containers read. */
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { daemonStatusFromJson } from '../../snapshotter/node/admin/daemon-status.js'
 import type { Machine } from '../sandbox/machine.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
 import { thinctlCommand } from '../sandbox/thin-daemon.js'
@@ -23,13 +24,15 @@ const READY_TIMEOUT_MS = 60_000
 export const FAULTS = {
   /** SIGKILL for the daemon, at a random moment after it has become ready. */
   'kill-daemon': async (target) => {
-    process.kill(daemonPid(target.machine), 'SIGKILL')
-    await ready(target.machine)
+    const pid = await daemonPid(target.machine)
+    process.kill(pid, 'SIGKILL')
+    // The kernel queues until another daemon serves. It may be the standby.
+    while ((await daemonPid(target.machine)) === pid) await sleep(50)
     await sleep(target.random() * 500)
   },
   /** SIGSTOP for the daemon, and SIGCONT some time later. */
   'stop-daemon': async ({ machine, random }) => {
-    const pid = daemonPid(machine)
+    const pid = await daemonPid(machine)
     process.kill(pid, 'SIGSTOP')
     await sleep(random() * MAX_STALL_MS)
     continueProcess(pid)
@@ -38,7 +41,7 @@ export const FAULTS = {
   'restart-daemon': async ({ machine }) => {
     await machine.daemon.stopProgram()
     await machine.daemon.startProgram()
-    await ready(machine)
+    await daemonPid(machine)
   },
   /** containerd is stopped and started. */
   'restart-containerd': async ({ machine }) => {
@@ -66,32 +69,13 @@ export type FaultName = keyof typeof FAULTS
 
 export const FAULT_NAMES = Object.keys(FAULTS) as FaultName[]
 
-/** The pid of the daemon's process: the front runs the same program without `--fuse`. */
-function daemonPid(machine: Machine): number {
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
-    const words = argumentsOf(Number(name))
-    if (words.includes('--fuse') && words.includes(machine.daemon.config)) return Number(name)
-  }
-  throw new Error('no daemon runs')
-}
-
-function argumentsOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-  } catch {
-    // The process has ended in between.
-    return []
-  }
-}
-
-/** Resolves when the daemon answers. */
-async function ready(machine: Machine): Promise<void> {
+/** The process id of the daemon that serves, as it says itself. Waits until one answers. */
+async function daemonPid(machine: Machine): Promise<number> {
   const deadlineMs = performance.now() + READY_TIMEOUT_MS
   const command = thinctlCommand(['status', '--json', '--config', machine.daemon.config])
   for (;;) {
-    const { exitCode, stderr } = await tryProgram(command, { timeoutMs: READY_TIMEOUT_MS })
-    if (exitCode === 0) return
+    const { exitCode, stdout, stderr } = await tryProgram(command, { timeoutMs: READY_TIMEOUT_MS })
+    if (exitCode === 0) return daemonStatusFromJson(stdout).pid
     if (performance.now() > deadlineMs) throw new Error(`the daemon does not come back: ${stderr}`)
     await sleep(50)
   }

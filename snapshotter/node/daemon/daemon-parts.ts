@@ -104,20 +104,18 @@ const TREE_PARTS = PartTable.over<DaemonBase>()
     }),
     ({ content }) => content.close(),
   )
-  .row('index cache', ({ changes, config, content, registry, treesDir }) => {
+  .row('index cache', ({ config, content, registry, treesDir }) => {
     const folders = ['sha256', 'partial'].map((name) => join(treesDir, 'indexes', name))
     const onUsage = (usageBytes: number): void => {
       content.setOutsideBytes(usageBytes)
     }
     const budget = new IndexBudget({ folders, maxBytes: config.cache.maxBytes }, { onUsage })
     budget.refresh()
-    changes.listen(() => {
-      budget.refresh()
-    })
     const admit: IndexBudget['admit'] = (ref) => {
       budget.admit(ref)
     }
-    return { indexes: new IndexCache((digest) => registry.indexPath(digest), { admit }) }
+    const indexes = new IndexCache((digest) => registry.indexPath(digest), { admit })
+    return { indexes, budget }
   })
   .row(
     'partial indexes',
@@ -180,7 +178,7 @@ const START_PARTS = TREE_PARTS.row(
 
 /** Snapshots and the doors. The doors are opened last: a caller finds every part behind them. */
 export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
-  const { changes, config, content, fuse, indexes, mountpoints } = parts
+  const { budget, changes, config, content, fuse, indexes, mountpoints } = parts
   const { partialIndexes, registry, sources, starts } = parts
   const allowed = new AllowedDirectories(config.allowedHostDirectories)
   const hostDirectories = await HostDirectories.open(join(config.root, 'host'), { allowed })
@@ -190,6 +188,9 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
       {
         ...{ registry, indexes, partialIndexes, sources, content, starts, changes },
         hostDirectories: new HostDirectoryLayers(hostDirectories),
+        onIndexesDeleted: () => {
+          budget.refresh()
+        },
         prepareMount: (treeClass) => fuse.prepare(treeClass),
       },
     ),

@@ -48,6 +48,8 @@ export interface ThinTreesModules {
   readonly content: ContentStore
   readonly starts: Pick<Starts, 'openTree' | 'removed'>
   readonly changes: TreeChanges
+  /** Called after index files were deleted. */
+  readonly onIndexesDeleted: () => void
   /** Resolves when the mount of a class may be used by this process. */
   readonly prepareMount: (treeClass: TreeClass) => Promise<void>
 }
@@ -237,6 +239,7 @@ export class ThinTrees implements ThinLayers {
       if (registry.byIndex(digest).length === 0) {
         await partialIndexes.forget(digest)
         rmSync(registry.indexPath(digest), { force: true })
+        this.#modules.onIndexesDeleted()
       }
       const why = cause instanceof Error ? cause.message : String(cause)
       const message = `index ${digest} cannot be used: ${why}; publish the image again`
@@ -305,6 +308,7 @@ export class ThinTrees implements ThinLayers {
       await partialIndexes.forget(indexDigest)
       rmSync(registry.indexPath(indexDigest), { force: true })
     }
+    if (removed.length > 0) this.#modules.onIndexesDeleted()
   }
 }
 

@@ -76,6 +76,7 @@ describe('ThinTrees', () => {
         ...{ registry, indexes, partialIndexes, sources, content, changes },
         hostDirectories: hosts,
         starts: { openTree: ({ register }) => register(), removed: () => undefined },
+        onIndexesDeleted: () => undefined,
         prepareMount: () => Promise.resolve(),
       },
     )
