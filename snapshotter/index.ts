@@ -32,13 +32,15 @@ export { HostDirectories } from './node/snapshots/host-directories.js'
 export { HostDirectoryLayers } from './node/snapshots/host-directory-layers.js'
 export { detectOverlayOptions } from './node/snapshots/overlay-options.js'
 export type { Kind, Labels, Snapshot } from './node/snapshots/snapshot.js'
+export type {
+  CommitOptions,
+  PrepareOptions,
+  UpdateOptions,
+} from './node/snapshots/snapshot-options.js'
 export {
-  type CommitOptions,
-  type PrepareOptions,
   SnapshotStore,
   type SnapshotStoreModules,
   type SnapshotStoreOptions,
-  type UpdateOptions,
 } from './node/snapshots/snapshot-store.js'
 export type {
   LowerDirectory,

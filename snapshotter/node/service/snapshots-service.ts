@@ -25,7 +25,8 @@ import type {
   UsageResponse,
 } from '../../../proto/index.js'
 import { SnapshotterError } from '../../errors.js'
-import type { PrepareOptions, SnapshotStore } from '../snapshots/snapshot-store.js'
+import type { PrepareOptions } from '../snapshots/snapshot-options.js'
+import type { SnapshotStore } from '../snapshots/snapshot-store.js'
 import { infoFromSnapshot } from './messages.js'
 import { statusFromError } from './grpc-status.js'
 

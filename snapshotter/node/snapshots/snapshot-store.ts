@@ -15,9 +15,11 @@ import { diskUsageOf } from './disk-usage.js'
 import { parseFilters } from './snapshot-filter.js'
 import { KeyedLock } from '../../waiting/keyed-lock.js'
 import { labelsOf, updatedLabels } from './labels.js'
+import { lowersOf } from './lower-directories.js'
 import { type Lower, mountsOf } from './mounts.js'
 import { readRecipe } from './recipe-file.js'
-import type { Kind, Labels, Snapshot } from './snapshot.js'
+import type { Kind, Snapshot } from './snapshot.js'
+import type { CommitOptions, PrepareOptions, UpdateOptions } from './snapshot-options.js'
 import { overlayMounts } from '../overlay-mounts.js'
 import { SnapshotDatabase } from './snapshot-database.js'
 import { isId, type SnapshotDirectories } from './snapshot-directories.js'
@@ -36,32 +38,6 @@ export interface SnapshotStoreModules {
   readonly log: Logger
   readonly thinLayers: ThinLayers
 }
-
-export interface PrepareOptions {
-  readonly key: string
-  /** Name of a committed snapshot; undefined for a snapshot without parent. */
-  readonly parent: string | undefined
-  readonly labels: Labels
-}
-
-export interface CommitOptions {
-  readonly name: string
-  readonly key: string
-  /** Replaces the active snapshot's labels. */
-  readonly labels: Labels
-  /** The parent for a snapshot that was prepared without one. */
-  readonly parent: string | undefined
-}
-
-export interface UpdateOptions {
-  readonly key: string
-  readonly labels: Labels
-  /** `labels` or `labels.<label>`. Without paths, all labels are replaced. */
-  readonly paths: readonly string[]
-}
-
-/** The kernel's limit: `OVL_MAX_STACK` of fs/overlayfs. */
-const MAX_LOWER_DIRECTORIES = 500
 
 /** A parent and the lower directories of its chain. */
 interface ParentLowers {
@@ -438,20 +414,8 @@ export class SnapshotStore {
 
   /** `chain`: the parent, then its ancestors. */
   async #lowersOf(chain: readonly Snapshot[], signal: AbortSignal): Promise<ParentLowers> {
-    const lowers: Lower[] = []
-    for (const { id, thin } of chain) {
-      if (thin === undefined) {
-        lowers.push({ kind: 'ordinary', path: this.#directories.fsOf(id) })
-      } else {
-        const paths = await this.#thinLayers.lowerdirs(thin, signal)
-        lowers.push(...paths.map((path): Lower => ({ kind: 'thin', path })))
-      }
-    }
-    if (lowers.length > MAX_LOWER_DIRECTORIES) {
-      const message = `${lowers.length} layers: overlayfs takes ${MAX_LOWER_DIRECTORIES}`
-      throw new SnapshotterError('failed-precondition', message)
-    }
-    return { parentId: chain[0]?.id, lowers }
+    const modules = { directories: this.#directories, thinLayers: this.#thinLayers }
+    return { parentId: chain[0]?.id, lowers: await lowersOf(chain, modules, signal) }
   }
 
   #mountsOf(id: number, kind: Exclude<Kind, 'committed'>, parent: ParentLowers): Mount[] {
