@@ -10,7 +10,7 @@
  * Invariant: bytes that are written after a `reserve` never raise `usageBytes` above `maxBytes`.
  */
 import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Digest, hexOf, isDigest, type PackTable } from '../../../index-format/index.js'
 import { FusefsError } from '../../errors.js'
 import type { ContentStats } from '../content-stats.js'
@@ -19,7 +19,7 @@ import type { ContentLimits } from '../content-limits.js'
 import { CacheLock } from './cache-lock.js'
 import { readMirrorState } from './mirror-state.js'
 import { PackMirror } from './pack-mirror.js'
-import { syncDirectory } from './sync-directory.js'
+import { syncPath } from './sync-path.js'
 
 /** One pack of the disk tier, as a status command shows it. */
 export interface CachedPack {
@@ -43,6 +43,8 @@ interface Slot {
   closedLastUsedMs: number
   /** Whether the saved state is from this process or from one that ended cleanly. */
   trusted: boolean
+  /** Whether the mirror was closed, by this process, with bytes that may not be on the disk yet. */
+  unsynced: boolean
 }
 
 const ID = /^([0-9a-f]{64})-[0-9a-f]{64}$/
@@ -141,8 +143,9 @@ export class CacheDirectory {
       const onPresentBytes = (delta: number): void => {
         this.#usageBytes += delta
       }
-      const { path, trusted } = slot
-      slot.mirror = PackMirror.open({ id, pack, path, trusted, onPresentBytes })
+      const { path, trusted, unsynced } = slot
+      slot.mirror = PackMirror.open({ id, pack, path, trusted, unsynced, onPresentBytes })
+      slot.unsynced = false
     } catch (cause) {
       if (slot.closedBytes === 0) this.#slots.delete(id)
       throw new FusefsError('cache-io', `cannot open the mirror ${slot.path}.raw`, { cause })
@@ -221,6 +224,7 @@ export class CacheDirectory {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const slot of this.#slots.values()) {
+      if (slot.unsynced) this.#syncClosed(slot)
       if (slot.mirror === undefined) continue
       this.#save(slot, slot.mirror, { durable: true })
       slot.mirror.retire()
@@ -233,7 +237,7 @@ export class CacheDirectory {
     this.#retired.clear()
     try {
       writeFileSync(join(this.#root, 'clean'), '', { mode: 0o600, flush: true })
-      syncDirectory(this.#root)
+      syncPath(this.#root)
     } catch (error) {
       this.#noteDiskFailure(this.#root, error)
     }
@@ -251,9 +255,26 @@ export class CacheDirectory {
       closedBytes: 0,
       closedLastUsedMs: Date.now(),
       trusted: false,
+      unsynced: false,
     }
     this.#slots.set(id, slot)
     return slot
+  }
+
+  /**
+   * Puts the files of a mirror on the disk that was closed without. After a power failure, the mark
+   * of a clean stop would otherwise vouch for bytes that never got there.
+   */
+  #syncClosed(slot: Slot): void {
+    try {
+      for (const ending of ['.raw', '.state']) syncPath(`${slot.path}${ending}`)
+      syncPath(dirname(slot.path))
+      slot.unsynced = false
+    } catch (error) {
+      this.#noteDiskFailure(slot.path, error)
+      // Without a state, the next process takes the mirror for empty.
+      removeFile(`${slot.path}.state`)
+    }
   }
 
   #save(slot: Slot, mirror: PackMirror, options: { durable: boolean }): boolean {
@@ -326,6 +347,7 @@ export class CacheDirectory {
       const { mirror } = slot
       if (mirror === undefined) continue
       slot.trusted = this.#save(slot, mirror, { durable: false })
+      slot.unsynced = mirror.isUnsynced
       slot.closedBytes = mirror.presentBytes
       slot.closedLastUsedMs = mirror.lastUsedMs()
       this.#retire(slot)
@@ -377,7 +399,7 @@ function takeCleanMarker(root: string): boolean {
   const clean = readdirSync(root).includes('clean')
   if (clean) {
     rmSync(join(root, 'clean'))
-    syncDirectory(root)
+    syncPath(root)
   }
   return clean
 }

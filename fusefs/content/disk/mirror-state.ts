@@ -20,7 +20,7 @@ import {
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { FRAME_PRESENT } from '../mirror-view.js'
-import { syncDirectory } from './sync-directory.js'
+import { syncPath } from './sync-path.js'
 
 export interface MirrorState {
   readonly rawSizeBytes: number
@@ -110,7 +110,7 @@ export function writeMirrorState(options: {
     closeSync(fd)
   }
   renameSync(temporary, options.path)
-  if (options.durable) syncDirectory(dirname(options.path))
+  if (options.durable) syncPath(dirname(options.path))
 }
 
 function checksumOf(id: string, bytes: Uint8Array): Buffer {

@@ -17,6 +17,8 @@ export interface PackMirrorOptions {
   readonly path: string
   /** Whether the files are from this process or from one that ended cleanly. */
   readonly trusted: boolean
+  /** Whether bytes in the file may not be on the disk yet. */
+  readonly unsynced: boolean
   /** Called with each change of `presentBytes` after the mirror was opened. */
   readonly onPresentBytes: (delta: number) => void
 }
@@ -29,7 +31,7 @@ export class PackMirror {
   #lastUsedMs: number
   #isOpen = true
   #unsaved: boolean
-  #unsynced = false
+  #unsynced: boolean
 
   private constructor(options: PackMirrorOptions, fd: number, state: MirrorState | undefined) {
     const { frames, rawSizeBytes, digest } = options.pack
@@ -39,6 +41,7 @@ export class PackMirror {
     offsets[frames.length] = rawSizeBytes
     const states = new SharedArrayBuffer(frames.length + 2)
     this.#options = options
+    this.#unsynced = options.unsynced
     this.#state = new Uint8Array(states)
     this.#state[frames.length] = 1
     this.shared = { id: options.id, digest, fd, rawOffsets, state: states }
@@ -73,6 +76,11 @@ export class PackMirror {
   /** Uncompressed bytes of the frames in the file, verified or claimed. */
   get presentBytes(): number {
     return this.#presentBytes
+  }
+
+  /** Whether bytes were written since the last durable `save`. They may not be on the disk yet. */
+  get isUnsynced(): boolean {
+    return this.#unsynced
   }
 
   /** Whether a state of a frame changed since the last `save`. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
+import fs, {
   closeSync,
   mkdirSync,
   openSync,
@@ -13,7 +13,9 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { syncBuiltinESMExports } from 'node:module'
+import { basename, join } from 'node:path'
+import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -262,6 +264,33 @@ describe('ContentStore on disk', function () {
     assert.equal(harness.stats.framesReverified, 0)
   })
 
+  it('syncs mirrors that it closed because too many were open, before it marks the cache clean', async () => {
+    const synced: string[] = []
+    const { fsyncSync, fdatasyncSync } = fs
+    const noted =
+      (sync: (fd: number) => void) =>
+      (fd: number): void => {
+        synced.push(basename(readlinkSync(`/proc/self/fd/${fd}`)))
+        sync(fd)
+      }
+    mock.method(fs, 'fsyncSync', noted(fsyncSync))
+    mock.method(fs, 'fdatasyncSync', noted(fdatasyncSync))
+    syncBuiltinESMExports()
+    try {
+      const store = await harness.open({ maxOpenMirrors: 2, retireDelayMs: 1 })
+      for (const pack of packs) await fill(store, pack)
+      const ids = store.packs().map(({ id }) => id)
+      assert.ok(ids.length > 2)
+      synced.length = 0
+      await store.close()
+      const before = synced.slice(0, synced.indexOf('clean'))
+      for (const id of ids) assert.ok(before.includes(`${id}.raw`), id)
+    } finally {
+      mock.restoreAll()
+      syncBuiltinESMExports()
+    }
+  })
+
   it('forgets a pack that is removed, and frees its blocks', async () => {
     assert.ok(first !== undefined)
     const store = await harness.open()
@@ -362,7 +391,11 @@ describe('ContentStore on disk', function () {
 
   it('keeps no more packs than it may, however small', async () => {
     const store = await harness.open({ maxPacks: 2 })
-    for (const pack of packs) await readAll(store, pack)
+    for (const pack of packs) {
+      await readAll(store, pack)
+      // A pack is not evicted while it is written. This resolves when it is on the disk.
+      await fill(store, pack)
+    }
     assert.ok(store.packs().length <= 3, `${store.packs().length} packs`)
   })
 
