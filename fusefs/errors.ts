@@ -38,8 +38,9 @@ export class FusefsError extends Error {
   override readonly name = 'FusefsError'
   readonly code: FusefsErrorCode
   /**
-   * How long after the first attempt it is still worth trying again, because the failure may pass: a
-   * store may answer again. 0: it cannot pass, or the operator does not want to wait.
+   * How long after the first attempt a retry can still help, in milliseconds. The failure may be
+   * temporary: a store may answer again. 0: the failure is permanent, or the operator does not want
+   * to wait.
    */
   readonly retryForMs: number
 

@@ -2,15 +2,15 @@
 import { FusefsError, type FusefsErrorCode } from './errors.js'
 
 /**
- * The fields of a log line for an error. An expected error, which tells of a store and not of this
- * program, appears as its message, without the stack.
+ * The fields of a log line for an error. An expected error is the fault of a store and not of this
+ * program. It appears as its message, without the stack.
  */
 export function fieldsOfError(error: unknown): { reason: string } | { err: unknown } {
   if (error instanceof FusefsError && isExpected(error.code)) return { reason: error.message }
   return { err: error }
 }
 
-/** What of an error is the same each time that it happens. */
+/** The part of an error that is the same each time it happens. */
 export function kindOfError(error: unknown): string {
   if (error instanceof FusefsError) return error.code
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error)

@@ -18,7 +18,7 @@ export interface BlobSource {
   readonly name: string
   /**
    * The server behind this source, such as `https://host:port`. Requests to one origin are counted
-   * together, so that an origin that does not answer takes no place from others.
+   * together, so that an origin that does not answer cannot use up the places of other origins.
    */
   readonly origin: string
   /**
@@ -29,9 +29,10 @@ export interface BlobSource {
    */
   stream(range: BlobRange, signal: AbortSignal): AsyncIterable<Uint8Array>
   /**
-   * Tells the source that bytes of this blob did not verify. A source that can choose between
-   * servers then asks the server that sent them last for a while. Returns true if this server was
-   * trusted until now, and others are left that have not sent wrong bytes of this blob.
+   * Tells the source that bytes of this blob did not verify. A source with several servers then
+   * moves the server that sent these bytes to the end of its order for a while. Returns true if
+   * that server was trusted until now, and another server is left that has not sent wrong bytes of
+   * this blob.
    */
   distrust(digest: Digest): boolean
   /** Closes connections. Idempotent. */

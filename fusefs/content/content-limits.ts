@@ -69,8 +69,9 @@ export interface ContentLimits {
   /** Uncompressed bytes of frames kept in memory. Default 64 MiB. */
   readonly memoryBytes: number
   /**
-   * Range requests under way at one origin, and range requests with progress at all origins. A read
-   * from an origin that has none with progress may exceed the latter. Default 8.
+   * Limit of the range requests under way at one origin, and of the range requests with progress at
+   * all origins together. A read may exceed the second limit if its origin has no request with
+   * progress. Default 8.
    */
   readonly maxConcurrentFetches: number
   /** A range request that receives nothing for this long no longer counts at other origins. Default 1,000. */
@@ -111,7 +112,9 @@ export interface ContentLimits {
    * of a read. Default 30,000.
    */
   readonly retireDelayMs: number
-  /** How long reads fail at once after a failure that cannot pass. Default 1,000. */
+  /**
+   * After a permanent failure, reads of the same content fail at once for this long. Default 1,000.
+   */
   readonly knownFailureMs: number
   /** How long the same failure of the same blob is not logged again. Default 60,000. */
   readonly logWindowMs: number

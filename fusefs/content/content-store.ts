@@ -158,11 +158,11 @@ export class ContentStore {
   }
 
   /**
-   * Fills `target`. Throws what the source throws, `verification-failed` when the source's bytes do
-   * not have the digest in the index, `aborted` once `signal` is aborted or the store is closed, or
-   * `fetch-timeout` if that is the reason of `signal`,
-   * and `invalid-argument` for a range that the pack does not have or an invalid frame table. Tries
-   * again as long as the error's `retryForMs` allows. A failed read can be tried again.
+   * Fills `target`. Throws the errors of the source. Throws `verification-failed` when the source's
+   * bytes do not have the digest in the index. Throws `aborted` once `signal` is aborted or the
+   * store is closed, but `fetch-timeout` if `signal` was aborted with that reason. Throws
+   * `invalid-argument` for a range that the pack does not have or an invalid frame table. Tries
+   * again as long as the error's `retryForMs` allows. The caller may repeat a failed read.
    */
   async read(request: ReadRequest, signal: AbortSignal): Promise<void> {
     const { pack, rawOffset, target } = request
@@ -174,7 +174,7 @@ export class ContentStore {
     }
     if (target.length === 0) return
     try {
-      // What arrived in a failed attempt is cached, so that the next one needs only the rest.
+      // Frames that arrived in a failed attempt are cached. The next attempt fetches only the rest.
       let isRetry = false
       const work = async (): Promise<void> => {
         const reading = this.#readOnce(request, { signal, isRetry })
@@ -217,7 +217,7 @@ export class ContentStore {
       // All parts must settle before the caller may use `target` for something else.
       const results = await Promise.allSettled(parts)
       const failures = results.filter((part) => part.status === 'rejected')
-      // A failure that cannot pass ends the read, whatever the other parts say.
+      // A permanent failure of one part ends the read, even if other parts failed temporarily.
       const failed = failures.find(({ reason }) => !mayPass(reason)) ?? failures[0]
       if (failed !== undefined) throw failed.reason
     } finally {
@@ -270,7 +270,7 @@ export class ContentStore {
 
   /**
    * Sets how many bytes of `maxBytes` other files on the disk take, such as indexes. Packs are
-   * evicted down to the rest. Initially 0.
+   * evicted until they fit in the rest. Initially 0.
    */
   setOutsideBytes(bytes: number): void {
     this.#outsideBytes = bytes

@@ -77,7 +77,8 @@ export class FailoverSource implements BlobSource {
     const failures: FusefsError[] = []
     let reached = 0
     for (const source of this.#inOrder(range.digest)) {
-      // A store that may answer again is waited for, rather than one that sent wrong bytes.
+      // It is better to wait for a store that may answer again than to ask one that sent wrong
+      // bytes.
       const isDistrusted = this.#distrusted.get(range.digest)?.has(source) === true
       if (isDistrusted && failures.some((failure) => failure.retryForMs > 0)) break
       if (failures.length > 0) this.#stats.failovers++
@@ -138,7 +139,7 @@ export class FailoverSource implements BlobSource {
         'store failed, asked last for a while',
       )
     }
-    // A store that was not asked, because it is known to fail, has not failed once more.
+    // A refusal is not a new failure: the store was not asked, because it is known to fail.
     const newFailures = isRefusal(error) ? 0 : 1
     const failuresInARow = Math.max(1, (previous?.failuresInARow ?? 0) + newFailures)
     const { penaltyMs, maxPenaltyMs } = this.#limits
@@ -147,7 +148,7 @@ export class FailoverSource implements BlobSource {
   }
 }
 
-/** Whether the store was not asked. */
+/** Whether the store was not asked, because it is known to fail. */
 function isRefusal({ cause }: FusefsError): boolean {
   return cause instanceof HttpFailure && cause.reason === 'known-failing'
 }
@@ -162,7 +163,7 @@ function failureOf(digest: Digest, failures: readonly FusefsError[]): FusefsErro
     `blob ${digest}, no store has it: ${reasons}`,
     {
       cause: new AggregateError(failures),
-      // A store that may answer again may have the blob, whatever the others say.
+      // A store that may answer again may have the blob, even if the other stores do not have it.
       retryForMs: Math.max(...failures.map((failure) => failure.retryForMs)),
     },
   )

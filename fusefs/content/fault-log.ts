@@ -5,7 +5,7 @@ import { fieldsOfError } from '../shown-error.js'
 import { MAX_REMEMBERED_FAULTS } from './content-limits.js'
 
 export interface Fault {
-  /** What is at fault, such as a server and a blob. */
+  /** The thing at fault, such as a server and a blob. */
   readonly subject: string
   /** The kind of failure. */
   readonly cause: string
@@ -41,7 +41,7 @@ export class FaultLog {
 
   /**
    * Logs a fault, unless one with this `subject` and `cause` was logged within the window. The next
-   * line says how many were not logged.
+   * line of this `subject` and `cause` has the number of faults that were not logged.
    */
   note(fault: Fault): void {
     const { subject, cause, error, message, level = 'warn', fields } = fault

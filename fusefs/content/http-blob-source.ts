@@ -24,7 +24,7 @@ export interface HttpBlobSourceModules {
   readonly stats: ContentStats
   /** Shared connections; their owner closes them. Default: the source opens and closes its own. */
   readonly agent?: Agent | undefined
-  /** Which servers are known to fail; shared by all sources. Default: that is not remembered. */
+  /** The health of all servers; all sources share it. Default: failures are not remembered. */
   readonly healths?: OriginHealths | undefined
   /** Default: the system's. */
   readonly timing?: Timing | undefined
@@ -116,7 +116,7 @@ function codeOf(failure: HttpFailure): FusefsErrorCode {
   }
 }
 
-/** Whether the same range may be had later. */
+/** Whether a later request for the same range may succeed. */
 function mayPass(failure: HttpFailure): boolean {
   return failure.retryable || failure.reason === 'deadline' || failure.reason === 'known-failing'
 }

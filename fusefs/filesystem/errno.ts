@@ -50,7 +50,7 @@ function errnoOfCode(code: FusefsErrorCode): number {
     case 'verification-failed':
     case 'cache-io':
     case 'tree-unavailable':
-    // Not EAGAIN: no program expects it from a file, and poll(2) could not wait for better times.
+    // Not EAGAIN: no program expects EAGAIN from a file, and poll(2) cannot wait for a lower load.
     case 'overloaded':
     case 'mount-failed':
       return ERRNO.EIO

@@ -23,7 +23,10 @@ export type HttpFailureReason =
   | 'address'
   /** The authorizer failed; `cause` is its error. */
   | 'credentials'
-  /** The request was not sent, because its server is known to fail; `cause` is how. */
+  /**
+   * The request was not sent, because its server is known to fail; `cause` is the server's last
+   * failure.
+   */
   | 'known-failing'
   /** The deadline of the whole exchange passed. */
   | 'deadline'

@@ -1,7 +1,7 @@
 /**
- * What is known of one server: whether it fails. A server that is known to fail gets at most one
- * request a second, a probe, whoever asks. All other requests fail at once and may be tried again.
- * The first answer ends this.
+ * The health of one server. A server that is known to fail gets at most one request a second from
+ * all callers together: a probe. All other requests fail at once and may be tried again. The first
+ * answer of the server ends this state.
  */
 import { LRUCache } from 'lru-cache'
 import type { Log } from '../log.js'
@@ -17,7 +17,7 @@ export interface OriginHealthOptions {
 
 export interface OriginHealthModules {
   readonly counters: Pick<HttpCounters, 'httpRefusals'>
-  /** Told when a server begins to fail, and when it answers again. */
+  /** Gets a line when a server begins to fail, and a line when it answers again. */
   readonly log: Log
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly now?: (() => number) | undefined
@@ -49,8 +49,9 @@ export class OriginHealth {
   }
 
   /**
-   * Call this before each request. Returns why the request must not be sent now, or undefined. In
-   * the latter case, call `answered` or `failed` with the returned time when its outcome is known.
+   * Call this before each request. Returns `refusal`, the failure of the request, if the request
+   * must not be sent now. Otherwise, returns `sinceMs`: send the request, and call `answered`, or
+   * `failed` with this time, when the outcome is known.
    */
   admit(): { readonly sinceMs: number } | { readonly refusal: HttpFailure } {
     const nowMs = this.#now()
@@ -66,7 +67,7 @@ export class OriginHealth {
     return { sinceMs: nowMs }
   }
 
-  /** The server has answered: bytes, or that it does not have them. */
+  /** Call this when the server has sent bytes, or an answer that it does not have them. */
   answered(): void {
     this.#answeredAtMs = this.#now()
     this.#failuresInARow = 0
@@ -75,18 +76,18 @@ export class OriginHealth {
     this.#modules.log.info({ origin: this.#origin }, 'store answers again')
   }
 
-  /** A request that was admitted at `sinceMs` has failed. */
+  /** Call this when a request that was admitted at `sinceMs` has failed. */
   failed(failure: HttpFailure, sinceMs: number): void {
     if (!failure.retryable) {
-      // A final failure is an answer, unless nothing came, such as for a certificate.
+      // A final failure with a status is an answer. A bad certificate, for example, has no status.
       if (failure.status > 0) this.answered()
       return
     }
-    // Another request was answered meanwhile, so it is not the server that fails.
+    // The server has answered another request since then, so it does not fail in general.
     if (sinceMs < this.#answeredAtMs) return
     this.#failuresInARow++
     if (this.#failure === undefined) {
-      // Waiting for a server that does not answer has taken long enough already.
+      // One timeout is enough, because its wait was long.
       const isKnown =
         failure.reason === 'timeout' || this.#failuresInARow >= this.#options.maxAttempts
       if (!isKnown) return
@@ -112,7 +113,7 @@ export class OriginHealth {
   }
 }
 
-/** The health of all servers. Shared by everything that reads from them. */
+/** The health of all servers. All readers share one instance. */
 export class OriginHealths {
   readonly #options: OriginHealthOptions
   readonly #modules: OriginHealthModules

@@ -37,9 +37,9 @@ export interface RangeReaderModules {
   readonly counters: HttpCounters
   /** Gets one warning about a server without range support. */
   readonly log?: Log
-  /** The health of the server that all ranges are asked of. Without it nothing is known of it. */
+  /** The health of the one server of all ranges. Default: its failures are not remembered. */
   readonly health?: OriginHealth | undefined
-  /** Without it every range is asked for where its URL says. */
+  /** Default: every range is requested at its own URL first. */
   readonly redirects?: RedirectMemory
 }
 
@@ -77,7 +77,7 @@ export class RangeReader {
     }
   }
 
-  /** One attempt, if the server's health allows it; the health learns the outcome. */
+  /** Makes one attempt if the server's health allows it. Reports the outcome to the health. */
   async *#watched(
     question: RangeQuestion,
     reached: number,

@@ -1,6 +1,6 @@
 /**
- * Starts dispatcher threads. Most of their start is the loading of their code, so a process that will
- * serve later can have threads loaded before it knows what it will serve.
+ * Starts dispatcher threads. Loading their code takes most of the start. A process that will serve
+ * later can therefore load threads before it knows the trees and the mount that it will serve.
  */
 import { Worker } from 'node:worker_threads'
 import type { DispatcherData } from './dispatcher-messages.js'
@@ -13,7 +13,7 @@ export function loadDispatcherThreads(count: number): void {
   for (let i = 0; i < count; i++) loaded.push(start(undefined))
 }
 
-/** Starts a thread, or has a loaded one begin. */
+/** Starts a thread, or gives the data to a loaded thread. */
 export function startDispatcherThread(data: DispatcherData): Worker {
   const thread = loaded.shift()
   if (thread === undefined) return start(data)
@@ -25,7 +25,7 @@ function start(data: DispatcherData | undefined): Worker {
   return new Worker(new URL('./dispatcher-worker.js', import.meta.url), {
     workerData: data,
     name: 'fuse dispatcher',
-    // Objects made for a request die young. V8's usual young generation would only take memory.
+    // Objects made for a request die young. V8's default young generation would only waste memory.
     resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 192 },
     // The thread must not close the descriptor of /dev/fuse.
     trackUnmanagedFds: false,

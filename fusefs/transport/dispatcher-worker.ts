@@ -7,7 +7,7 @@ import { openDispatcher } from './open-dispatcher.js'
 const port = parentPort
 if (port === null) throw new Error('dispatcher-worker.js runs as a worker thread only')
 
-// A thread that was loaded in advance is told later what to serve.
+// A thread that was loaded in advance gets its data later, in a message.
 const data = (workerData ??
   (await new Promise((resolve) => port.once('message', resolve)))) as DispatcherData
 const post = (message: DispatcherMessage): void => {

@@ -1,7 +1,7 @@
 /**
- * READs that failed after a long wait, remembered for a moment. When a READ of the kernel's
+ * Remembers for a moment which READs failed after a long wait. When a READ of the kernel's
  * read-ahead fails, the kernel asks again for each page of it that a program needs. Without this
- * memory the program would wait a second time, for the same content.
+ * memory the program would wait a second time for the same content.
  */
 import { LRUCache } from 'lru-cache'
 
@@ -21,10 +21,10 @@ interface FailedRead {
   readonly forgottenAtMs: number
 }
 
-/** The kernel asks again at once; a program that tries again waits longer than this. */
+/** The kernel asks again within this time. A program that tries again waits longer. */
 const REMEMBERED_MS = 1_000
 const MAX_FILES = 1_024
-/** Failed READs remembered for each file. Their number is that of the waiting threads. */
+/** Failed READs remembered for each file. One thread waits for each. */
 const MAX_RANGES = 64
 
 export class FailedReads {
@@ -44,7 +44,10 @@ export class FailedReads {
     this.#files.set(keyOf(slot, ino), kept)
   }
 
-  /** The error of a failed READ that had the beginning of this one in its range, if it is remembered. */
+  /**
+   * The error of a remembered READ whose range contains the first byte of this READ. Undefined if
+   * there is none.
+   */
   errorOf({ slot, ino, offset }: ReadRange): { readonly error: unknown } | undefined {
     const nowMs = this.#now()
     const found = this.#files

@@ -50,8 +50,8 @@ export interface FuseServerOptions {
   readonly mountpoint: string
   readonly trees: TreeSourceSpec
   /**
-   * Longest time from a request of the kernel to its answer. Then the program gets EIO. Default
-   * 60,000.
+   * Longest time from a request of the kernel to its answer. After this time the program gets EIO.
+   * Default 60,000.
    */
   readonly deadlineMs?: number | undefined
   /** Number of dispatcher threads. Default 2. */
@@ -236,12 +236,12 @@ export class FuseServer {
   }
 
   /**
-   * Resolves when a thread has answered a request through the mount, which is never when all threads
-   * hang. Resolves at once while no thread runs, or after the end.
+   * Resolves when a thread has answered a request through the mount. Never resolves if all threads
+   * hang. Resolves at once before the threads have started, and after `stop`.
    */
   async answered(): Promise<void> {
     if (!this.#hasThreads || this.#stopped !== undefined) return
-    // Where the mount is gone, that is noticed elsewhere.
+    // An error means that the mount is gone. Other code notices that.
     await statfs(this.#mountpoint).catch(() => undefined)
   }
 

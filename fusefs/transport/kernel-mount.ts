@@ -29,7 +29,7 @@ export interface KernelMount {
 const MOUNT_OPTIONS =
   'rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,ro,nosuid,nodev'
 
-/** The type in the mount table. */
+/** The filesystem type in the mount table. */
 const FUSE_TYPE = 'fuse.thin'
 
 /** Mounts. Throws `mount-failed`. To answer requests, start a `FuseServer` on the handle next. */
@@ -53,9 +53,9 @@ export async function mountFuse(options: KernelMountOptions): Promise<KernelMoun
 }
 
 /**
- * Mounts once more what `handle` is connected to, after somebody has unmounted it. That works while
- * an overlay above still uses the superblock, and needs Linux 5.15. Throws `mount-failed` when the
- * superblock is gone: then nothing uses the handle any more.
+ * Mounts the filesystem that `handle` serves again, after somebody has unmounted it. This works
+ * while an overlay above still uses the superblock. It needs Linux 5.15. Throws `mount-failed` when
+ * the superblock is gone. Nothing uses the handle any more then.
  */
 export async function mountFuseAgain(
   handle: FileHandle,
@@ -130,7 +130,7 @@ async function locate(mountpoint: string): Promise<string> {
 export interface MountEntry {
   /** `major:minor` of the superblock. */
   readonly device: string
-  /** Whether `mountFuse` has made it, here or in another process. */
+  /** Whether `mountFuse` made this mount, in this process or in another. */
   readonly isOurs: boolean
 }
 
@@ -142,7 +142,7 @@ export async function mountAt(mountpoint: string): Promise<MountEntry | undefine
   return topmostOn(await locate(mountpoint))
 }
 
-/** See proc_pid_mountinfo(5). */
+/** As `mountAt`, for a resolved path. The format of the table: proc_pid_mountinfo(5). */
 async function topmostOn(path: string): Promise<MountEntry | undefined> {
   const table = await readFile('/proc/self/mountinfo', 'latin1')
   let entry: MountEntry | undefined

@@ -17,8 +17,9 @@ export interface LocalMirrorsModules {
   /** Takes the next message from the thread's port, if any, without waiting. */
   readonly receive: () => MirrorMessage | undefined
   /**
-   * Called when the mirror of a pack is forgotten in favour of others. The server must announce the
-   * mirror again when this pack is next missed. Otherwise every read of the pack would be a miss.
+   * Called when the mirror of a pack is forgotten to make room for others. The server must announce
+   * the mirror again at the next miss of this pack. Otherwise every read of the pack would be a
+   * miss.
    */
   readonly onForgotten: (slot: number, pack: number) => void
 }

@@ -1,7 +1,7 @@
 /**
  * Answers the READs whose bytes were not local. It plans each READ again, waits for its content,
  * and writes the reply to /dev/fuse. A bounded number is served at a time; the others wait in
- * order. Every READ has one time limit, which begins when it comes.
+ * order. Each READ has one time limit, which begins when the READ comes.
  */
 import { writeSync } from 'node:fs'
 import { LRUCache } from 'lru-cache'
@@ -30,7 +30,7 @@ import type { CompleteIndex } from './parked-requests.js'
 import { ServingTurns } from './serving-turns.js'
 import type { StatsRow } from './server-stats.js'
 
-/** A READ that failed after this long is not waited for again at once; see `FailedReads`. */
+/** A READ that failed after at least this time is remembered in `FailedReads`. */
 const LONG_WAIT_MS = 1_000
 /** Each waiting read blocks one thread; the kernel sets no other limit. */
 const MAX_PENDING = 16_384
@@ -187,7 +187,10 @@ export class MissServer {
     if (miss.offset === 0 && head.length > 0) this.#modules.onHead?.(miss, head)
   }
 
-  /** Answers at once. Without this bound, a store that is away could fill the memory with reads. */
+  /**
+   * Answers the read at once with EIO. Without the bound of `maxPending`, reads from a store that
+   * does not answer could fill the memory.
+   */
   #refuse(miss: Miss): void {
     const error = new FusefsError('overloaded', `${this.#maxPending} reads wait already`)
     this.#modules.stats.countRefused()
@@ -195,7 +198,7 @@ export class MissServer {
     this.#write(miss, errorReply(error))
   }
 
-  /** Counts every failure, and logs those of one kind once a minute for each tree. */
+  /** Counts every failure. Logs each kind of failure once a minute for each tree. */
   #noteFailure({ slot, ino, offset, size }: Miss, error: unknown): void {
     const { stats } = this.#modules
     stats.countError()

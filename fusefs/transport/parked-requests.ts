@@ -50,7 +50,10 @@ export class ParkedRequests {
     this.#modules = modules
   }
 
-  /** How long the request that is being answered now has waited. 0 when none is. */
+  /**
+   * How long the request that is being answered now has waited. 0 while no request is being
+   * answered.
+   */
   get waitedMs(): number {
     return this.#answeringSinceMs === undefined ? 0 : performance.now() - this.#answeringSinceMs
   }

@@ -32,8 +32,8 @@ export interface ServerCounts {
   /** Replies with an errno that a healthy mount does not give, such as EIO, ESTALE and EINVAL. */
   readonly errors: number
   /**
-   * Replies with an errno because of an index, a store or a bug. Those of a kind are logged once a
-   * minute for each tree.
+   * Replies with an errno because of an index, a store or a bug. Faults of one kind are logged once
+   * a minute for each tree.
    */
   readonly faults: number
   /** Requests answered EIO because too many waited already. They also count as faults. */
@@ -41,8 +41,8 @@ export interface ServerCounts {
 }
 
 /**
- * Reads `ServerCounts` out of JSON. Opcodes of another build are left out. `refused` is 0 where an
- * older build does not count it. Throws `invalid-argument`.
+ * Reads `ServerCounts` out of JSON. Opcodes of another build are left out. `refused` is 0 if it is
+ * missing, because older builds do not count it. Throws `invalid-argument`.
  */
 export function serverCountsFromJson(value: unknown): ServerCounts {
   const counts = recordOf(value, 'counts')

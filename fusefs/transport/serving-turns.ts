@@ -1,7 +1,7 @@
 /**
- * Lets a bounded number of reads be served at a time, in all and of each tree. The others wait for
- * their turn, in order within a tree. The trees take turns: reads of an image whose store is away
- * wait for a long time, and must not stop reads of other images.
+ * Limits the reads that are served at a time, in all and for each tree. The other reads wait for
+ * their turn, in order within a tree. The trees take turns. Reads of an image whose store does not
+ * answer wait for a long time, and must not stop reads of other images.
  */
 import { abortable } from '../waiting/abortable.js'
 
@@ -20,8 +20,8 @@ export class ServingTurns {
 
   /**
    * Waits for a turn of the tree in `slot` and then calls `work`. Rejects with the reason of
-   * `signal` as soon as it is aborted. The turn of a read that gave up ends with its work, which
-   * uses memory until then.
+   * `signal` as soon as it is aborted. The turn of an aborted read ends only when its work ends,
+   * because the work uses memory until then.
    */
   async serve<T>(
     slot: number,
@@ -50,7 +50,7 @@ export class ServingTurns {
     try {
       await abortable(turn, signal)
     } catch (error) {
-      // The turn may have been given to this read in the moment in which it gave up.
+      // This read may have been given its turn at the moment when it was aborted.
       if (!tree.waiting.delete(onTurn)) this.#end(slot)
       else this.#forgetIdle(slot, tree)
       throw error

@@ -1,28 +1,31 @@
-/** Repeats work that failed in a way that may pass, such as a read from a store that restarts. */
+/** Repeats work after a temporary failure, such as a read from a store that restarts. */
 import { FusefsError } from '../errors.js'
 import { systemTiming, type Timing } from '../http/timing.js'
 import { isLate } from './request-deadline.js'
 
 export interface PatienceOptions {
-  /** Ends the work and the waits. */
+  /** An abort ends the work and the waits. */
   readonly signal: AbortSignal
-  /** Bounds what the errors allow. */
+  /** Upper bound of the errors' `retryForMs`. Default: no bound. */
   readonly atMostMs?: number
   readonly timing?: Pick<Timing, 'random' | 'sleep'>
   /** Milliseconds that only grow. Default `performance.now`. */
   readonly now?: () => number
 }
 
-/** The first wait; it doubles up to the longest, and a random half of each is left out. */
+/**
+ * The first wait. Each further wait is twice as long, up to `LONGEST_WAIT_MS`. Each wait is
+ * shortened by a random part of up to one half.
+ */
 const FIRST_WAIT_MS = 100
 const LONGEST_WAIT_MS = 1_000
-/** Errors of other layers that may be wrapped around one of this layer. */
+/** Number of causes that are searched. Errors of other layers may wrap an error of this layer. */
 const MAX_CAUSES = 8
 
 /**
- * Calls `work` until it succeeds, or until its error says that it is not worth trying again: see
- * `FusefsError.retryForMs`. That time begins with the first call. Throws the last error, and the
- * reason of `signal` with the last error in its message when a deadline ended a wait.
+ * Calls `work` until it succeeds, or until the `FusefsError.retryForMs` of its last error have
+ * passed since the first call. Throws the last error. If `signal` is aborted during a wait, throws
+ * its reason. If that reason is a deadline, the message also has the last error.
  */
 export async function patiently<T>(work: () => Promise<T>, options: PatienceOptions): Promise<T> {
   const { signal, atMostMs = Infinity, timing = systemTiming } = options
@@ -42,7 +45,7 @@ export async function patiently<T>(work: () => Promise<T>, options: PatienceOpti
   }
 }
 
-/** Whether `error` may pass, and the operator wants to wait for that. */
+/** Whether `error` is temporary and the operator wants to wait until it has passed. */
 export function mayPass(error: unknown): boolean {
   return retryForMsOf(error) > 0
 }

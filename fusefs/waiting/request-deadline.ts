@@ -1,4 +1,4 @@
-/** The time limit of one request of the kernel: what a program's call waits at most. */
+/** The time limit of one request of the kernel: the longest time that a program's call waits. */
 import { FusefsError } from '../errors.js'
 import { ScopedSignal } from './scoped-signal.js'
 
@@ -6,9 +6,9 @@ import { ScopedSignal } from './scoped-signal.js'
 export const DEFAULT_REQUEST_DEADLINE_MS = 60_000
 
 /**
- * A signal for the work behind one request. It is aborted with `caller`, and with the reason
- * `fetch-timeout` when `deadlineMs` have passed since the request came, of which `waitedMs` have
- * passed already. The caller closes it.
+ * A signal for the work behind one request. It is aborted when `caller` is aborted. It is also
+ * aborted, with the reason `fetch-timeout`, when `deadlineMs` have passed since the request came.
+ * `waitedMs` of this time have passed already. The caller closes it.
  */
 export function requestDeadline(
   caller: AbortSignal,

@@ -15,7 +15,7 @@ export class ScopedSignal {
   }
   #timedOut = false
 
-  /** `timeoutReason` makes the reason with which the signal is aborted at the deadline. */
+  /** `timeoutReason` returns the reason with which the signal is aborted at the deadline. */
   constructor(
     parent: AbortSignal,
     options: { timeoutMs?: number; timeoutReason?: () => Error } = {},

@@ -50,7 +50,7 @@ export interface CacheConfig {
 }
 
 export interface FetchConfig {
-  /** Range requests at the same time, to one server and to all together. */
+  /** Limit of the range requests at the same time, to one server and to all servers together. */
   readonly concurrency: number
   readonly connectionsPerOrigin: number
   /** Attempts for one range, the first included. */
@@ -97,7 +97,7 @@ export interface FuseConfig {
 }
 
 export interface WatchdogConfig {
-  /** How long a daemon may leave its keeper without an answer; 0: for ever. */
+  /** The keeper replaces a daemon that does not answer for this long; 0: never. */
   readonly deadlineMs: number
   /** Whether a second process is ready to take over. */
   readonly standby: boolean
@@ -133,7 +133,10 @@ export interface RegistryConfig {
   readonly passwordFile: string | undefined
   /** Path of a PEM file of certificate authorities, trusted beside the system's. */
   readonly ca: string | undefined
-  /** As `FetchConfig.retryForMs`, for the stores on this host. Undefined: that value. */
+  /**
+   * As `FetchConfig.retryForMs`, for the stores on this host. Undefined: the value of
+   * `FetchConfig.retryForMs`.
+   */
   readonly retryForMs: number | undefined
   /** The registry is spoken to without TLS, credentials included. */
   readonly plainHttp: boolean

@@ -85,7 +85,10 @@ export function durationKey(options: Named<string> & Bounds): Key<number> {
   }
 }
 
-/** As `durationKey`, but an empty text, the default, means the value of another key, `none`. */
+/**
+ * As `durationKey`, but the text may be empty. Empty is the default. The value is then undefined,
+ * and stands for the value of the key that `none` names.
+ */
 export function optionalDurationKey(
   options: { path: string; none: string } & Bounds,
 ): Key<number | undefined> {

@@ -36,7 +36,10 @@ export class StoreSources {
   readonly #modules: StoreSourcesModules
   readonly #policy: StorePolicy
   readonly #healths: OriginHealths
-  /** By the host and port of the store; the empty key for those that the operator did not name. */
+  /**
+   * By the host and port of the store. The empty key is for all stores that the operator did not
+   * name.
+   */
   readonly #networks = new Map<string, StoreNetwork>()
   readonly #byUrl = new Map<string, BlobSource>()
   readonly #bySet = new Map<string, BlobSource>()
@@ -179,7 +182,10 @@ export class StoreSources {
     return source
   }
 
-  /** The limits of one store: those of all stores, and what the table of its host says. */
+  /**
+   * The limits of one store: the limits of all stores, with the `retry_for` of the table of its
+   * host.
+   */
   #limits({ url }: AllowedStore): Partial<HttpLimits> {
     const { limits } = this.#options
     const retryForMs = url.kind === 'file' ? undefined : this.#policy.retryForMs(url)

@@ -65,7 +65,7 @@ export class CacheDirectory {
   readonly #retired = new Map<PackMirror, NodeJS.Timeout>()
   #usageBytes = 0
   #reservedBytes = 0
-  /** Bytes of `maxBytes` that files of others take. */
+  /** Bytes of `maxBytes` that files other than packs take. */
   #outsideBytes = 0
   #openMirrors = 0
   #isClosed = false
@@ -90,7 +90,7 @@ export class CacheDirectory {
     let lock: CacheLock | undefined
     try {
       mkdirSync(root, { recursive: true, mode: 0o700 })
-      // A folder of before may be open to other users, and packs hold files of private images.
+      // An existing folder may be open to other users. Packs hold files of private images.
       chmodSync(root, 0o700)
       lock = CacheLock.take(join(options.cacheDir, 'lock'))
       const directory = new CacheDirectory(root, options.limits, lock, modules)
@@ -183,7 +183,7 @@ export class CacheDirectory {
     return true
   }
 
-  /** Leaves `bytes` of `maxBytes` to other files, and evicts packs down to the rest. */
+  /** Leaves `bytes` of `maxBytes` to other files. Evicts packs until they fit in the rest. */
   setOutsideBytes(bytes: number): void {
     this.#outsideBytes = bytes
     this.#evictDownTo(Math.max(0, this.#maxBytes - this.#reservedBytes))
@@ -262,8 +262,8 @@ export class CacheDirectory {
   }
 
   /**
-   * Puts the files of a mirror on the disk that was closed without. After a power failure, the mark
-   * of a clean stop would otherwise vouch for bytes that never got there.
+   * Syncs the files of a mirror that was closed without a sync. Otherwise, after a power failure,
+   * the marker of a clean stop would vouch for bytes that never reached the disk.
    */
   #syncClosed(slot: Slot): void {
     try {
@@ -272,7 +272,7 @@ export class CacheDirectory {
       slot.unsynced = false
     } catch (error) {
       this.#noteDiskFailure(slot.path, error)
-      // Without a state, the next process takes the mirror for empty.
+      // Without a state file, the next process treats the mirror as empty.
       removeFile(`${slot.path}.state`)
     }
   }

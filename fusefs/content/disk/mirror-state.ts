@@ -88,8 +88,8 @@ export function readMirrorState(path: string, id: string): MirrorState | undefin
 
 /**
  * Replaces a `.state` file in one step. With `durable`, its bytes are on the disk before it is
- * renamed, and its name is on the disk when this returns. Throws what open(2), write(2), fsync(2)
- * and rename(2) throw.
+ * renamed, and its name is on the disk when this returns. Throws the errors of open(2), write(2),
+ * fsync(2) and rename(2).
  */
 export function writeMirrorState(options: {
   path: string

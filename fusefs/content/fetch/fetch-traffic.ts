@@ -11,7 +11,10 @@ import { RateLimit } from './rate-limit.js'
 
 /** Longest pause after a piece of a body. A server might close a connection that pauses longer. */
 const MAX_PAUSE_MS = 1_000
-/** Requests under way for each of `maxConcurrentFetches`, those without progress included. */
+/**
+ * Limit of all requests under way, as a multiple of `maxConcurrentFetches`. Requests without
+ * progress count, too.
+ */
 const REQUESTS_PER_PLACE = 8
 
 /** The requests of one origin. */

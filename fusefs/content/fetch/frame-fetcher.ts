@@ -32,8 +32,8 @@ interface Modules {
 }
 
 /**
- * Failed checks after which a frame fails. After the first one it is fetched again, from another
- * store if possible. Further stores that have not sent wrong bytes are asked, too.
+ * Failed checks after which a frame fails, unless another store is left that has not sent wrong
+ * bytes. Until then the frame is fetched again, from another store if possible.
  */
 const MAX_FAILED_CHECKS = 2
 /** Frames of one range that are decoded at a time while the range goes on arriving. */
@@ -105,10 +105,10 @@ export class FrameFetcher {
   }
 
   /**
-   * Ends the use of a flight by one reader. A frame that no reader wants is not fetched. But when
-   * the last reader `isLate`, a request under way goes on: over a slow connection the reader's next
-   * attempt finds what this request brought. Returns true in this case: the pack's entry must then
-   * be kept until the flight has settled.
+   * Ends the use of a flight by one reader. A frame without readers is not fetched, with one
+   * exception. If the last reader's time limit has passed (`isLate`), a request under way goes on.
+   * Over a slow connection, the reader's next attempt then finds the frames of this request.
+   * Returns true in this case: the caller must keep the pack's entry until the flight has settled.
    */
   leave(flight: FrameFlight, { isLate = false } = {}): boolean {
     flight.waiters--
@@ -172,7 +172,7 @@ export class FrameFetcher {
     })
   }
 
-  /** Fails a flight whose failure is known. */
+  /** Fails the flight if the failure of its frame is remembered. Returns whether it did. */
   #hasJustFailed(flight: FrameFlight): boolean {
     const known = this.#known.of(flight)
     if (known === undefined) return false
@@ -389,7 +389,7 @@ function urgencyOf(flights: readonly FrameFlight[], signal: AbortSignal): FetchP
   return urgency
 }
 
-/** Of what a failure is logged once a minute: a server and a blob. */
+/** The subject of a failure in the fault log: the server and the blob. */
 function subjectOf({ origin, name }: BlobSource, digest: string): string {
   return `${origin === '' ? name : origin} ${digest}`
 }

@@ -56,7 +56,7 @@ export class FrameQueue {
 
   /**
    * The flight that has waited longest at the next origin for which `mayStart` returns true. That
-   * origin then comes last. Undefined when there is none.
+   * origin then moves to the end of the order. Undefined when there is no such flight.
    */
   next(priority: FetchPriority, mayStart: (origin: string) => boolean): FrameFlight | undefined {
     const queues = this.#queues[priority]

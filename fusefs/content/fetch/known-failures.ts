@@ -1,7 +1,7 @@
 /**
- * Failures of content that cannot pass, remembered for a moment. Reads of the same content fail at
- * once meanwhile, so that a program that reads a thousand pages of a blob that is not there makes
- * one request and not a thousand.
+ * Remembers permanent failures of content for a moment. During that time, reads of the same content
+ * fail at once. A program that reads a thousand pages of a missing blob then causes one request and
+ * not a thousand.
  */
 import { LRUCache } from 'lru-cache'
 import type { FusefsError } from '../../errors.js'
@@ -9,7 +9,7 @@ import { HttpFailure } from '../../http/http-failure.js'
 import { MAX_REMEMBERED_FAULTS } from '../content-limits.js'
 import type { FrameFlight } from './frame-flight.js'
 
-/** A frame and the source that it is asked of. */
+/** A frame and the source that it is requested from. */
 type WantedFrame = Pick<FrameFlight, 'entry' | 'frameIndex' | 'source'>
 
 export class KnownFailures {
@@ -17,7 +17,7 @@ export class KnownFailures {
 
   /** `now`: milliseconds that only grow. */
   constructor(options: { knownFailureMs: number }, now: () => number) {
-    // Without a resolution the cache remembers the time it last saw for a moment of real time.
+    // With the default of 1, the cache would reuse one reading of the clock for 1 ms of real time.
     this.#errors = new LRUCache({
       max: MAX_REMEMBERED_FAULTS,
       ttl: options.knownFailureMs,
@@ -39,7 +39,7 @@ export class KnownFailures {
     this.#errors.set(scope === 'blob' ? blobKey(frame) : frameKey(frame), error)
   }
 
-  /** Why this frame has just failed; undefined when that is not known. */
+  /** The error with which this frame has just failed; undefined if none is remembered. */
   of(frame: WantedFrame): FusefsError | undefined {
     return this.#errors.get(blobKey(frame)) ?? this.#errors.get(frameKey(frame))
   }
@@ -49,14 +49,15 @@ function blobKey({ entry, source }: WantedFrame): string {
   return `${source.name} ${entry.table.digest}`
 }
 
-/** Names the frame by the table, too: another table for the same pack may be right. */
+/** The key includes the frame table, because another table of the same pack may be right. */
 function frameKey({ entry, frameIndex, source }: WantedFrame): string {
   return `${source.name} ${entry.id} ${frameIndex}`
 }
 
 /**
- * What a server's failure tells of: the whole blob, or one range, as status 416 does. `nothing` for
- * a failure without a server, such as that of a folder, which costs nothing to be asked again.
+ * The content that a server's failure concerns: the whole blob or, for example with status 416, one
+ * range. `nothing` for a failure without a server, such as the failure of a folder: asking a folder
+ * again costs nothing.
  */
 function scopeOf(error: unknown): 'blob' | 'range' | 'nothing' {
   if (error instanceof AggregateError) {
