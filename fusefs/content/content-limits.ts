@@ -74,7 +74,10 @@ export interface ContentLimits {
    * progress. Default 8.
    */
   readonly maxConcurrentFetches: number
-  /** A range request that receives nothing for this long no longer counts at other origins. Default 1,000. */
+  /**
+   * A range request that receives nothing for this long counts only at its own origin. Default
+   * 1,000.
+   */
   readonly noProgressMs: number
   /** Range requests under way for prefetch. Default 6, so that two of the 8 are left for reads. */
   readonly maxConcurrentPrefetches: number

@@ -135,8 +135,8 @@ export interface MountEntry {
 }
 
 /**
- * The topmost mount on exactly this path, from the mount table; undefined if there is none. Does not
- * access the mountpoint. Throws `mount-failed` when the directory above it does not exist.
+ * The topmost mount on exactly this path, from the mount table; undefined if there is none. Does
+ * not access the mountpoint. Throws `mount-failed` when the directory above it does not exist.
  */
 export async function mountAt(mountpoint: string): Promise<MountEntry | undefined> {
   return topmostOn(await locate(mountpoint))

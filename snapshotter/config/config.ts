@@ -103,7 +103,7 @@ export interface WatchdogConfig {
   readonly standby: boolean
 }
 
-/** What is done for images that were published without a start. */
+/** Settings for images that were published without a startup pack. */
 export interface ProfileConfig {
   /** Whether the first start of such an image on this node is learned. */
   readonly learn: boolean

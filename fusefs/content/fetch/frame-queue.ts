@@ -1,6 +1,6 @@
 /**
- * The frames that wait to be fetched, by priority, and within a priority by origin. The origins of a
- * priority take turns, so that frames of one origin do not wait behind those of another.
+ * The frames that wait to be fetched, by priority and then by origin. The origins of a priority
+ * take turns, so that frames of one origin do not wait behind those of another.
  */
 import type { FetchPriority, FrameFlight } from './frame-flight.js'
 
