@@ -56,12 +56,18 @@ export async function runDaemon(options: DaemonProcessOptions): Promise<void> {
   process.send?.({ kind: 'ready' })
 }
 
-/** As many as serve the first class by default; the others are started then. */
+/**
+ * Dispatcher threads that a standby loads: by default, this number serves the first class. All
+ * other threads are started when the daemon serves.
+ */
 const LOADED_THREADS = 2
 
-/** Waits, as a standby, for the word of the keeper. Ends the process with the keeper. */
+/**
+ * Waits, as a standby, until the keeper asks this process to serve. Resolves with the arguments
+ * that follow `--fuse`. Ends the process when the keeper ends.
+ */
 export async function askedToServe(): Promise<readonly string[]> {
-  // Every call of containerd needs it, and it takes long to read.
+  // Every call of containerd needs the service definition, and it takes long to read.
   loadSnapshotsService()
   loadDispatcherThreads(LOADED_THREADS)
   process.on('disconnect', () => process.exit(0))

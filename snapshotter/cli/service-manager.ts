@@ -1,11 +1,15 @@
 /**
  * Tells systemd that the daemon is ready and that the front lives; see sd_notify(3). Node.js has no
- * datagram sockets of the family unix, so systemd's own program systemd-notify(1) sends the messages.
+ * datagram sockets of the family unix, so systemd's own program systemd-notify(1) sends the
+ * messages.
  */
 import { spawn } from 'node:child_process'
 import type { DaemonChange } from '../node/keeper/supervisor.js'
 
-/** systemd advises half of the time; a busy machine may delay one. */
+/**
+ * Messages in the time after which systemd restarts the service. systemd advises two. The third
+ * makes up for one that a busy machine delays.
+ */
 const SIGNS_PER_DEADLINE = 3
 
 export interface ServiceManagerModules {
@@ -13,12 +17,15 @@ export interface ServiceManagerModules {
 }
 
 export class ServiceManager {
-  /** Undefined where nobody waits for messages. */
+  /** The socket on which systemd takes messages. Undefined if it takes none. */
   readonly #socket: string | undefined
-  /** After which systemd restarts us; 0: never. */
+  /** systemd restarts the service after this time without a message. 0: never. */
   readonly #watchdogMs: number
   readonly #modules: ServiceManagerModules
-  /** When the keeper has last passed on a sign of life of the daemon that serves now. */
+  /**
+   * When the keeper last reported that the present daemon answered a ping. Undefined before the
+   * first report.
+   */
   #lastAliveMs: number | undefined
   #isReady = false
   #hasWarned = false
@@ -56,8 +63,9 @@ export class ServiceManager {
   }
 
   /**
-   * Once the keeper has passed on a sign of life, more have to follow. While a daemon is started, or
-   * where the keeper has no watchdog, it is enough that the front runs.
+   * Tells systemd that the service lives. After the keeper's first report, the message is sent only
+   * while more reports follow. While a daemon is started, or if the keeper has no watchdog, there
+   * are no reports, and the message is always sent.
    */
   #signOfLife(): void {
     const silentMs = this.#lastAliveMs === undefined ? 0 : performance.now() - this.#lastAliveMs

@@ -5,10 +5,13 @@
 import { readdirSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
-/** nice(2): how far a standby stands behind. */
+/** The number that is added to the nice value of a standby; see nice(2). */
 const STANDBY_NICE = 10
 
-/** Lowers the priority of this thread, and of threads that it starts. Returns what undoes that. */
+/**
+ * Lowers the priority of this thread, and of threads that it starts. Returns a function that gives
+ * all threads of the process the earlier priority.
+ */
 export function lowerPriority(): () => void {
   const before = getPriority()
   setPriority(before + STANDBY_NICE)

@@ -3,9 +3,12 @@ import { readFile } from 'node:fs/promises'
 
 export interface OverlayMount {
   readonly mountpoint: string
-  /** As they were given to mount(2): containerd gives long lists relative to a common directory. */
+  /**
+   * The paths that mount(2) was given. In a long list, containerd makes them relative to a common
+   * directory.
+   */
   readonly lowerDirectories: readonly string[]
-  /** Absent for a view. */
+  /** Undefined for a view: it has none. */
   readonly upperDirectory: string | undefined
 }
 

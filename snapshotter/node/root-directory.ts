@@ -13,10 +13,9 @@ const OWN_NAMES =
   /^(?:cache|empty|host|lost\+found|plain|profiles|snapshots(?:\.db.*)?|trees|xattr)$/
 
 /**
- * Creates the folder where it is missing, and takes it from other users where they may enter it:
- * its mode is then 0700. Returns the mode that it had if that was changed. Throws
- * `failed-precondition` where others may enter it and it holds files of other programs, which might
- * need it open.
+ * Creates the folder if it is missing. If other users may enter it, its mode is changed to 0700.
+ * Returns the earlier mode if the mode was changed. Throws `failed-precondition` if other users may
+ * enter the folder and it holds files of other programs: those programs might need it open.
  */
 export async function openRootDirectory(root: string): Promise<number | undefined> {
   await mkdir(root, { recursive: true, mode: MODE })
@@ -34,7 +33,7 @@ export async function openRootDirectory(root: string): Promise<number | undefine
   return mode
 }
 
-/** The words of a log for a folder whose mode was changed. */
+/** The log message about a root folder whose mode was changed from `mode`. */
 export function tightenedText(root: string, mode: number): string {
   return `root ${root} could be entered by other users (mode ${mode.toString(8)}): its mode is 700 now`
 }

@@ -1,4 +1,4 @@
-/** `thinctl repair`: a snapshot database that is damaged or missing. */
+/** `thinctl repair`: repairs a snapshot database that is damaged or missing. */
 import type { Command } from 'commander'
 import { DEFAULT_CONFIG_PATH, loadConfig } from '../../config/index.js'
 import { repairDatabase } from '../../node/snapshots/database-repair.js'

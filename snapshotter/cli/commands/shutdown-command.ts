@@ -42,7 +42,10 @@ async function shutdown(config: Config, force: boolean): Promise<void> {
   if (refusal !== undefined) throw new SnapshotterError('failed-precondition', refusal)
 }
 
-/** Takes away what a keeper that died has left mounted. False if there is nothing. */
+/**
+ * Unmounts the trees of a keeper that has died. Returns false if none is mounted. Without `force`,
+ * throws `failed-precondition` if a container uses them.
+ */
 async function clearAway(root: string, force: boolean): Promise<boolean> {
   const mountpoints = TREE_CLASSES.map((name) => mountpointsUnder(root)[name])
   const user = force ? undefined : await overlayAbove(mountpoints)

@@ -68,7 +68,7 @@ export interface DaemonStatus {
     readonly active: number
     readonly view: number
     readonly thin: number
-    /** Why nobody can tell how many there are: the numbers are then 0. */
+    /** Why the snapshots cannot be counted. The numbers are then 0. Absent if they can. */
     readonly problem?: string
   }
   readonly trees: readonly TreeStatus[]

@@ -145,7 +145,7 @@ const START_PARTS = TREE_PARTS.row(
   .row('read-ahead', ({ config, log, mountpoints }) => ({
     readAhead: new ReadAhead({ sizeKib: config.fuse.readAheadKib, mountpoints }, { log }),
   }))
-  // Its own, because the warm-up mutes it: it tells of every start.
+  // The parts that log every start have a log of their own, because the warm-up mutes it.
   .row('log of starts', ({ log }) => ({ startLog: log.child({}) }))
   .row(
     'start prefetcher',
@@ -254,7 +254,7 @@ export const DAEMON_PARTS = START_PARTS.row('thin trees', async (parts) => {
     ({ service }) => service.close(),
   )
 
-/** A line of the log that says more is not read. */
+/** Containers that one line of the log names. A longer line would not be read. */
 const MAX_LOGGED_CONTAINERS = 200
 
 type TreeParts = PartsOf<typeof TREE_PARTS>

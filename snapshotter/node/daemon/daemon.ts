@@ -62,8 +62,8 @@ export class Daemon {
   }
 
   /**
-   * Resolves when a snapshot database that was damaged has been repaired: a new daemon can use it.
-   * Never, if it was whole.
+   * Resolves when a damaged snapshot database has been repaired, so that a new daemon can use it.
+   * Never resolves if the database was whole when this daemon started.
    */
   async databaseRepaired(): Promise<void> {
     await this.#repaired

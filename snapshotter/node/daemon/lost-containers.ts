@@ -17,7 +17,7 @@ export interface LostContainer {
 
 export interface LostContainersModules {
   readonly inherited: readonly InheritedFuse[]
-  /** All of the node. */
+  /** All snapshots of the node. */
   readonly snapshots: readonly Snapshot[]
   /** The directory of a snapshot's own files. */
   readonly fsOf: (id: number) => string
@@ -26,8 +26,9 @@ export interface LostContainersModules {
 }
 
 /**
- * The containers on thin snapshots that are mounted already although the mount of their trees was
- * only just made: no daemon has served it yet. None while the keeper lives.
+ * Returns the containers on thin snapshots whose overlay is older than the FUSE mount of their
+ * trees. A FUSE mount is new if no INIT has been negotiated over it: no daemon has served it yet.
+ * Returns none if the keeper has not died, because its mounts are then not new.
  */
 export async function lostContainers(modules: LostContainersModules): Promise<LostContainer[]> {
   const { inherited, snapshots } = modules

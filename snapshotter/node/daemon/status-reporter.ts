@@ -25,7 +25,7 @@ export interface StatusReporterModules {
 export class StatusReporter {
   readonly #config: Config
   readonly #modules: StatusReporterModules
-  /** The process may have been a standby before. */
+  /** When this process began to serve. It may have been a standby before. */
   readonly #openedMs = performance.now()
 
   constructor(config: Config, modules: StatusReporterModules) {

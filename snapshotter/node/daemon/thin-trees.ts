@@ -220,8 +220,9 @@ export class ThinTrees implements ThinLayers {
   }
 
   /**
-   * Opens the index, so that an image whose index has the right digest and is none fails as a pull,
-   * not at the first read. Such a file is deleted. Throws `invalid-content`.
+   * Checks that the index can be opened. A file can have the right digest and still be no index.
+   * The pull of its image then fails, instead of the first read. The file is deleted if no tree is
+   * registered for it. Throws `invalid-content`.
    */
   async #requireReadable({ digest }: IndexRef): Promise<void> {
     const { partialIndexes, registry } = this.#modules

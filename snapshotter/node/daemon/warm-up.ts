@@ -1,7 +1,7 @@
 /**
  * The warm-up of a new daemon: a rehearsal of pulls and starts, before any caller is let in. It is
- * skipped when there are snapshots or trees, because their containers are waiting. If it fails, only
- * the first image starts more slowly. It is excluded from statistics, and logs errors alone.
+ * skipped when there are snapshots or trees, because their containers are waiting. If it fails,
+ * only the first image starts more slowly. It is excluded from statistics, and logs only errors.
  */
 import type { Logger } from 'pino'
 import type { ContentStore, TreeRegistry } from '../../../fusefs/index.js'
@@ -17,7 +17,7 @@ export interface WarmUpModules {
   readonly content: Pick<ContentStore, 'remove' | 'stats'>
   readonly sources: Pick<StoreSources, 'admit'>
   readonly log: Logger
-  /** The log of those who tell of every start. It is muted meanwhile, up to errors. */
+  /** The log of the parts that log every start. During the warm-up, it takes only errors. */
   readonly startLog: Logger
 }
 
@@ -54,6 +54,6 @@ export async function warmUp(modules: WarmUpModules): Promise<void> {
   } finally {
     startLog.level = level
   }
-  // Without snapshots and trees, and before the doors are open, nobody else has counted.
+  // Only the warm-up has counted: there are no snapshots or trees, and containerd cannot connect.
   Object.assign(content.stats, before)
 }

@@ -12,26 +12,30 @@ import {
 const STOP_TIMEOUT_MS = 20_000
 
 /**
- * An operator's own setting stands. How the daemon's malloc gives memory back, see mallopt(3): a heap
- * for each of its threads, because what V8's compiler takes for a moment, 30 MiB, would otherwise lie
- * between what SQLite keeps and never come back; and no heap keeps what is free at its top, which
- * glibc allows up to 64 MiB of after the first large buffer.
+ * Environment variables of the daemon. An operator's own setting overrides them. The variables of
+ * malloc make the daemon return free memory to the kernel; see mallopt(3).
+ *
+ * `MALLOC_ARENA_MAX` lets each thread have a heap of its own. V8's compiler needs 30 MiB for a
+ * moment. In a shared heap, this memory would lie between memory that SQLite keeps, and would never
+ * be returned. The other variables of malloc make each heap return the free memory at its top. By
+ * default, glibc keeps up to 64 MiB there after the first large buffer.
  */
 const DAEMON_ENVIRONMENT = {
   MALLOC_ARENA_MAX: '16',
   MALLOC_MMAP_THRESHOLD_: String(128 * 1024),
   MALLOC_TRIM_THRESHOLD_: String(64 * 1024),
   MALLOC_TOP_PAD_: '0',
-  // Node.js has four; a mount without trees keeps one.
+  // Node.js's default is 4. Each mount without trees occupies one thread.
   UV_THREADPOOL_SIZE: '6',
 }
 
 /**
- * Pings in the time after which a daemon that answers none is killed. Counted in our own turns, so
- * that a machine on which nothing ran for a while is not taken for a daemon that hangs.
+ * Pings in `watchdogMs`. A daemon that answers none of them is killed. The keeper counts its own
+ * pings and reads no clock: after a pause of the whole machine, it must not take the daemon for one
+ * that hangs.
  */
 const PINGS_PER_DEADLINE = 4
-/** A program that still loads cannot answer: it gets so many times the deadline for its first. */
+/** A loading program cannot answer. For its first answer, it gets this many times `watchdogMs`. */
 const FIRST_ANSWER_FACTOR = 4
 
 /** The first descriptor of a child after stdin, stdout, stderr and the channel to the parent. */
@@ -40,7 +44,7 @@ export const FIRST_INHERITED_FD = 4
 export interface DaemonChildOptions {
   readonly program: string
   readonly args: readonly string[]
-  /** What the child gets from `FIRST_INHERITED_FD` on. */
+  /** The descriptors that the child inherits. It numbers them from `FIRST_INHERITED_FD` on. */
   readonly fds: readonly number[]
   /** A daemon that answers no ping for so long is killed. 0: no pings. */
   readonly watchdogMs: number
@@ -136,7 +140,7 @@ export class DaemonChild {
     return this.#isStopping
   }
 
-  /** Makes a standby the daemon. */
+  /** Tells a standby to serve as the daemon. `fuse`: the arguments that follow `--fuse`. */
   serve(fuse: readonly string[]): void {
     const message: ServeMessage = { kind: 'serve', fuse }
     this.#child.send(message, () => undefined)
@@ -162,7 +166,10 @@ export class DaemonChild {
     await killed
   }
 
-  /** A daemon that ends has a deadline of its own. */
+  /**
+   * Sends a ping, or kills a daemon that has not answered in time. A daemon that is stopping gets
+   * no pings, because `stop` has a deadline of its own.
+   */
   #ping(watchdogMs: number, listener: DaemonListener): void {
     if (this.#isStopping || !this.#child.connected) return
     const factor = this.#hasAnswered ? 1 : FIRST_ANSWER_FACTOR
@@ -171,7 +178,7 @@ export class DaemonChild {
       this.#child.kill('SIGKILL')
       return
     }
-    // One ping is under way at a time: a daemon that hangs would only collect them.
+    // Only one ping is under way at a time. In a daemon that hangs, more would only pile up.
     if (this.#unanswered++ === 0) this.#child.send(PING, () => undefined)
   }
 

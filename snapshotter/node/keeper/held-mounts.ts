@@ -1,4 +1,4 @@
-/** The FUSE mounts that a keeper holds, with their descriptors and what was negotiated over each. */
+/** The FUSE mounts that a keeper holds, with the descriptor and the outcome of INIT of each. */
 import { type FileHandle, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { NegotiatedInit } from '../../../fusefs/index.js'
@@ -7,28 +7,28 @@ import { SnapshotterError } from '../../errors.js'
 import type { KeptMount } from './keeper-protocol.js'
 import { RootLock } from './root-lock.js'
 
-/** A mount as its daemon gets it. */
+/** A FUSE mount. The daemon inherits its descriptor. */
 export interface HeldMount {
   readonly name: string
   readonly mountpoint: string
   readonly handle: FileHandle
   /** `major:minor` of the superblock. */
   readonly device: string
-  /** What the first daemon negotiated; absent until then. */
+  /** The outcome of INIT. Undefined until the first daemon has negotiated it. */
   negotiated: NegotiatedInit | undefined
 }
 
 export class HeldMounts {
   readonly #mounts = new Map<string, HeldMount>()
-  /** By root directory. */
+  /** The locks of the roots, by root directory. */
   readonly #locks = new Map<string, RootLock>()
 
   /**
-   * Mounts what is missing of `wanted`: what was never mounted, what a keeper that died has left
-   * without a server, and what was unmounted by hand. Returns a sentence about each of the latter
-   * two for the operator. Throws `failed-precondition` when a name is held at another
-   * mountpoint or another keeper has the root, `mount-failed` when mounting fails; what was held
-   * before is then unchanged, and nothing else is held.
+   * Mounts every member of `wanted` that is not mounted: it was never mounted, a keeper that died
+   * has left it without a server, or it was unmounted by hand. Returns one sentence for the
+   * operator about each mount of the last two kinds. Throws `failed-precondition` when a name is
+   * held at another mountpoint, or when another keeper has the root. Throws `mount-failed` when
+   * mounting fails. After an error, the mounts that were held before are still held, and no others.
    */
   async hold(wanted: readonly KeptMount[]): Promise<string[]> {
     for (const { name, mountpoint } of wanted) {
@@ -59,8 +59,9 @@ export class HeldMounts {
   }
 
   /**
-   * Puts back what was unmounted by hand while containers use it. A mount that nothing used is gone,
-   * and its daemon with it: `hold` makes it anew. Returns a sentence about each for the operator.
+   * Mounts again every mount that was unmounted by hand while containers use it. Returns one
+   * sentence for the operator about each. A mount that no container used is gone, and its daemon
+   * ends: `hold` makes a new mount before the next daemon.
    */
   async putBack(): Promise<string[]> {
     const notices: string[] = []
@@ -76,7 +77,7 @@ export class HeldMounts {
     return names.flatMap((name) => this.#mounts.get(name) ?? [])
   }
 
-  /** The locks of all roots: a daemon shares them. */
+  /** The descriptors of the locks of all roots. The daemon inherits them. */
   lockFds(): number[] {
     return [...this.#locks.values()].map(({ fd }) => fd)
   }
@@ -91,14 +92,14 @@ export class HeldMounts {
     if (mount !== undefined) mount.negotiated = negotiated
   }
 
-  /** Unmounts everything and gives the roots free. Idempotent. */
+  /** Unmounts everything and unlocks the roots. Idempotent. */
   async release(): Promise<void> {
     for (const mount of [...this.#mounts.values()]) await this.#release(mount)
     await this.#unlockUnused()
   }
 
   async #mount({ name, mountpoint }: KeptMount): Promise<string[]> {
-    // A mount that nobody serves answers mkdir(2) and everything else with ENOTCONN.
+    // A mount without a server answers mkdir(2) and everything else with ENOTCONN.
     const wasAbandoned = await removeAbandonedMount(mountpoint)
     await mkdir(mountpoint, { recursive: true, mode: 0o700 })
     const { handle } = await mountFuse({ mountpoint, fsName: fsNameOf(name) })
@@ -119,7 +120,7 @@ export class HeldMounts {
     return noticeOf(held, 'anew')
   }
 
-  /** False when the superblock is gone. */
+  /** Mounts the superblock at its mountpoint again. False when the superblock is gone. */
   async #mountAgain({ name, mountpoint, handle }: HeldMount): Promise<boolean> {
     try {
       await mkdir(mountpoint, { recursive: true, mode: 0o700 })
@@ -132,7 +133,7 @@ export class HeldMounts {
 
   async #release({ name, mountpoint, handle }: HeldMount): Promise<void> {
     await unmountFuse(mountpoint)
-    // The last descriptor: whatever still waits for an answer gets ENOTCONN.
+    // This is the last descriptor: requests that still wait for an answer fail with ENOTCONN.
     await handle.close()
     this.#mounts.delete(name)
   }
@@ -152,7 +153,7 @@ export class HeldMounts {
 }
 
 /**
- * Takes away the mounts of a root whose keeper has died. Returns their mountpoints. Throws
+ * Unmounts the trees of a root whose keeper has died. Returns their mountpoints. Throws
  * `failed-precondition` when a keeper holds the root after all.
  */
 export async function removeAbandonedMounts(mountpoints: readonly string[]): Promise<string[]> {
@@ -170,7 +171,11 @@ export async function removeAbandonedMounts(mountpoints: readonly string[]): Pro
   return removed
 }
 
-/** Whether there was one. The caller has the lock of the root, so nobody serves what is there. */
+/**
+ * Unmounts our FUSE mounts at `mountpoint`. Returns whether there were any. The caller has the lock
+ * of the root, so no daemon serves them. Throws `failed-precondition` when another filesystem is
+ * mounted there.
+ */
 async function removeAbandonedMount(mountpoint: string): Promise<boolean> {
   for (let removed = 0; ; removed++) {
     const entry = await mountAt(mountpoint)

@@ -34,7 +34,7 @@ export interface StartOptions {
 export class KeeperClient {
   readonly #socket: Socket
   readonly #onEvent: (event: KeeperEvent) => void
-  /** Whether no keeper ran before: nobody else has mounts in this one. */
+  /** Whether this client started the keeper. No mounts of earlier clients are then in it. */
   readonly hasStartedKeeper: boolean
 
   private constructor(
@@ -84,8 +84,9 @@ export class KeeperClient {
   }
 
   /**
-   * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event; `ready` follows
-   * where `started` has `tellsReady`, and `alive` again and again where there is a watchdog.
+   * Asks for the mounts and a daemon. The answer is a `started` or a `failed` event. A `ready`
+   * event follows if `started` has `tellsReady`. With a watchdog, an `alive` event follows each
+   * time that the daemon answers a ping.
    */
   start(
     command: readonly string[],

@@ -37,13 +37,13 @@ export type KeeperRequest =
       /** Whether the client knows the event `ready`. Absent in requests of older fronts. */
       readonly tellReady?: boolean
       /**
-       * A daemon that answers no ping for so long is killed, and the client is told of those that
-       * are answered. Absent or 0: no pings.
+       * The keeper kills a daemon that answers no ping for this time. It sends the client an
+       * `alive` event for every answer. Absent or 0: no pings.
        */
       readonly watchdogMs?: number
       /**
-       * Whether `command` with `--standby` is a program that loads and then waits to serve. The keeper
-       * has one ready for the death of the daemon. Absent: no.
+       * Whether `command` with `--standby` is a program that loads and then waits to serve. The
+       * keeper then runs one, which takes over when the daemon dies. Absent: no.
        */
       readonly standby?: boolean
     }
@@ -63,7 +63,7 @@ export type KeeperEvent =
   | { readonly event: 'ready' }
   /** The daemon has answered a ping. Sent only where the request asked for a watchdog. */
   | { readonly event: 'alive' }
-  /** A piece of what the daemon wrote to its standard output or error. */
+  /** A piece of the daemon's standard output or error. */
   | { readonly event: 'output'; readonly stream: 'stdout' | 'stderr'; readonly text: string }
   | { readonly event: 'exited'; readonly code: number | null; readonly signal: string | null }
   | { readonly event: 'stopped' }
@@ -80,7 +80,7 @@ export interface NegotiatedMessage {
 /** From the daemon to the keeper, over the channel between child and parent. */
 export type DaemonMessage =
   | NegotiatedMessage
-  /** The daemon serves: mounts, and the calls of containerd. */
+  /** The daemon serves the mounts and the calls of containerd. */
   | { readonly kind: 'ready' }
   /** The answer to a ping. */
   | { readonly kind: 'pong' }
@@ -88,10 +88,10 @@ export type DaemonMessage =
 /** From the keeper to the daemon, over the same channel. */
 export const PING = { kind: 'ping' } as const
 
-/** From the keeper to a standby: it is the daemon from now on. */
+/** From the keeper to a standby: the standby is the daemon from now on. */
 export interface ServeMessage {
   readonly kind: 'serve'
-  /** What a daemon gets with `--fuse`. */
+  /** The arguments that follow `--fuse`. */
   readonly fuse: readonly string[]
 }
 
@@ -102,7 +102,7 @@ export function fuseOfServe(message: unknown): readonly string[] | undefined {
   return fields?.['kind'] === 'serve' && isStringList(fuse) ? fuse : undefined
 }
 
-/** Whether a message of the keeper is a ping; a daemon ignores what it does not know. */
+/** Whether a message of the keeper is a ping. A daemon ignores messages that it does not know. */
 export function isPing(message: unknown): boolean {
   return record(message)?.['kind'] === PING.kind
 }
@@ -191,7 +191,7 @@ export function keeperEventFromLine(line: string): KeeperEvent {
   throw new SnapshotterError('invalid-content', `keeper: not an event: ${line.slice(0, 200)}`)
 }
 
-/** Parses what the daemon sends; undefined for what this keeper does not know. */
+/** Parses a message of the daemon. Undefined for a message that this keeper does not know. */
 export function daemonMessageFrom(message: unknown): DaemonMessage | undefined {
   const fields = record(message)
   switch (fields?.['kind']) {

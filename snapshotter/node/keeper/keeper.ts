@@ -23,16 +23,16 @@ import { overlayAbove } from './overlay-above.js'
 interface KeeperOptions {
   /** Path of the socket to which clients connect. */
   readonly socketPath: string
-  /** How long after a daemon is ready a standby is loaded. Default 3000. */
+  /** Time between a daemon's `ready` and the start of its standby. Default 3000. */
   readonly standbyDelayMs?: number
 }
 
 type StartRequest = Extract<KeeperRequest, { op: 'start' }>
 
-/** A daemon as a client asked for it. */
+/** A client's request for a daemon. */
 interface Order {
   readonly request: StartRequest
-  /** The client: it gets the output, and the daemon ends with it. */
+  /** The client. It gets the daemon's output. When it disconnects, the daemon is ended. */
   readonly owner: Socket
 }
 
@@ -40,11 +40,11 @@ interface Order {
 interface Run {
   order: Order
   readonly daemon: DaemonChild
-  /** Those whose descriptors it has. */
+  /** The mounts whose descriptors the process has. */
   readonly mounts: readonly HeldMount[]
 }
 
-/** Long enough that loading a standby does not slow down what waits for the daemon. */
+/** Loading a standby must not slow down the containers that have waited for the daemon. */
 const DEFAULT_STANDBY_DELAY_MS = 3000
 
 export class Keeper {
@@ -53,13 +53,16 @@ export class Keeper {
   readonly #onEmpty: () => void
   readonly #standbyDelayMs: number
   #socket: UnixSocket | undefined
-  /** Requests are obeyed one after the other, whoever sent them. */
+  /** The end of the last request. The requests of all clients are handled one at a time. */
   #turn: Promise<void> = Promise.resolve()
   #daemon: DaemonChild | undefined
   #standby: Run | undefined
-  /** What the daemon was started for; undefined once its owner has gone. */
+  /** The order that the daemon was started for. Undefined once the order's owner has left. */
   #order: Order | undefined
-  /** The last order whose daemon became ready: it is tried again where a new one does not. */
+  /**
+   * The last order whose daemon became ready. It is started again if the daemon of a newer order
+   * ends before it is ready.
+   */
   #proven: Order | undefined
 
   private constructor(options: KeeperOptions, onEmpty: () => void) {
@@ -105,7 +108,7 @@ export class Keeper {
   }
 
   #queue(work: () => Promise<void>): void {
-    // A request that fails is answered where it is obeyed; the next ones go on.
+    // `#answer` reports an error to the client. The requests that follow are handled all the same.
     this.#turn = this.#turn.then(work).catch(() => undefined)
   }
 
@@ -132,7 +135,7 @@ export class Keeper {
       case 'shutdown':
         await this.#shutdown(request.force)
         send(socket, { event: 'done' })
-        // The front that runs the daemon ends with it, in order.
+        // The front that owns the daemon is told, too, so that it ends in order.
         if (this.#order !== undefined && this.#order.owner !== socket)
           send(this.#order.owner, { event: 'done' })
         await this.close()
@@ -140,7 +143,10 @@ export class Keeper {
     }
   }
 
-  /** Whatever can fail before the running daemon is stopped is done before. */
+  /**
+   * Checks the request and makes the mounts before it stops the running daemon. A request that
+   * fails in this part leaves that daemon running.
+   */
   async #start(socket: Socket, request: StartRequest): Promise<void> {
     if (request.version !== KEEPER_PROTOCOL_VERSION) {
       throw new SnapshotterError(
@@ -158,7 +164,8 @@ export class Keeper {
     for (const notice of await this.#mounts.hold(request.mounts)) say(socket, notice)
     const replaced = this.#order
     await this.#daemon?.stop()
-    // An owner whose daemon never became ready cannot get it back.
+    // Only the proven order can be started again. The owner of any other order is told that its
+    // daemon has stopped.
     if (replaced !== undefined && replaced !== this.#proven && replaced.owner !== socket) {
       send(replaced.owner, { event: 'stopped' })
     }
@@ -221,14 +228,20 @@ export class Keeper {
     return run
   }
 
-  /** Loads the program of `order` a second time, unless it has been replaced meanwhile. */
+  /**
+   * Starts a standby for `order`. Does nothing if the keeper has another order by now, if the
+   * daemon is not ready, or if there is a standby.
+   */
   #prepareStandby(order: Order): void {
     if (this.#order !== order || this.#daemon?.isReady !== true || this.#standby) return
     const mounts = this.#mounts.named(order.request.mounts.map(({ name }) => name))
     this.#standby = this.#launch(order, mounts, ['--standby'])
   }
 
-  /** The standby, if it can stand in for `order`: the same program, front and mounts. */
+  /**
+   * Returns the standby if it has the command, the owner and the mounts of `order`. A standby that
+   * has others is ended.
+   */
   #takeStandby(order: Order, mounts: readonly HeldMount[]): Run | undefined {
     const standby = this.#standby
     if (standby === undefined) return undefined
@@ -251,13 +264,19 @@ export class Keeper {
     this.#standby = undefined
   }
 
-  /** At every answer to a ping: the mounts may have been unmounted by hand meanwhile. */
+  /**
+   * Called each time that the daemon has answered a ping. Tells the owner, and mounts again the
+   * mounts that were unmounted by hand.
+   */
   async #look(owner: Socket): Promise<void> {
     send(owner, { event: 'alive' })
     for (const notice of await this.#mounts.putBack()) say(owner, notice)
   }
 
-  /** The daemon of `order` serves: the one that it replaced is not needed any more. */
+  /**
+   * Called when the daemon of `order` is ready. The order that it replaced is not needed any more,
+   * and its owner is told so.
+   */
   #prove(order: Order): void {
     const replaced = this.#proven
     this.#proven = order
@@ -287,7 +306,11 @@ export class Keeper {
     }
   }
 
-  /** Starts the daemon that `order` was to replace again, if there is one that differs. */
+  /**
+   * Starts the daemon of `proven` again: the daemon of `order`, which replaced it, ended before it
+   * was ready. If the owner of `proven` has gone, the owner of `order` gets the daemon. Returns
+   * false, and starts nothing, if that owner would get the command of `order` again.
+   */
   #goOn(order: Order, proven: Order, end: DaemonEnd): boolean {
     const status =
       end.kind === 'exited' ? (end.signal ?? `status ${String(end.code)}`) : end.message
@@ -306,7 +329,7 @@ export class Keeper {
     return true
   }
 
-  /** `socket` wants no daemon any more. */
+  /** Called when `socket` has disconnected or asks for a stop. Ends its daemon if it has one. */
   async #leave(socket: Socket): Promise<void> {
     if (this.#order?.owner !== socket) return
     const proven = this.#proven
@@ -314,7 +337,8 @@ export class Keeper {
     this.#discardStandby()
     await this.#daemon?.stop()
     this.#order = undefined
-    // A new daemon that was given up while it started has replaced nothing.
+    // The daemon that ended here may never have been ready. The proven daemon of another front is
+    // then started again.
     const goesOn = proven !== undefined && proven.owner !== socket && proven.owner.writable
     if (!isReady && goesOn) this.#spawn(proven)
   }
@@ -338,7 +362,7 @@ function isSameCommand(one: Order, other: Order): boolean {
   return JSON.stringify(one.request.command) === JSON.stringify(other.request.command)
 }
 
-/** A line for the operator, beside what the daemon says. */
+/** Sends a line for the operator, as a part of the daemon's output. */
 function say(socket: Socket, message: string): void {
   send(socket, {
     event: 'output',

@@ -1,7 +1,7 @@
 /**
- * The lock on a node's root directory. It keeps a second keeper from mounting over the mounts of the
- * first. The keeper and the daemon it starts share the lock, so that it also shows a daemon that
- * still ends after its keeper died.
+ * The lock on a node's root directory. It keeps a second keeper from mounting over the mounts of
+ * the first. The keeper and the daemon that it starts share the lock. After a keeper has died, the
+ * lock is therefore held until its daemon has ended.
  */
 import { spawn } from 'node:child_process'
 import { type FileHandle, mkdir, open } from 'node:fs/promises'
@@ -47,7 +47,7 @@ export class RootLock {
     }
   }
 
-  /** For a child that shares the lock. */
+  /** The descriptor of the lock. A child that inherits it shares the lock. */
   get fd(): number {
     return this.#handle.fd
   }

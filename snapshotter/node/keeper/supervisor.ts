@@ -9,11 +9,14 @@ import { KeeperClient, type KeeperClientOptions } from './keeper-client.js'
 import type { KeeperEvent, KeptMount } from './keeper-protocol.js'
 import { overlayAbove } from './overlay-above.js'
 
-/** A daemon that served shorter than this has failed; the pause before the next doubles. */
+/** A daemon that served for less time has failed. The pause before the next one doubles. */
 const HEALTHY_AFTER_MS = 10_000
 const RESTART_PAUSE_MIN_MS = 100
 const RESTART_PAUSE_MAX_MS = 10_000
-/** So many daemons in a row that were never ready are enough, where no container waits for one. */
+/**
+ * The supervisor gives up after this number of failed daemons in a row, if none was ever ready and
+ * no container waits for one.
+ */
 const FAILED_STARTS_MAX = 5
 
 export interface SupervisorOptions extends KeeperClientOptions {
@@ -108,13 +111,13 @@ export class Supervisor {
 
   async #superviseWith(client: KeeperClient, signal: AbortSignal): Promise<void> {
     const stopping = AbortSignal.any([signal, this.#released.signal])
-    // A function, because the compiler would take the state before the wait for the state after it.
+    // This is a function, because the compiler would assume that a wait does not change the state.
     const isOver = (): boolean => stopping.aborted
     let failures = 0
     while (!isOver()) {
       const ending = await this.#oneLife(client)
       if (ending.kind === 'stopped' || isOver()) return
-      // An older keeper says so of a daemon that it ended in order.
+      // An older keeper sends `exited` with code 0, not `stopped`, when it has ended the daemon.
       if (ending.kind === 'exited' && ending.code === 0) return
       if (ending.kind === 'failed') throw new SnapshotterError('unavailable', ending.message)
       const servedMs = this.#readyAtMs === undefined ? 0 : this.#clock.nowMs() - this.#readyAtMs
@@ -148,8 +151,8 @@ export class Supervisor {
   }
 
   /**
-   * Throws when another daemon would fail as well and nobody waits for it. Once a daemon was ready,
-   * containers may wait, and they do where an overlay is mounted over our trees.
+   * Throws when another daemon would fail as well and no container waits for it. Containers may
+   * wait once a daemon was ready. They do wait if an overlay is mounted over our trees.
    */
   async #requireHope(code: number | null, failures: number): Promise<void> {
     const isRefusal = code === this.#options.refusalStatus
@@ -165,7 +168,10 @@ export class Supervisor {
     )
   }
 
-  /** Nothing of a start that failed stays, unless somebody uses it. */
+  /**
+   * Ends the keeper and its mounts after a failed start. The keeper refuses, and stays, if
+   * containers use the mounts.
+   */
   async #shutDown(client: KeeperClient): Promise<void> {
     const answered = new Promise<void>((resolve) => {
       this.#ended = () => {

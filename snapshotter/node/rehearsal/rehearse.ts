@@ -16,10 +16,13 @@ import { SnapshotsServer, type SnapshotsServerModules } from '../service/snapsho
 import { makeRehearsalImage, type RehearsalImage } from './rehearsal-image.js'
 import { SnapshotsCaller } from './snapshots-caller.js'
 
-/** Keys of its snapshots begin with this; containerd's begin with a namespace and a number. */
+/** Start of the keys of rehearsal snapshots. containerd's begin with a namespace and a number. */
 export const REHEARSAL_KEY_PREFIX = 'thin-snapshotter-rehearsal/'
 
-/** Its folder, as mkdtemp(3) names it. Short: a socket is in it. */
+/**
+ * A rehearsal's folder, as mkdtemp(3) names it. The name is short, because the folder holds a
+ * socket and the path of a socket must be short.
+ */
 const FOLDER_PREFIX = 'r-'
 const FOLDER_NAME = /^r-[A-Za-z0-9]{6}$/
 
@@ -41,13 +44,16 @@ export interface RehearsalModules {
   readonly admit: (storePrefix: string) => () => void
 }
 
-/** What `clearRehearsals` needs of a snapshot store. */
+/** The methods of a snapshot store that `clearRehearsals` needs. */
 export interface ClearableStore {
   list(filters: readonly string[]): readonly { readonly id: number; readonly key: string }[]
   remove(key: string, signal: AbortSignal): Promise<void>
 }
 
-/** Removes what rehearsals have left behind that were killed, or whose calls were answered late. */
+/**
+ * Removes the snapshots and folders that earlier rehearsals have left. A rehearsal leaves them if
+ * it was killed, or if its calls were answered late.
+ */
 export async function clearRehearsals(
   options: Pick<RehearsalOptions, 'state'>,
   modules: { store: ClearableStore },
@@ -66,8 +72,8 @@ export async function clearRehearsals(
 }
 
 /**
- * Rejects with what failed first. A snapshot can be left then, where a call was answered too late:
- * `clearRehearsals` removes it.
+ * Pulls, starts and removes the tiny image `rounds` times. Rejects with the first error. A snapshot
+ * can then be left, if a call was answered too late. `clearRehearsals` removes it.
  */
 export async function rehearse(
   options: RehearsalOptions,
@@ -120,7 +126,7 @@ async function pullAndStart(image: RehearsalImage, caller: SnapshotsCaller): Pro
       throw new SnapshotterError('internal', `the rehearsal read something else in ${tree}`)
     }
   } catch (error) {
-    // What was made is not known where a call was not answered in time.
+    // A call that was not answered in time may have made its snapshot. So all keys are removed.
     for (const key of [container, name, unpacking]) {
       await caller.remove(key).catch(() => undefined)
     }

@@ -1,6 +1,6 @@
 /**
- * Repairs a snapshot database that is damaged or missing: what can be read of it goes into a new
- * one. The damaged file is kept beside it.
+ * Repairs a snapshot database that is damaged or missing. The snapshots that can still be read are
+ * copied into a new database. The damaged file is kept beside it.
  */
 import { copyFile, mkdtemp, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -13,21 +13,24 @@ import { databasePath, isReadable } from './store-files.js'
 import { thinLayerFromJson } from './thin-layers.js'
 
 export interface RepairResult {
-  /** Snapshots that the new database has. */
+  /** Number of snapshots in the new database. */
   readonly kept: number
-  /** Directories of snapshots that it does not have. They stay while a container uses them. */
+  /**
+   * Number of directories whose snapshot is not in the new database. They stay while a container
+   * uses them.
+   */
   readonly lostDirectories: number
-  /** Where the damaged file is now; undefined where there was none. */
+  /** The present path of the damaged file. Undefined if there was none. */
   readonly savedAs: string | undefined
 }
 
-/** Its write-ahead log and shared memory belong to a database. */
+/** The files of a database: the database, its write-ahead log, and its shared memory. */
 const FILE_SUFFIXES = ['', '-wal', '-shm'] as const
 
 /**
- * Repairs the database of `root`; with `reset`, nothing of the old one is taken over. Undefined where
- * it needs no repair. Throws `failed-precondition` when a process has it open, `invalid-content` when
- * nothing of it can be read and `reset` is not given.
+ * Repairs the database of `root`. With `reset`, the new database is empty. Returns undefined if the
+ * database needs no repair. Throws `failed-precondition` if a process has it open. Without `reset`,
+ * throws `invalid-content` if no snapshot can be read from it.
  */
 export async function repairDatabase(
   root: string,
@@ -71,7 +74,10 @@ export async function repairDatabase(
   }
 }
 
-/** SQLite tells that a file is locked before it tells that it is damaged, if it can read its header. */
+/**
+ * Throws `failed-precondition` if a process has the database open. If SQLite can read the header of
+ * a file, it reports the lock before any damage.
+ */
 function requireUnlocked(path: string): void {
   try {
     SnapshotDatabase.open(path).close()
@@ -91,7 +97,7 @@ async function setAside(path: string): Promise<string | undefined> {
   return found
 }
 
-/** Reads a copy: opening a database writes to it. */
+/** Reads the rows from a copy of the database, because opening a database writes to it. */
 async function salvagedRows(path: string): Promise<StoredSnapshot[]> {
   const folder = await mkdtemp(`${path}-copy-`)
   try {
@@ -106,13 +112,16 @@ async function salvagedRows(path: string): Promise<StoredSnapshot[]> {
   }
 }
 
-/** Rows before and behind damaged pages: from both ends, each up to the first error. */
+/**
+ * The rows before and behind damaged pages. The table is read from both ends, each time up to the
+ * first error.
+ */
 function readableRows(path: string): StoredSnapshot[] {
   const rows = new Map<bigint, StoredSnapshot>()
   let database: BetterSqlite.Database | undefined
   try {
     database = new BetterSqlite(path, { fileMustExist: true })
-    // Lets SQLite read what is there of a file that was cut off.
+    // Lets SQLite read the rest of a file that was cut off.
     database.unsafeMode(true)
     database.pragma('writable_schema = ON')
     for (const direction of ['ASC', 'DESC']) {
@@ -128,7 +137,7 @@ function readableRows(path: string): StoredSnapshot[] {
       }
     }
   } catch {
-    // Not a database any more, or without our table: no rows.
+    // The file is no database any more, or it lacks our table. There are no rows then.
   } finally {
     database?.close()
   }
@@ -145,7 +154,10 @@ function isSound({ id, key, kind, labels, thin }: StoredSnapshot): boolean {
   }
 }
 
-/** The rows whose ancestors are all there, parents first; of two with the same key, the later one. */
+/**
+ * The rows whose ancestors are all in `rows`, parents first. Of two rows with the same key, the one
+ * with the greater id is used.
+ */
 function withParents(rows: readonly StoredSnapshot[]): StoredSnapshot[] {
   const byKey = new Map([...rows].sort((a, b) => Number(a.id - b.id)).map((row) => [row.key, row]))
   const kept = new Map<bigint, StoredSnapshot>()

@@ -1,4 +1,4 @@
-/** From a chain of committed snapshots to the lower directories of an overlay. */
+/** Finds the lower directories of an overlay for a chain of committed snapshots. */
 import { SnapshotterError } from '../../errors.js'
 import type { Lower } from './mounts.js'
 import type { Snapshot } from './snapshot.js'
@@ -15,7 +15,7 @@ export interface LowerDirectoriesModules {
 
 /**
  * The lower directories of `chain`, which begins at the parent and goes on with its ancestors. Top
- * first. Throws `failed-precondition` for more than overlayfs takes, and the errors of
+ * first. Throws `failed-precondition` if overlayfs does not take so many, and the errors of
  * `ThinLayers.lowerdirs`.
  */
 export async function lowersOf(

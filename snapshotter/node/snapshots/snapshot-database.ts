@@ -43,7 +43,7 @@ export interface StoredSnapshot {
   readonly id: bigint
   readonly key: string
   readonly kind: Kind
-  /** An id. */
+  /** The id of the parent. */
   readonly parent: bigint | null
   readonly labels: string
   readonly created_ns: bigint

@@ -88,7 +88,7 @@ export class SnapshotDirectories {
     await rm(join(this.#directory, name), { recursive: true, force: true })
   }
 
-  /** The ids that have a directory; none where there are no directories yet. */
+  /** The ids of snapshots that have a directory. Empty if `root` has no directories yet. */
   static async ids(root: string): Promise<number[]> {
     const names = await readdir(join(root, 'snapshots')).catch(() => [])
     return names.filter(isId).map(Number)
@@ -99,7 +99,10 @@ export class SnapshotDirectories {
     return Math.max(0, ...(await SnapshotDirectories.ids(root)))
   }
 
-  /** The id of the snapshot that an overlay's upper directory belongs to, if it is one of ours. */
+  /**
+   * The id of the snapshot that an overlay's upper directory belongs to. Undefined if the directory
+   * is none of ours.
+   */
   idOf(upperDirectory: string): number | undefined {
     const [id = '', fs, ...rest] = relative(this.#directory, upperDirectory).split('/')
     return isId(id) && fs === 'fs' && rest.length === 0 ? Number(id) : undefined
@@ -119,7 +122,7 @@ export function isId(name: string): boolean {
   return /^[1-9]\d{0,15}$/.test(name)
 }
 
-/** mkdir(2) applies the umask; what containers see must not depend on it. */
+/** mkdir(2) applies the umask. The modes that containers see must not depend on it. */
 function makeDirectory(path: string, mode: number): void {
   mkdirSync(path, { mode })
   chmodSync(path, mode)

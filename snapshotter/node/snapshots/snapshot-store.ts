@@ -60,7 +60,7 @@ export class SnapshotStore {
   /** Running commits, by key. Remove aborts them, so that it does not wait for the network. */
   readonly #commits = new Map<string, AbortController>()
   #closed = false
-  /** Why every call fails; undefined while the database can be used. */
+  /** The error with which every call fails. Undefined if the database can be used. */
   readonly refusal: SnapshotterError | undefined
 
   private constructor(
@@ -110,8 +110,9 @@ export class SnapshotStore {
   }
 
   /**
-   * As `open`. Where the database is damaged or missing, logs that and returns a store whose calls
-   * all fail with `refusal`. It forgets and removes nothing, so that containers that run go on.
+   * As `open`, except if the database is damaged or missing. That is then logged, and the calls of
+   * the store all fail with `refusal`. Such a store removes no tree and no directory, so that
+   * running containers go on.
    */
   static async openOrRefuse(
     options: SnapshotStoreOptions,
@@ -135,7 +136,7 @@ export class SnapshotStore {
     }
   }
 
-  /** Aborts what is fetching, waits for the changes under way, closes the database. Idempotent. */
+  /** Aborts running commits, waits for changes under way, closes the database. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     for (const commit of this.#commits.values()) commit.abort(new Error('the daemon stops'))
@@ -285,8 +286,9 @@ export class SnapshotStore {
   }
 
   /**
-   * Those with an id stay, and the answer is true, while a container runs on a snapshot that the
-   * database does not know, as after its repair.
+   * Removes directories that belong to no snapshot. After a repair, a container may run on a
+   * snapshot that the database does not know. Then directories whose name is an id stay. Returns
+   * whether they stay.
    */
   async #removeOrphans(): Promise<boolean> {
     const orphans = await this.#directories.orphans(() => this.#database.ids())

@@ -1,4 +1,4 @@
-/** What a snapshot store has in its root directory: the database and the directories. */
+/** The parts of a snapshot store in its root directory: the database and the directories. */
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapshotterError } from '../../errors.js'
@@ -10,8 +10,8 @@ export function databasePath(root: string): string {
 }
 
 /**
- * Opens the database of a root. Throws as `SnapshotDatabase.open`, and `internal` where the file is
- * missing or empty although there are snapshots: a new one would disown all of their directories.
+ * Opens the database of a root. Throws as `SnapshotDatabase.open`. Throws `internal` if the file is
+ * missing or empty although snapshots have directories: a new database would know none of them.
  */
 export async function openDatabase(root: string): Promise<SnapshotDatabase> {
   const path = databasePath(root)
@@ -40,7 +40,7 @@ export async function isReadable(root: string): Promise<boolean> {
   }
 }
 
-/** Creates what is missing. */
+/** Opens the snapshots' directories and the empty directory. Creates those that are missing. */
 export async function openDirectories(
   root: string,
 ): Promise<{ directories: SnapshotDirectories; emptyDir: string }> {

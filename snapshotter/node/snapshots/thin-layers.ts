@@ -40,6 +40,7 @@ export interface Usage {
 }
 
 export interface RestoreOptions {
+  /** Whether trees and links that no given layer uses are kept. Default false. */
   readonly keepsOthers?: boolean
 }
 
