@@ -29,6 +29,8 @@ describe('an image with a profile', function () {
   let pair: ImagePair
   let profile: Profile
   let optimized: string
+  /** The blob of the optimized image's whole index. */
+  let indexBlob: string
 
   before(async () => {
     sandbox = await Sandbox.start()
@@ -69,6 +71,8 @@ describe('an image with a profile', function () {
     const first = await convert(optimized)
     const again = await convert(sandbox.reference('python:1-again'))
     assert.ok((first.platforms[0]?.startup?.sizeBytes ?? 0) > 500_000)
+    indexBlob = first.platforms[0]?.merged.blob.digest ?? ''
+    assert.match(indexBlob, /^sha256:/)
     assert.equal(again.digest, first.digest)
     await thinctl(['check', optimized])
     await thinctl(['verify', optimized, pair.ordinary])
@@ -86,7 +90,10 @@ describe('an image with a profile', function () {
     sandbox.proxy.reset()
     const { stdout } = await machine.containerd.run(optimized, COMMAND, thin)
     assert.equal(stdout, OUTPUT)
-    assert.equal(sandbox.proxy.traffic.requests, 0, sandbox.proxy.requestLines.join('\n'))
+    // The rest of the index is fetched five seconds after the start, which may be now on a busy
+    // machine. The program does not wait for it.
+    const asked = sandbox.proxy.requestLines.filter((line) => !line.includes(indexBlob))
+    assert.deepEqual(asked, [])
     const { fuse } = await statusOf(machine)
     assert.ok(fuse.plain.bytesStored > 2_000_000, `${fuse.plain.bytesStored} bytes stored`)
     assert.ok((fuse.plain.requests.READ ?? 0) < 20, `${fuse.plain.requests.READ ?? 0} READs`)
