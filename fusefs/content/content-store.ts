@@ -55,7 +55,7 @@ interface Modules {
   readonly stats?: ContentStats
   /** Default: frames are decoded on this thread. The caller closes the decoder. */
   readonly decoder?: FrameDecoder
-  /** Clock and waits of reads that try again. Default: the system's. */
+  /** The clock, and the waits of reads that try again. Default: the system's. */
   readonly patience?: Pick<PatienceOptions, 'now' | 'timing'>
 }
 
@@ -93,6 +93,7 @@ export class ContentStore {
     modules: Required<Modules> & { faults: FaultLog; directory: CacheDirectory | undefined },
   ) {
     const { decoder, directory, faults, log, stats } = modules
+    const now = modules.patience.now ?? ((): number => performance.now())
     this.stats = stats
     this.#directory = directory
     this.#memory = new LRUCache({
@@ -104,13 +105,13 @@ export class ContentStore {
       this.#memory.delete(memoryKey(entry, frameIndex))
     }
     if (directory !== undefined) {
-      this.#disk = new DiskTier(limits, { directory, decoder, faults, log, stats, onWritten })
+      this.#disk = new DiskTier(limits, { directory, decoder, faults, log, stats, onWritten, now })
     }
     this.#fetcher = new FrameFetcher(limits, {
       decoder,
       faults,
       stats,
-      now: modules.patience.now ?? (() => performance.now()),
+      now,
       onFrame: (entry, frameIndex, raw) => {
         this.#memory.set(memoryKey(entry, frameIndex), raw)
         this.#disk?.enqueue(entry, frameIndex, raw)

@@ -22,6 +22,8 @@ interface Modules {
   readonly stats: ContentStats
   /** Called when a frame is on disk. */
   readonly onWritten: (entry: PackEntry, frameIndex: number) => void
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number
 }
 
 /** Limits of one write, in bytes and in pieces: IOV_MAX is 1024 (limits.h). */
@@ -34,7 +36,7 @@ export class DiskTier {
   readonly #writings = new Set<Promise<void>>()
   #unwrittenBytes = 0
   #waitingForRoom: (() => void)[] = []
-  /** When to try the disk again, in `performance.now()` milliseconds. Undefined while it works. */
+  /** When to try the disk again, in milliseconds of the clock. Undefined while the disk works. */
   #refusedUntil: number | undefined
 
   constructor(limits: ContentLimits, modules: Modules) {
@@ -156,7 +158,7 @@ export class DiskTier {
   #noteRefusal(error: unknown): void {
     const { directory, faults, stats } = this.#modules
     stats.diskFailures++
-    this.#refusedUntil = performance.now() + this.#limits.diskRetryMs
+    this.#refusedUntil = this.#modules.now() + this.#limits.diskRetryMs
     const cause = systemCodeOf(error)
     // Other programs use this disk, too, so it may be full below `maxBytes`. Make room for the next
     // write.
@@ -234,7 +236,7 @@ export class DiskTier {
   }
 
   #isLeftAlone(): boolean {
-    return this.#refusedUntil !== undefined && this.#refusedUntil > performance.now()
+    return this.#refusedUntil !== undefined && this.#refusedUntil > this.#modules.now()
   }
 }
 

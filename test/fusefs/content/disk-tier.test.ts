@@ -342,6 +342,8 @@ describe('ContentStore on disk', function () {
   it('serves from memory while the disk is full, says so once, and writes again later', async () => {
     assert.ok(first !== undefined && second !== undefined)
     const unmount = mountTmpfs(harness.cacheDir, '4m')
+    let nowMs = 0
+    harness.patience = { now: () => nowMs }
     const store = await harness.open({ diskRetryMs: 3_000 })
     try {
       const ballast = join(harness.cacheDir, 'ballast')
@@ -354,7 +356,7 @@ describe('ContentStore on disk', function () {
       assert.equal(warnings.length, 1, JSON.stringify(warnings))
       assert.match(JSON.stringify(warnings[0]?.fields), /ENOSPC/)
       truncateSync(ballast, 0)
-      await sleep(3_100)
+      nowMs += 3_000
       const third = packs[2]
       assert.ok(third !== undefined)
       await fill(store, third)
