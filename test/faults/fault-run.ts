@@ -14,7 +14,7 @@ import {
   reportFrom,
 } from './checksum-reader.js'
 import { type FaultName, FAULTS } from './faults.js'
-import { oneOf, randomFrom } from './random.js'
+import { Random } from '../index-format/pack/random.js'
 
 export interface FaultRunOptions {
   readonly image: ImagePair
@@ -39,7 +39,7 @@ export async function runFaults(
 ): Promise<FaultRunResult> {
   const { image, kinds, seconds, seed } = options
   const { machine } = target
-  const random = randomFrom(seed)
+  const random = new Random(seed)
   const expected = await expectedChecksums(image, machine)
   await machine.containerd.pull(image.thin, 'thin')
   const readers: RunningContainer[] = []
@@ -54,10 +54,11 @@ export async function runFaults(
   const faults = new Map<FaultName, number>()
   const endMs = performance.now() + seconds * 1000
   while (performance.now() < endMs) {
-    const kind = oneOf(kinds, random)
+    const kind = kinds[random.below(kinds.length)]
+    if (kind === undefined) throw new RangeError('no kinds of faults to choose from')
     await FAULTS[kind]({ ...target, random })
     faults.set(kind, (faults.get(kind) ?? 0) + 1)
-    await sleep(random() * 400)
+    await sleep(random.below(400))
   }
   return { faults, readers: await endReaders(readers, machine) }
 }

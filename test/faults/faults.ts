@@ -6,7 +6,7 @@ import type { Machine } from '../sandbox/machine.js'
 import type { Sandbox } from '../sandbox/sandbox.js'
 import { thinctlCommand } from '../sandbox/thin-daemon.js'
 import { tryProgram } from '../sandbox/program.js'
-import type { Random } from './random.js'
+import type { Random } from '../index-format/pack/random.js'
 
 export interface FaultTarget {
   readonly sandbox: Sandbox
@@ -28,13 +28,13 @@ export const FAULTS = {
     process.kill(pid, 'SIGKILL')
     // The kernel queues until another daemon serves. It may be the standby.
     while ((await daemonPid(target.machine)) === pid) await sleep(50)
-    await sleep(target.random() * 500)
+    await sleep(target.random.below(500))
   },
   /** SIGSTOP for the daemon, and SIGCONT some time later. */
   'stop-daemon': async ({ machine, random }) => {
     const pid = await daemonPid(machine)
     process.kill(pid, 'SIGSTOP')
-    await sleep(random() * MAX_STALL_MS)
+    await sleep(random.below(MAX_STALL_MS))
     continueProcess(pid)
   },
   /** A planned restart: SIGTERM for the front, and a new front. */
@@ -50,7 +50,7 @@ export const FAULTS = {
   /** The registry breaks off all connections, and refuses new ones for a while. */
   'refuse-connections': async ({ sandbox, random }) => {
     await sandbox.proxy.refuse(true)
-    await sleep(random() * MAX_STALL_MS)
+    await sleep(random.below(MAX_STALL_MS))
     await sandbox.proxy.refuse(false)
   },
   /** The registry breaks off all connections. */

@@ -7,6 +7,7 @@ import { accessSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ContentStore, TreeClass, TreeRecord, TreeRegistry } from '../../../fusefs/index.js'
 import {
+  type Digest,
   type IndexRef,
   isDirectory,
   type LayerFileRef,
@@ -225,7 +226,7 @@ export class ThinTrees implements ThinLayers {
    * registered for it. Throws `invalid-content`.
    */
   async #requireReadable({ digest }: IndexRef): Promise<void> {
-    const { partialIndexes, registry } = this.#modules
+    const { registry } = this.#modules
     try {
       const index = openTreeIndex(registry, digest)
       try {
@@ -237,11 +238,7 @@ export class ThinTrees implements ThinLayers {
         index.close()
       }
     } catch (cause) {
-      if (registry.byIndex(digest).length === 0) {
-        await partialIndexes.forget(digest)
-        rmSync(registry.indexPath(digest), { force: true })
-        this.#modules.onIndexesDeleted()
-      }
+      await this.#deleteUnused([digest])
       const why = cause instanceof Error ? cause.message : String(cause)
       const message = `index ${digest} cannot be used: ${why}; publish the image again`
       throw new SnapshotterError('invalid-content', message, { cause })
@@ -297,19 +294,25 @@ export class ThinTrees implements ThinLayers {
 
   /** Removes trees. An index file is deleted with the last tree that is served from it. */
   async #forget(slots: readonly number[]): Promise<void> {
-    const { changes, partialIndexes, registry, starts } = this.#modules
+    const { changes, registry, starts } = this.#modules
     const removed = slots.flatMap((slot) => registry.bySlot(slot) ?? [])
     starts.removed(slots)
     for (const { slot } of removed) registry.remove(slot)
     if (removed.length > 0) {
       void changes.announce({ removedSlots: removed.map(({ slot }) => slot) })
     }
-    for (const { indexDigest } of removed) {
-      if (registry.byIndex(indexDigest).length > 0) continue
-      await partialIndexes.forget(indexDigest)
-      rmSync(registry.indexPath(indexDigest), { force: true })
+    await this.#deleteUnused(removed.map(({ indexDigest }) => indexDigest))
+  }
+
+  /** Deletes the files of those indexes from which no tree is served. */
+  async #deleteUnused(digests: readonly Digest[]): Promise<void> {
+    const { onIndexesDeleted, partialIndexes, registry } = this.#modules
+    const unused = digests.filter((digest) => registry.byIndex(digest).length === 0)
+    for (const digest of unused) {
+      await partialIndexes.forget(digest)
+      rmSync(registry.indexPath(digest), { force: true })
     }
-    if (removed.length > 0) this.#modules.onIndexesDeleted()
+    if (unused.length > 0) onIndexesDeleted()
   }
 }
 
